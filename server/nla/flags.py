@@ -1,0 +1,26 @@
+"""Marks of positions whose readings are less to be trusted: outside what pairs are trained on. Shown, never hidden."""
+
+from __future__ import annotations
+
+from server.nla.prompt import Piece
+
+EARLY = 10
+"""The released pairs were trained on positions 50 and later; the first ten are the furthest from that."""
+HUGE = 5.0
+"""Norms beyond this multiple of the prompt's median: attention sinks (Qwen2.5's newline after a role name has 14,357 to 110)."""
+
+
+def flags(position: int, piece: Piece, norm: float, median_norm: float) -> list[str]:
+    """Any of "early", "template", "end-of-turn", "huge-norm", "glyph-part"."""
+    found = []
+    if position < EARLY:
+        found.append("early")
+    if piece.ends_turn:
+        found.append("end-of-turn")
+    elif piece.special:
+        found.append("template")
+    if median_norm > 0 and norm > HUGE * median_norm:
+        found.append("huge-norm")
+    if piece.glyph is not None:
+        found.append("glyph-part")
+    return found

@@ -1,0 +1,76 @@
+"""How much of an activation the words hold. h is the activation, r what the AR made of the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.nla.lens import Floats
+
+
+@dataclass(frozen=True)
+class Score:
+    """cos in -1…1; mse = 2 (1 - cos), both scaled to norm sqrt(d); fve = 1 - mse / V, None where V is not known."""
+
+    cos: float
+    mse: float
+    fve: float | None
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What says nothing about a position still scores on it. None where there are too few positions."""
+
+    shuffled_cos: float | None  # another position's reading
+    shuffled_fve: float | None
+    mean_cos: float | None  # the mean of the other positions' activations, each normalised
+    mean_fve: float | None
+
+
+def units(vectors: Floats) -> Floats:
+    """Rows scaled to norm 1, in float64 arithmetic; a zero row stays zero."""
+    wide = np.asarray(vectors, np.float64)
+    norms = np.linalg.norm(wide, axis=-1, keepdims=True)
+    out: Floats = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+    return out
+
+
+def from_cosine(cos: float, variance: float | None) -> Score:
+    """The three scores, which are all functions of the cosine."""
+    mse = 2.0 * (1.0 - cos)
+    return Score(cos=cos, mse=mse, fve=None if variance is None else 1.0 - mse / variance)
+
+
+def score(h: Floats, r: Floats, variance: float | None) -> Score:
+    """Score one reconstruction [d] against its activation [d]. `variance` is V, of the normalised activations of the
+    pair's data: the mean squared error of always predicting their mean."""
+    return from_cosine(float(np.clip(units(h) @ units(r), -1.0, 1.0)), variance)
+
+
+def rank_among(activations: Floats, r: Floats, index: int) -> int:
+    """1 if, of all rows of `activations` [T, d], row `index` is the nearest to r [d] by cosine; 2 if one is nearer; …"""
+    cosines = units(activations) @ units(r)
+    return int((cosines > cosines[index]).sum()) + 1
+
+
+def baselines(
+    activations: Floats, reconstructions: Floats, indices: Sequence[int], variance: float | None
+) -> Baselines:
+    """Over the positions `indices` of `activations` [T, d], with `reconstructions` [n, d] of their readings."""
+    own = units(activations)[list(indices)]
+    made = units(reconstructions)
+    count = len(own)
+    if count < 2:
+        return Baselines(None, None, None, None)
+    cosines = made @ own.T
+    pairs = ~np.equal.outer(np.asarray(indices), np.asarray(indices))
+    shuffled = from_cosine(float(cosines[pairs].mean()), variance) if pairs.any() else None
+    positions = np.unique(np.asarray(indices))
+    if len(positions) < 2 or shuffled is None:
+        return Baselines(None, None, None, None)
+    each = units(activations)[positions]
+    others = units(each.sum(0) - each)
+    mean = from_cosine(float((others * each).sum(-1).mean()), variance)
+    return Baselines(shuffled.cos, shuffled.fve, mean.cos, mean.fve)

@@ -1,0 +1,124 @@
+"""The target: the model whose activations are read. One forward pass gives the activations and the lens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from server.errors import BadInput, ModelError
+from server.nla.decode import next_tokens, row_generator
+from server.nla.lens import Floats, Lens, lens
+
+TOP_K = 5
+
+
+def text_model(model: Any) -> Any:
+    """The stack of blocks: `model.model`, or its `language_model` inside a multimodal wrapper (Gemma 3)."""
+    inner = model.model
+    return getattr(inner, "language_model", inner)
+
+
+def text_config(model: Any) -> Any:
+    """The text part of a configuration that may be multimodal."""
+    return model.config.get_text_config()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block."""
+
+    activations: Floats
+    lens: Lens
+
+
+class TargetModel:
+    """A causal language model of transformers, read at layer K (the output of block K, counted from 0)."""
+
+    def __init__(self, model: Any, layer: int) -> None:
+        config = text_config(model)
+        if not 0 <= layer < config.num_hidden_layers:
+            raise BadInput("layer", f"Layer {layer} does not exist: the target has blocks 0…{config.num_hidden_layers - 1}.")
+        self.model = model.eval()
+        self.layer = layer
+        self.d_model: int = config.hidden_size
+        self.max_tokens: int = config.max_position_embeddings
+        self.stop_ids = stop_ids(model)
+        self._soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
+
+    @torch.inference_mode()
+    def trace(self, ids: Sequence[int]) -> Trace:
+        """Activations at layer K and the lens of every layer, for all positions of `ids`."""
+        residuals = self.residuals(ids)
+        activations = residuals[self.layer].float()
+        if not bool(torch.isfinite(activations).all()):
+            raise ModelError("The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32.")
+        return Trace(activations.cpu().numpy(), lens(residuals, ids, self.logits, TOP_K))
+
+    @torch.inference_mode()
+    def residuals(self, ids: Sequence[int]) -> list[Tensor]:
+        """The residual stream after every block, one [T, d] each, none of them normed."""
+        caught: list[Tensor] = []
+        blocks = text_model(self.model).layers
+        hooks = [
+            block.register_forward_hook(
+                lambda _module, _inputs, out: caught.append((out[0] if isinstance(out, tuple) else out)[0])
+            )
+            for block in blocks
+        ]
+        try:
+            text_model(self.model)(input_ids=self._tensor(ids), use_cache=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return caught
+
+    def logits(self, residual: Tensor) -> Tensor:
+        """[n, d] -> [n, V]: the model's final norm, head and soft-capping."""
+        out: Tensor = self.model.lm_head(text_model(self.model).norm(residual))
+        if self._soft_cap is not None:
+            out = torch.tanh(out / self._soft_cap) * self._soft_cap
+        return out
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[int]:
+        """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy; `stop` is asked at each token."""
+        from transformers import DynamicCache  # noqa: PLC0415 - slow to import, and only models need it
+
+        cache = DynamicCache(config=text_config(self.model))
+        generators = [row_generator(seed, 0)]
+        new: list[int] = []
+        feed = self._tensor(ids)
+        while len(new) < max_new_tokens and not stop():
+            hidden = text_model(self.model)(input_ids=feed, past_key_values=cache, use_cache=True).last_hidden_state
+            logits = self._head(hidden[:, -1])
+            token = int(next_tokens(logits, temperature, generators)[0])
+            new.append(token)
+            if token in self.stop_ids:
+                break
+            feed = self._tensor([token])
+        return new
+
+    def _head(self, normed: Tensor) -> Tensor:
+        out: Tensor = self.model.lm_head(normed)
+        return out if self._soft_cap is None else torch.tanh(out / self._soft_cap) * self._soft_cap
+
+    def _tensor(self, ids: Sequence[int]) -> Tensor:
+        return torch.tensor([list(ids)], dtype=torch.long, device=self.model.device)
+
+
+def stop_ids(model: Any) -> frozenset[int]:
+    """The end-of-sequence ids of a model's generation config (one, several or none)."""
+    eos = model.generation_config.eos_token_id
+    return frozenset() if eos is None else frozenset([eos] if isinstance(eos, int) else eos)

@@ -1,0 +1,113 @@
+"""What every AV engine does: orders in, bits of readings and finished readings out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.nla.lens import Floats
+
+OPENING, CLOSING = "<explanation>", "</explanation>"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed."""
+
+    key: Hashable
+    activation: Floats
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The next bit of a reading; tags never show."""
+
+    key: Hashable
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A whole reading. `truncated`: it was cut short, no closing tag came. `tokens` counts what was decoded."""
+
+    key: Hashable
+    text: str
+    truncated: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A reading that could not be written: one marked position, not a failed analysis."""
+
+    key: Hashable
+    reason: str
+
+
+Outcome = Delta | Finished | Failed
+
+
+class Verbaliser(Protocol):
+    """An AV engine. Closing the iterator that `stream` gives ends the work it stands for."""
+
+    name: str
+
+    def stream(
+        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncIterator[Outcome]:
+        """Readings of `orders`, the first one first; each key ends in one Finished or Failed."""
+
+    async def close(self) -> None:
+        """Free the model."""
+
+
+class ReadingText:
+    """What a reading says so far, out of what the AV has decoded so far."""
+
+    def __init__(self) -> None:
+        self.sent = ""
+
+    def feed(self, decoded: str) -> str:
+        """The bit that `decoded` (everything up to now) adds. What may yet turn out to be a tag is held back."""
+        body = _body(decoded)
+        end = body.find(CLOSING)
+        if end >= 0:
+            ready = body[:end].rstrip()
+        else:
+            ready = body[: len(body) - _held_back(body)]
+            ready = ready[: len(ready) - (len(ready) - len(ready.rstrip()))]
+        if ready.endswith("\ufffd"):  # a glyph whose last bytes are still to come
+            ready = ready.rstrip("\ufffd")
+        if not ready.startswith(self.sent):
+            return ""
+        bit, self.sent = ready[len(self.sent) :], ready
+        return bit
+
+    @staticmethod
+    def closed(decoded: str) -> bool:
+        """Whether the closing tag has come."""
+        return CLOSING in decoded
+
+    @staticmethod
+    def finish(decoded: str) -> tuple[str, bool]:
+        """(reading, truncated): what stands between the tags, stripped; without a closing tag all that is there."""
+        text, closing, _ = _body(decoded).partition(CLOSING)
+        if not closing:
+            text = text[: len(text) - _held_back(text)]
+        return text.strip(), not closing
+
+
+def _body(decoded: str) -> str:
+    """What follows the opening tag; nothing while the tag is still being written; all of it if none was."""
+    _, opening, after = decoded.partition(OPENING)
+    if opening:
+        return after.lstrip()
+    start = decoded.lstrip()
+    return "" if OPENING.startswith(start) else start
+
+
+def _held_back(text: str) -> int:
+    """Length of the longest end of `text` that begins the closing tag."""
+    return next((n for n in range(min(len(CLOSING) - 1, len(text)), 0, -1) if CLOSING.startswith(text[-n:])), 0)

@@ -1,0 +1,223 @@
+"""The AV in a batched transformers loop: the engine where there is no vLLM.
+
+All prompts are the same but for one row, so the part before the marker is computed once. Rows that begin together stay
+in lockstep (same prompt length), so a cohort needs no padding and no mask. The first order runs as a cohort of its own:
+its first word is not kept waiting by the prefill of all the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from server.nla.checkpoint import AvSpec, check_marker
+from server.nla.decode import RowCache, next_tokens, row_generator
+from server.nla.target import stop_ids, text_config, text_model
+from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
+
+COHORT = 64
+"""Rows in lockstep. Larger ones are hardly faster on a CPU and make the first of them wait longer."""
+HEAD_START = 8
+"""Tokens that the first order decodes before the others begin: the opening tag and a few words."""
+COMPACT = 0.125
+"""Share of finished rows at which a cohort is copied without them."""
+
+
+class TransformersVerbaliser:
+    """An AV held by transformers, on the thread of `lane`; each forward pass waits for its `turn` at the processor."""
+
+    name = "transformers"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, spec: AvSpec, lane: Executor, turn: AbstractContextManager[Any] | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.lane = lane
+        self.turn = turn or nullcontext()
+        self.stop_ids = stop_ids(model)
+        self.prompt_ids = prompt_ids(tokenizer, spec)
+        self.slot = check_marker(spec, self.prompt_ids)
+        self._shared: RowCache | None = None
+
+    async def stream(
+        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncIterator[Outcome]:
+        """See `Verbaliser.stream`. The loop runs on the lane's thread and hands over through a queue."""
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
+        halt = threading.Event()
+
+        def put(outcomes: list[Outcome] | None) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, outcomes)
+
+        def work() -> None:
+            try:
+                for outcomes in self.steps(orders, temperature, max_new_tokens, seed):
+                    if halt.is_set():
+                        return
+                    if outcomes:
+                        put(outcomes)
+            finally:
+                put(None)
+
+        job = loop.run_in_executor(self.lane, work)
+        try:
+            while (outcomes := await queue.get()) is not None:
+                for outcome in outcomes:
+                    yield outcome
+            await job
+        finally:
+            halt.set()
+
+    async def close(self) -> None:
+        """Nothing but the model is held, and it goes with this object."""
+
+    def steps(
+        self, orders: Sequence[Order], temperature: float, max_new_tokens: int, seed: int
+    ) -> Iterator[list[Outcome]]:
+        """One list a decoding step. Cohorts take turns; a new one begins when an old one has thinned out."""
+        fit: list[Order] = []
+        for order in orders:
+            if np.isfinite(order.activation).all() and order.activation.shape == (self.spec.d_model,):
+                fit.append(order)
+            else:
+                yield [Failed(order.key, "The activation is not finite or has the wrong width.")]
+        if not fit:
+            return
+        make = self._maker(temperature, max_new_tokens, seed)
+        first, waiting = make(fit[:1]), fit[1:]
+        for _ in range(HEAD_START):
+            if first.rows:
+                yield first.step()
+        cohorts = [first]
+        while waiting or any(cohort.rows for cohort in cohorts):
+            cohorts = [cohort for cohort in cohorts if cohort.rows]
+            if waiting and sum(len(cohort.rows) for cohort in cohorts) <= COHORT // 8:
+                cohorts.append(make(waiting[:COHORT]))
+                waiting = waiting[COHORT:]
+            for cohort in cohorts:
+                yield cohort.step()
+
+    def _maker(self, temperature: float, max_new_tokens: int, seed: int) -> Callable[[Sequence[Order]], _Cohort]:
+        room = len(self.prompt_ids) + max_new_tokens
+
+        def make(orders: Sequence[Order]) -> _Cohort:
+            with self.turn, torch.inference_mode():
+                return _Cohort(self, orders, temperature=temperature, budget=max_new_tokens, seed=seed, room=room)
+
+        return make
+
+    def shared(self) -> RowCache:
+        """Keys and values of what stands before the marker; computed once, never written to again."""
+        if self._shared is None:
+            cache = RowCache(text_config(self.model).num_hidden_layers, self.slot)
+            ids = torch.tensor([self.prompt_ids[: self.slot]], device=self.model.device)
+            text_model(self.model)(input_ids=ids, past_key_values=cache, use_cache=True)
+            self._shared = cache
+        return self._shared
+
+    def rows(self, orders: Sequence[Order]) -> Tensor:
+        """[B, P - slot, d]: the input rows from the marker on, the activations rescaled to the trained norm.
+
+        The embedding module is called as the model calls it, so a scaling inside it (Gemma's sqrt(d)) is kept; the
+        injected row is put in after that and is never scaled.
+        """
+        ids = torch.tensor([self.prompt_ids[self.slot :]], device=self.model.device)
+        embeds: Tensor = self.model.get_input_embeddings()(ids).expand(len(orders), -1, -1).clone()
+        h = torch.from_numpy(np.stack([order.activation for order in orders]).astype(np.float32))
+        embeds[:, 0] = inject(h, self.spec.injection_scale).to(embeds)
+        return embeds
+
+
+def inject(h: Tensor, scale: float) -> Tensor:
+    """[B, d] rescaled to L2 norm `scale`, in float32; a zero vector stays zero."""
+    norm = h.float().norm(dim=-1, keepdim=True)
+    return torch.where(norm > 0, h.float() * (scale / norm.clamp_min(torch.finfo(torch.float32).tiny)), 0.0)
+
+
+def prompt_ids(tokenizer: Any, spec: AvSpec) -> list[int]:
+    """The AV's prompt: rendered by its chat template, then tokenised without adding special tokens (exactly one BOS)."""
+    content = spec.template.replace("{injection_char}", spec.marker)
+    chat = [{"role": "user", "content": content}]
+    rendered = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    ids: list[int] = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+class _Row:
+    """One reading in the making."""
+
+    def __init__(self, order: Order, seed: int) -> None:
+        self.order = order
+        self.generator = row_generator(seed, order.sample)
+        self.ids: list[int] = []
+        self.text = ReadingText()
+
+
+class _Cohort:
+    """Rows that began together and decode in lockstep."""
+
+    def __init__(
+        self, av: TransformersVerbaliser, orders: Sequence[Order], *, temperature: float, budget: int, seed: int, room: int
+    ) -> None:
+        self.av = av
+        self.temperature = temperature
+        self.budget = budget
+        self.rows = [_Row(order, seed) for order in orders]
+        self.places = list(range(len(orders)))  # where each row stands in the cache
+        self.cache = RowCache.spread(av.shared(), len(orders), room)
+        self.size = len(orders)
+        self.feed: dict[str, Tensor] = {"inputs_embeds": av.rows(orders)}
+
+    def step(self) -> list[Outcome]:
+        """Decode one token of every row."""
+        with self.av.turn, torch.inference_mode():
+            return self._step()
+
+    def _step(self) -> list[Outcome]:
+        model = self.av.model
+        hidden = text_model(model)(**self.feed, past_key_values=self.cache, use_cache=True).last_hidden_state[:, -1]
+        alive = torch.tensor(self.places)
+        chosen = next_tokens(model.lm_head(hidden[alive]), self.temperature, [row.generator for row in self.rows])
+        outcomes: list[Outcome] = []
+        kept: list[int] = []
+        tokens = chosen.tolist()
+        for n, (row, token) in enumerate(zip(self.rows, tokens, strict=True)):
+            outcome = self._advance(row, token)
+            outcomes += outcome
+            if not (outcome and isinstance(outcome[-1], Finished)):
+                kept.append(n)
+        fed = torch.full((self.size, 1), self.av.prompt_ids[0], device=chosen.device)
+        fed[alive, 0] = chosen
+        self.rows = [self.rows[n] for n in kept]
+        self.places = [self.places[n] for n in kept]
+        if self.rows and len(self.rows) < self.size and self.size - len(self.rows) >= COMPACT * self.size:
+            rows = torch.tensor(self.places, device=chosen.device)
+            self.cache.keep(rows)
+            fed = fed[rows]
+            self.size, self.places = len(self.rows), list(range(len(self.rows)))
+        self.feed = {"input_ids": fed}
+        return outcomes
+
+    def _advance(self, row: _Row, token: int) -> list[Outcome]:
+        key, tokenizer = row.order.key, self.av.tokenizer
+        ended = token in self.av.stop_ids
+        if not ended:
+            row.ids.append(token)
+        decoded = tokenizer.decode(row.ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        bit = row.text.feed(decoded)
+        outcomes: list[Outcome] = [Delta(key, bit)] if bit else []
+        if ended or ReadingText.closed(decoded) or len(row.ids) >= self.budget:
+            text, truncated = ReadingText.finish(decoded)
+            outcomes.append(Finished(key, text, truncated, len(row.ids)))
+        return outcomes

@@ -1,0 +1,166 @@
+"""`python -m training`: the demo pair from nothing, in stages that are skipped when their files are there.
+
+texts -> positions -> AR and AV on the descriptions -> rounds -> adapters -> report
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from server.nla.demo import ADAPTERS, unpack_target
+from training import export, models, positions, report, rounds, texts, tune
+
+SEED = 0
+TEXTS, TEXT_TOKENS = 1250, 96
+BATCH, RATE = 32, 1e-3
+ROUND_RATE = 3e-4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of each stage."""
+
+    ar_steps: int = 420
+    av_steps: int = 600
+    round_positions: tuple[int, ...] = (4000, 1500, 1500)
+    samples: tuple[int, ...] = (1, 3, 3)
+    last_ar_steps: int = 0
+
+
+class Work:
+    """The working folder: one file or folder a stage."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder
+        self.plan = plan
+        folder.mkdir(parents=True, exist_ok=True)
+        self.target = folder / "target"
+        if not (self.target / "config.json").exists():
+            unpack_target(self.target)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.target)
+
+    def positions(self) -> positions.Positions:
+        """Stages one and two: the texts and their positions."""
+        folder = self.folder / "positions"
+        if not (folder / "positions.jsonl").exists():
+            kept = self.folder / "texts.jsonl"
+            model = AutoModelForCausalLM.from_pretrained(
+                self.target, dtype=torch.bfloat16, attn_implementation="eager"
+            ).to(models.device())
+            planned = texts.plan(TEXTS, SEED)
+            written = texts.write(model, self.tokenizer, planned, kept, tokens=TEXT_TOKENS, batch=250, seed=SEED)
+            folder.mkdir(exist_ok=True)
+            traced = AutoModelForCausalLM.from_pretrained(self.target, dtype=torch.float32).to(models.device())
+            positions.collect(traced, self.tokenizer, written, seed=SEED).save(folder)
+        return positions.Positions.load(folder)
+
+    def warm_ar(self, data: positions.Positions) -> models.Tuned:
+        """The AR on the descriptions."""
+        train = data.training()
+        return self._tune_ar(
+            models.ar(self.target),
+            data,
+            [(i, data.descriptions[i]) for i in train],
+            "ar.pt",
+            self.plan.ar_steps,
+            RATE,
+        )
+
+    def warm_av(self, data: positions.Positions) -> models.Tuned:
+        """The AV on the descriptions."""
+        pairs = [(i, data.descriptions[i]) for i in data.training()]
+        return self._tune_av(models.av(self.target), data, pairs, "av.pt", self.plan.av_steps, RATE)
+
+    def round(self, number: int, data: positions.Positions, av: models.Tuned, ar: models.Tuned) -> None:
+        """One round, in place: sample; the AR on all (and as many descriptions); the AV on the winners."""
+        count, samples = self.plan.round_positions[number], self.plan.samples[number]
+        chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
+        path = self.folder / f"round{number}.jsonl"
+        if len(rounds.read(path)) < count * samples:
+            fresh = models.av(self.target)
+            for to, source in zip(fresh.parameters, av.parameters, strict=True):
+                to.data.copy_(source.data)
+            spec = rounds.av_spec(self.tokenizer, self.folder, data.activations.shape[1])
+            rounds.sample(
+                fresh, self.tokenizer, spec, data.activations, chosen, path,
+                samples=samples, temperature=0.7, seed=SEED + number,
+            )  # fmt: skip
+        readings = rounds.read(path)
+        print(f"round {number}: {len(readings)} readings, {sum(r.truncated for r in readings)} cut short")
+        if samples > 1:
+            best = rounds.winners(rounds.scored(ar, self.tokenizer, data.activations, readings))
+            pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
+            self._tune_av(av, data, pairs, f"av-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
+        whole = [(r.position, r.text) for r in readings]
+        pairs = whole + self._descriptions(data, len(whole), number)
+        self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
+
+    def _descriptions(self, data: positions.Positions, count: int, number: int) -> list[tuple[int, str]]:
+        chosen = random.Random(SEED + 200 + number).sample(data.training(), count)
+        return [(i, data.descriptions[i]) for i in chosen]
+
+    def _tune_ar(
+        self, ar: models.Tuned, data: positions.Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
+    ) -> models.Tuned:  # fmt: skip
+        head = ar.head
+        assert head is not None
+
+        def loss(batch: list[int]) -> torch.Tensor:
+            h = data.activations[[pairs[n][0] for n in batch]]
+            return tune.ar_loss(ar.model, head, self.tokenizer, h, [pairs[n][1] for n in batch])
+
+        self._run(keep, ar, loss, pairs, steps, rate)
+        return ar
+
+    def _tune_av(
+        self, av: models.Tuned, data: positions.Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
+    ) -> models.Tuned:  # fmt: skip
+        def loss(batch: list[int]) -> torch.Tensor:
+            h = data.activations[[pairs[n][0] for n in batch]]
+            return tune.av_loss(av.model, self.tokenizer, h, [pairs[n][1] for n in batch])
+
+        self._run(keep, av, loss, pairs, steps, rate)
+        return av
+
+    def _run(
+        self, keep: str, tuned: models.Tuned, loss: Any, pairs: list[tuple[int, str]], steps: int, rate: float
+    ) -> None:  # fmt: skip
+        torch.manual_seed(SEED)
+        lengths = [len(self.tokenizer(text)["input_ids"]) for _, text in pairs]
+        tune.run(
+            keep.removesuffix(".pt"), tuned.parameters, loss, lengths,
+            steps=steps, batch=BATCH, rate=rate, seed=SEED + 1, keep=self.folder / keep,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Run every stage that is not done."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("work"), help="where stages keep their files")
+    parser.add_argument("--out", type=Path, default=ADAPTERS, help="where the adapters go")
+    parser.add_argument("--rounds", type=int, default=None, help="stop after so many rounds")
+    parser.add_argument("--report-only", action="store_true", help="only report on what is in --out")
+    options = parser.parse_args()
+    plan = Plan()
+    work = Work(options.work, plan)
+    data = work.positions()
+    if not options.report_only:
+        ar, av = work.warm_ar(data), work.warm_av(data)
+        count = len(plan.samples) if options.rounds is None else options.rounds
+        for number in range(count):
+            work.round(number, data, av, ar)
+        spec = rounds.av_spec(work.tokenizer, options.out, data.activations.shape[1])
+        v = export.variance(data.activations[data.training()])
+        export.write(options.out, av, ar, spec, work.tokenizer, v)
+    print(report.table(report.measure(data, options.out, work.target, work.folder)))
+
+
+if __name__ == "__main__":
+    main()

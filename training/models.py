@@ -1,0 +1,60 @@
+"""The two models in training: the target's weights in bfloat16, frozen, with float32 adapters on the upper blocks.
+
+The lowest blocks stay as they are: nothing below the first adapter needs a backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM
+
+from training import lora
+from training.positions import LAYER
+
+AV_FROM, AR_FROM = 6, 3
+"""The first block with an adapter."""
+
+
+@dataclass
+class Tuned:
+    """A model, what is trained of it, and (for the AR) the head."""
+
+    model: Any
+    parameters: list[nn.Parameter]
+    head: nn.Linear | None = None
+
+    def restore(self, keep: Path) -> Tuned:
+        """Take the parameters that `tune.run` kept."""
+        for parameter, value in zip(self.parameters, torch.load(keep)["parameters"], strict=True):
+            parameter.data.copy_(value)
+        return self
+
+
+def device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _base(target: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(target, dtype=torch.bfloat16, attn_implementation="eager").to(device())
+
+
+def av(target: Path) -> Tuned:
+    """All blocks of the target."""
+    model = _base(target)
+    return Tuned(model, [p for p in lora.add(model, model.model.layers[AV_FROM:])])
+
+
+def ar(target: Path) -> Tuned:
+    """The first K + 1 blocks without the final norm; the head begins as the identity."""
+    model = _base(target).model
+    model.layers = model.layers[: LAYER + 1]
+    model.norm = nn.Identity()
+    head = nn.Linear(model.config.hidden_size, model.config.hidden_size, bias=False, device=device())
+    head.weight.data.copy_(torch.eye(model.config.hidden_size))
+    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), head.weight.requires_grad_(True)], head)

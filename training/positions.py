@@ -1,0 +1,173 @@
+"""Positions: the activation at layer K of the target, and a description of what it can know there."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from training.describe import KEYWORDS, Facts, describe
+from training.texts import Text
+
+LAYER = 20
+PER_TEXT = 24
+LONGEST = 192
+GENRE_SHOWS = 16  # tokens of a text after which its genre may be told without having been named
+TOP = 12
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One text as the target sees it: ids, and for each token the turn it belongs to."""
+
+    ids: list[int]
+    roles: list[str]  # whose turn: "system", "user", "assistant", or "text"
+    marks: list[bool]  # the template's own tokens, which open and close turns
+    starts: list[int]  # the position where this token's turn began
+    text: Text
+    kind: str  # "chat" | "user" | "raw"
+
+
+def lay_out(tokenizer: Any, text: Text, kind: str) -> Layout:
+    """A chat (prompt and reply), the reply as the user's own message, or the reply as raw text."""
+    ids: list[int] = []
+    roles: list[str] = []
+    marks: list[bool] = []
+    starts: list[int] = []
+
+    def add(content: str, role: str, mark: bool = False) -> None:
+        new = tokenizer(content, add_special_tokens=False)["input_ids"]
+        starts.extend([len(ids)] * len(new))
+        roles.extend([role] * len(new))
+        marks.extend([mark] * len(new))
+        ids.extend(new)
+
+    if kind == "raw":
+        add(text.reply, "text")
+    else:
+        system = tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False)
+        system = system[len("<|im_start|>system\n") : system.index("<|im_end|>")]
+        user, reply = (text.prompt, text.reply) if kind == "chat" else (text.reply, "")
+        for role, content in (("system", system), ("user", user), ("assistant", reply)):
+            add(f"<|im_start|>{role}\n", role, mark=True)
+            add(content, role)
+            if role != "assistant" or content:
+                add("<|im_end|>\n", role, mark=True)
+    return Layout(ids[:LONGEST], roles[:LONGEST], marks[:LONGEST], starts[:LONGEST], text, kind)
+
+
+def choose(layout: Layout, rng: random.Random) -> list[int]:
+    """Positions to read: content tokens evenly, template and system tokens seldom, never the first token
+    (its norm is an artefact of attention, two orders above all others)."""
+    weights = [0.25 if m else 0.1 if r == "system" else 1.0 for m, r in zip(layout.marks, layout.roles, strict=True)]
+    keyed = [(rng.random() ** (1 / weight), position) for position, weight in enumerate(weights) if position]
+    return sorted(position for _, position in sorted(keyed, reverse=True)[:PER_TEXT])
+
+
+def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[str, float]]) -> Facts:
+    """What the text up to `position` supports."""
+    role = layout.roles[position]
+    start = layout.starts[position]
+    before = tokenizer.decode(layout.ids[start:position])
+    so_far = tokenizer.decode(layout.ids[: position + 1]).lower()
+    request = layout.kind == "chat" and role == "user"
+    opening = len(tokenizer.decode(layout.ids[: layout.roles.index(role)]))
+    said = any(word in so_far[opening if request else 0 :] for word in KEYWORDS[layout.text.genre])
+    if layout.kind != "chat":
+        said = position - start >= GENRE_SHOWS
+    topic_said = layout.text.topic.lower().rstrip("s") in so_far
+    return Facts(
+        token=tokenizer.decode([layout.ids[position]]),
+        candidates=candidates,
+        before=before,
+        role=role,
+        genre=layout.text.genre if said else None,
+        topic=layout.text.topic if topic_said else None,
+        request=request,
+    )
+
+
+@dataclass(frozen=True)
+class Positions:
+    """`activations` [N, d] float16, one description, token and text index each."""
+
+    activations: torch.Tensor
+    descriptions: list[str]
+    tokens: list[str]
+    texts: list[int]
+    held_out: torch.Tensor  # [N] bool
+
+    def save(self, folder: Path) -> None:
+        torch.save({"activations": self.activations, "held_out": self.held_out}, folder / "positions.pt")
+        rows = zip(self.descriptions, self.tokens, self.texts, strict=True)
+        (folder / "positions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    @classmethod
+    def load(cls, folder: Path) -> Positions:
+        saved = torch.load(folder / "positions.pt")
+        rows = [json.loads(line) for line in (folder / "positions.jsonl").read_text().splitlines()]
+        descriptions, tokens, texts = (list(column) for column in zip(*rows, strict=True))
+        return cls(saved["activations"], descriptions, tokens, texts, saved["held_out"])
+
+    def training(self) -> list[int]:
+        """Positions of texts whose topics are not held out."""
+        return [i for i, held in enumerate(self.held_out.tolist()) if not held]
+
+
+def layouts(tokenizer: Any, texts: list[Text]) -> Iterator[tuple[int, Layout]]:
+    """Each text as a chat, and two of five once more as the user's message or as raw text."""
+    for n, text in enumerate(texts):
+        yield n, lay_out(tokenizer, text, "chat")
+        if n % 5 in (1, 3):
+            yield n, lay_out(tokenizer, text, "user" if n % 5 == 1 else "raw")
+
+
+@torch.inference_mode()
+def collect(model: Any, tokenizer: Any, texts: list[Text], *, seed: int, batch: int = 16) -> Positions:
+    """Trace every text once and describe its chosen positions."""
+    rng = random.Random(seed)
+    laid = [(n, layout) for n, layout in layouts(tokenizer, texts) if len(layout.ids) > PER_TEXT]
+    activations, descriptions, tokens, owners, held_out = [], [], [], [], []
+    caught: list[torch.Tensor] = []
+    hook = model.model.layers[LAYER].register_forward_hook(
+        lambda _m, _i, out: caught.append(out[0] if isinstance(out, tuple) else out)
+    )
+    for start in tqdm(range(0, len(laid), batch), desc="positions", unit="batch"):
+        part = laid[start : start + batch]
+        width = max(len(layout.ids) for _, layout in part)
+        ids = torch.zeros(len(part), width, dtype=torch.long)
+        for row, (_, layout) in enumerate(part):
+            ids[row, : len(layout.ids)] = torch.tensor(layout.ids)
+        caught.clear()
+        hidden = model.model(input_ids=ids.to(model.device)).last_hidden_state
+        for row, (owner, layout) in enumerate(part):
+            chosen = choose(layout, rng)
+            probabilities = model.lm_head(hidden[row, chosen]).float().softmax(-1)
+            top = probabilities.topk(TOP)
+            for n, position in enumerate(chosen):
+                names = [tokenizer.decode([i]) for i in top.indices[n].tolist()]
+                candidates = list(zip(names, top.values[n].tolist(), strict=True))
+                fact = facts(tokenizer, layout, position, candidates)
+                descriptions.append(describe(fact))
+                tokens.append(fact.token)
+                owners.append(owner)
+                held_out.append(layout.text.held_out)
+            activations.append(caught[0][row, chosen].float().cpu())
+    hook.remove()
+    vectors = torch.cat(activations)
+    keep = vectors.norm(dim=-1) < 20 * vectors.norm(dim=-1).median()
+    kept = np.flatnonzero(keep.numpy())
+    return Positions(
+        vectors[keep].half(),
+        [descriptions[i] for i in kept],
+        [tokens[i] for i in kept],
+        [owners[i] for i in kept],
+        torch.tensor(held_out)[keep],
+    )

@@ -1,0 +1,147 @@
+"""What the pair can do on texts and topics that training never saw, as a model card reports it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from server.nla import demo
+from server.nla.lens import Floats
+from server.nla.pairs import PairEntry
+from server.nla.resident import ResidentPair, load
+from server.nla.scores import units
+from server.nla.verbalisers.base import Finished, Order
+from training.describe import name_token
+from training.export import variance
+from training.positions import Positions
+
+POSITIONS = 600
+CROWD = 100
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Round trips of readings, of training descriptions, and what they are to be held against."""
+
+    positions: int
+    variance: float
+    reading_cos: Floats
+    description_cos: Floats
+    shuffled_cos: float
+    mean_cos: float
+    nearest: float
+    named: float
+    tokens: float
+    cut_short: float
+    plain: float
+    examples: list[tuple[str, str]]
+
+
+def measure(data: Positions, adapters: Path, target: Path, work: Path) -> Measured:
+    """Load the pair as the explorer does and read held-out positions greedily."""
+    held = [i for i, out in enumerate(data.held_out.tolist()) if out]
+    chosen = random.Random(7).sample(held, min(POSITIONS, len(held)))
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
+        folders = {}
+        for role in ("av", "ar"):
+            folders[role] = Path(scratch) / role
+            folders[role].mkdir()
+            demo.merge(target, adapters / role, folders[role], blocks=21 if role == "ar" else None)
+        v = variance(data.activations[data.training()])
+        entry = PairEntry("trained", str(target), str(folders["av"]), str(folders["ar"]), None, v)
+        return asyncio.run(_measure(data, chosen, entry, v))
+
+
+async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: float) -> Measured:
+    pair = await load(entry, cache_dir=Path("unused"))
+    h = data.activations[chosen].float().numpy()
+    finished: dict[int, Finished] = {}
+    orders = [Order(n, row) for n, row in enumerate(h)]
+    async for outcome in pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=128, seed=0):
+        if isinstance(outcome, Finished):
+            finished[int(str(outcome.key))] = outcome
+    readings = [finished[n].text for n in range(len(chosen))]
+    own = units(h)
+    made = units(_reconstruct(pair, readings))
+    described = units(_reconstruct(pair, [data.descriptions[i] for i in chosen]))
+    cosines = made @ own.T
+    rng = np.random.default_rng(3)
+    nearest = []
+    for n in range(len(chosen)):
+        others = rng.choice(np.delete(np.arange(len(chosen)), n), CROWD - 1, replace=False)
+        nearest.append(bool((cosines[n, n] > cosines[n, others]).all()))
+    named = [
+        text.startswith(f"The final token is {name_token(data.tokens[i])}") for text, i in zip(readings, chosen, strict=True)
+    ]
+    mean = units(data.activations[data.training()].float().numpy()).mean(0)
+    off = ~np.eye(len(chosen), dtype=bool)
+    await pair.close()
+    return Measured(
+        positions=len(chosen),
+        variance=v,
+        reading_cos=np.diag(cosines),
+        description_cos=(described * own).sum(-1),
+        shuffled_cos=float(cosines[off].mean()),
+        mean_cos=float((own @ mean / np.linalg.norm(mean)).mean()),
+        nearest=float(np.mean(nearest)),
+        named=float(np.mean(named)),
+        tokens=float(np.mean([finished[n].tokens for n in range(len(chosen))])),
+        cut_short=float(np.mean([finished[n].truncated for n in range(len(chosen))])),
+        plain=float(np.mean([_plain(text) for text in readings])),
+        examples=[(data.descriptions[i], text) for i, text in list(zip(chosen, readings, strict=True))[:8]],
+    )
+
+
+def _reconstruct(pair: ResidentPair, texts: list[str]) -> Floats:
+    return np.concatenate([pair.reconstructor.reconstruct(texts[n : n + 64]) for n in range(0, len(texts), 64)])
+
+
+def _plain(text: str) -> bool:
+    """Whether a reading still is the plain sentences that were taught, not a code that only the AR understands."""
+    return text.startswith("The final token is ") and "; next" in text and "This is the" in text.replace("This is a", "This is the")
+
+
+def _interval(values: Floats, seed: int = 5) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean."""
+    rng = np.random.default_rng(seed)
+    means = rng.choice(values, (2000, len(values))).mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def table(m: Measured) -> str:
+    """The report, as rows of a Markdown table and some examples."""
+
+    def fve(cos: Floats | float, baseline: float) -> str:
+        value = 1 - 2 * (1 - float(np.mean(cos))) / baseline
+        if isinstance(cos, float):
+            return f"{value:.3f}"
+        low, high = _interval(cos)
+        return f"{value:.3f} [{1 - 2 * (1 - low) / baseline:.3f}, {1 - 2 * (1 - high) / baseline:.3f}]"
+
+    constant = 2 * (1 - m.mean_cos)
+    rows = [
+        ("positions, held-out texts and topics", str(m.positions)),
+        ("V, variance of the normalised training activations", f"{m.variance:.4f}"),
+        ("FVE, AV → AR (against V)", fve(m.reading_cos, m.variance)),
+        (f"FVE, AV → AR (against the best constant unit prediction, {constant:.3f})", fve(m.reading_cos, constant)),
+        ("FVE, AR on the training descriptions (against V)", fve(m.description_cos, m.variance)),
+        ("cosine, AV → AR", f"{float(np.mean(m.reading_cos)):.3f}"),
+        ("cosine, AR on the training descriptions", f"{float(np.mean(m.description_cos)):.3f}"),
+        ("cosine, another position's reading (shuffled)", f"{m.shuffled_cos:.3f}"),
+        ("cosine, the training mean", f"{m.mean_cos:.3f}"),
+        (f"own activation is the nearest of {CROWD}", f"{m.nearest:.1%}"),
+        ("the reading names the final token", f"{m.named:.1%}"),
+        ("length of a reading, tokens", f"{m.tokens:.1f}"),
+        ("cut short", f"{m.cut_short:.1%}"),
+        ("in the plain sentences that were taught", f"{m.plain:.1%}"),
+    ]
+    lines = ["| what | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
+    for description, reading in m.examples:
+        lines += [f"- described: {description}", f"  read: {reading}"]
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""The two fine-tunings: batches, losses, and one loop that can be stopped and taken up again."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+MARKER = "<empty_output>"  # one token that no text uses
+AV_TEMPLATE = "Activation:{injection_char}"
+AV_PROMPT = f"<|im_start|>user\n{AV_TEMPLATE}<|im_end|>\n<|im_start|>assistant\n"
+AR_PROMPT = "{explanation}\nVector:"
+INJECTION_NORM = 250.0
+OPENING, CLOSING = "<explanation>", "</explanation>"
+
+
+def mixed_batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
+    """Endless shuffled batches of indices whose texts are of about the same length (little padding)."""
+    epoch = 0
+    while True:
+        rng = random.Random(seed * 1000 + epoch)
+        order = list(range(len(lengths)))
+        rng.shuffle(order)
+        batches = []
+        for start in range(0, len(order), size * 32):
+            pool = sorted(order[start : start + size * 32], key=lengths.__getitem__)
+            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+        rng.shuffle(batches)
+        yield from batches
+        epoch += 1
+
+
+def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
+    """Right-padded ids [B, T] and the lengths [B]."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), filler, dtype=torch.long)
+    for n, row in enumerate(rows):
+        ids[n, : len(row)] = torch.tensor(row)
+    return ids, lengths
+
+
+def av_loss(model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str]) -> Tensor:
+    """Next-token loss on the description, the normalised activation in the marker's place."""
+    prompt = tokenizer(AV_PROMPT.format(injection_char=MARKER), add_special_tokens=False)["input_ids"]
+    slot = prompt.index(tokenizer.convert_tokens_to_ids(MARKER))
+    answers = [
+        [*tokenizer(f"{OPENING}{text}{CLOSING}", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        for text in texts
+    ]
+    ids, lengths = pad([prompt + answer for answer in answers], tokenizer.eos_token_id)
+    ids = ids.to(model.device)
+    embeds = model.get_input_embeddings()(ids)
+    unit = F.normalize(activations.to(model.device).float(), dim=-1)
+    embeds[:, slot] = (unit * INJECTION_NORM).to(embeds.dtype)
+    hidden = model.model(inputs_embeds=embeds).last_hidden_state[:, len(prompt) - 1 : -1]
+    goal = ids[:, len(prompt) :]
+    real = torch.arange(goal.shape[1])[None] < (lengths - len(prompt))[:, None]
+    real = real.to(model.device)
+    return sampled_cross_entropy(model.lm_head.weight, hidden[real], goal[real])
+
+
+def sampled_cross_entropy(vocabulary: Tensor, hidden: Tensor, goal: Tensor, negatives: int = 8192) -> Tensor:
+    """Cross-entropy whose normaliser is estimated from the batch's own tokens and `negatives` random others.
+
+    Each random token stands for (V - own) / negatives of its kind, so its logit is raised by the logarithm of that
+    (Bengio and Senecal, 2008). The full softmax over 49,152 tokens would take a sixth of a training step on a CPU.
+    """
+    own, goal = goal.unique(return_inverse=True)
+    others = torch.ones(len(vocabulary), dtype=torch.bool, device=own.device)
+    others[own] = False
+    candidates = others.nonzero()[:, 0]
+    drawn = candidates[torch.randperm(len(candidates), device=own.device)[:negatives]]
+    logits = F.linear(hidden, vocabulary[torch.cat([own, drawn])]).float()
+    logits[:, len(own) :] += math.log(len(candidates) / len(drawn))
+    return F.cross_entropy(logits, goal)
+
+
+def ar_vectors(model: Any, head: nn.Linear, tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """[B, d]: the head on the last real token's residual after block K, no final norm."""
+    rows = tokenizer([AR_PROMPT.format(explanation=text) for text in texts])["input_ids"]
+    ids, lengths = pad(rows, tokenizer.eos_token_id)
+    hidden = model(input_ids=ids.to(model.device)).last_hidden_state
+    last = hidden[torch.arange(len(rows)), lengths - 1]
+    out: Tensor = head(last.float())
+    return out
+
+
+def ar_loss(model: Any, head: nn.Linear, tokenizer: Any, activations: Tensor, texts: Sequence[str]) -> Tensor:
+    """1 - cosine to the true activation."""
+    vectors = ar_vectors(model, head, tokenizer, texts)
+    return 1 - F.cosine_similarity(vectors, activations.to(vectors.device).float(), dim=-1).mean()
+
+
+def run(
+    name: str,
+    parameters: list[nn.Parameter],
+    loss_of: Callable[[list[int]], Tensor],
+    lengths: Sequence[int],
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    keep: Path,
+    every: int = 100,
+) -> None:
+    """AdamW, a short warm-up, then a cosine to a tenth of `rate`. State is kept in `keep` every `every` steps."""
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda n: min(1.0, (n + 1) / 30) * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, n / max(1, steps))))),
+    )
+    done, mean = 0, 0.0
+    if keep.exists():
+        saved = torch.load(keep)
+        for parameter, value in zip(parameters, saved["parameters"], strict=True):
+            parameter.data.copy_(value)
+        optimiser.load_state_dict(saved["optimiser"])
+        schedule.load_state_dict(saved["schedule"])
+        done, mean = saved["done"], saved["mean"]
+    batches = mixed_batches(lengths, batch, seed)
+    for _ in range(done):
+        next(batches)
+    bar = tqdm(range(done, steps), desc=name, unit="step", initial=done, total=steps, mininterval=10)
+    for step in bar:
+        loss = loss_of(next(batches))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
+        bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+        if (step + 1) % every == 0 or step + 1 == steps:
+            kept = {"parameters": [p.data for p in parameters], "optimiser": optimiser.state_dict()}
+            kept |= {"schedule": schedule.state_dict(), "done": step + 1, "mean": mean}
+            torch.save(kept, keep.with_suffix(".part"))
+            keep.with_suffix(".part").replace(keep)
