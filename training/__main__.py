@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from server.nla.demo import ADAPTERS, unpack_target
-from training import export, models, positions, report, rounds, texts, tune
+from training import export, models, report, rounds, texts, tune
+from training.positions import Positions, collect
 
 SEED = 0
 TEXTS, TEXT_TOKENS = 1250, 96
@@ -46,22 +47,22 @@ class Work:
             unpack_target(self.target)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.target)
 
-    def positions(self) -> positions.Positions:
+    def positions(self) -> Positions:
         """Stages one and two: the texts and their positions."""
         folder = self.folder / "positions"
         if not (folder / "positions.jsonl").exists():
             kept = self.folder / "texts.jsonl"
-            model = AutoModelForCausalLM.from_pretrained(
-                self.target, dtype=torch.bfloat16, attn_implementation="eager"
-            ).to(models.device())
+            model = models.base(self.target)
             planned = texts.plan(TEXTS, SEED)
-            written = texts.write(model, self.tokenizer, planned, kept, tokens=TEXT_TOKENS, batch=250, seed=SEED)
+            written = texts.write(
+                model, self.tokenizer, planned, kept, tokens=TEXT_TOKENS, batch=250, seed=SEED
+            )
             folder.mkdir(exist_ok=True)
-            traced = AutoModelForCausalLM.from_pretrained(self.target, dtype=torch.float32).to(models.device())
-            positions.collect(traced, self.tokenizer, written, seed=SEED).save(folder)
-        return positions.Positions.load(folder)
+            traced = models.base(self.target, torch.float32)
+            collect(traced, self.tokenizer, written, seed=SEED).save(folder)
+        return Positions.load(folder)
 
-    def warm_ar(self, data: positions.Positions) -> models.Tuned:
+    def warm_ar(self, data: Positions) -> models.Tuned:
         """The AR on the descriptions."""
         train = data.training()
         return self._tune_ar(
@@ -73,12 +74,12 @@ class Work:
             RATE,
         )
 
-    def warm_av(self, data: positions.Positions) -> models.Tuned:
+    def warm_av(self, data: Positions) -> models.Tuned:
         """The AV on the descriptions."""
         pairs = [(i, data.descriptions[i]) for i in data.training()]
         return self._tune_av(models.av(self.target), data, pairs, "av.pt", self.plan.av_steps, RATE)
 
-    def round(self, number: int, data: positions.Positions, av: models.Tuned, ar: models.Tuned) -> None:
+    def round(self, number: int, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
         """One round, in place: sample; the AR on all (and as many descriptions); the AV on the winners."""
         count, samples = self.plan.round_positions[number], self.plan.samples[number]
         chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
@@ -102,12 +103,12 @@ class Work:
         pairs = whole + self._descriptions(data, len(whole), number)
         self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
 
-    def _descriptions(self, data: positions.Positions, count: int, number: int) -> list[tuple[int, str]]:
+    def _descriptions(self, data: Positions, count: int, number: int) -> list[tuple[int, str]]:
         chosen = random.Random(SEED + 200 + number).sample(data.training(), count)
         return [(i, data.descriptions[i]) for i in chosen]
 
     def _tune_ar(
-        self, ar: models.Tuned, data: positions.Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
+        self, ar: models.Tuned, data: Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
     ) -> models.Tuned:  # fmt: skip
         head = ar.head
         assert head is not None
@@ -120,7 +121,7 @@ class Work:
         return ar
 
     def _tune_av(
-        self, av: models.Tuned, data: positions.Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
+        self, av: models.Tuned, data: Positions, pairs: list[tuple[int, str]], keep: str, steps: int, rate: float
     ) -> models.Tuned:  # fmt: skip
         def loss(batch: list[int]) -> torch.Tensor:
             h = data.activations[[pairs[n][0] for n in batch]]

@@ -107,7 +107,12 @@ def describe(facts: Facts) -> str:
 
 def setting(facts: Facts) -> str:
     """The sentence on role, genre and topic, as far as they have been said by this position."""
-    owner = {"system": "the system message", "user": "the user's", "assistant": "the assistant's", "text": "a plain"}
+    owner = {
+        "system": "the system message",
+        "user": "the user's",
+        "assistant": "the assistant's",
+        "text": "a plain",
+    }
     if facts.role == "system":
         return "This is the system message."
     noun = NOUNS[facts.genre][1] if facts.genre else "text"

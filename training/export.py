@@ -30,7 +30,12 @@ def write(folder: Path, av: Tuned, ar: Tuned, spec: AvSpec, tokenizer: Any, v: f
     lora.save(av.model, folder / "av")
     lora.save(ar.model, folder / "ar", stem="model.")
     save_file({"weight": ar.head.weight.detach().cpu().contiguous()}, folder / "ar" / HEAD_FILE)
-    common = {"schema_version": SCHEMA, "kind": "nla_model", "d_model": spec.d_model, "extraction_layer_index": LAYER}
+    common = {
+        "schema_version": SCHEMA,
+        "kind": "nla_model",
+        "d_model": spec.d_model,
+        "extraction_layer_index": LAYER,
+    }
     actor = {
         **common,
         "role": "av",

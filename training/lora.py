@@ -46,7 +46,9 @@ def add(model: nn.Module, blocks: Sequence[nn.Module], rank: int = RANK) -> list
 def state(model: nn.Module, stem: str = "") -> dict[str, Tensor]:
     """The adapters' float32 tensors by peft's names; `stem` leads from the causal model to `model`."""
     return {
-        f"{PREFIX}{stem}{name}.weight": p.detach().cpu() for name, p in model.named_parameters() if ".lora_" in name
+        f"{PREFIX}{stem}{name}.weight": p.detach().cpu()
+        for name, p in model.named_parameters()
+        if ".lora_" in name
     }
 
 

@@ -40,21 +40,23 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _base(target: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(target, dtype=torch.bfloat16, attn_implementation="eager").to(device())
+def base(target: Path, dtype: torch.dtype = torch.bfloat16) -> Any:
+    """The target, with plain attention (on a CPU faster for texts this short)."""
+    model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=dtype, attn_implementation="eager")
+    return model.to(device())
 
 
 def av(target: Path) -> Tuned:
     """All blocks of the target."""
-    model = _base(target)
-    return Tuned(model, [p for p in lora.add(model, model.model.layers[AV_FROM:])])
+    model = base(target)
+    return Tuned(model, lora.add(model, model.model.layers[AV_FROM:]))
 
 
 def ar(target: Path) -> Tuned:
     """The first K + 1 blocks without the final norm; the head begins as the identity."""
-    model = _base(target).model
+    model = base(target).model
     model.layers = model.layers[: LAYER + 1]
     model.norm = nn.Identity()
     head = nn.Linear(model.config.hidden_size, model.config.hidden_size, bias=False, device=device())
     head.weight.data.copy_(torch.eye(model.config.hidden_size))
-    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), head.weight.requires_grad_(True)], head)
+    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), head.weight], head)

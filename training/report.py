@@ -51,7 +51,9 @@ def measure(data: Positions, adapters: Path, target: Path, work: Path) -> Measur
         for role in ("av", "ar"):
             folders[role] = Path(scratch) / role
             folders[role].mkdir()
-            demo.merge(target, adapters / role, folders[role], blocks=21 if role == "ar" else None)
+            demo.merge(
+                target, adapters / role, folders[role], blocks=demo.AR_BLOCKS if role == "ar" else None
+            )
         v = variance(data.activations[data.training()])
         entry = PairEntry("trained", str(target), str(folders["av"]), str(folders["ar"]), None, v)
         return asyncio.run(_measure(data, chosen, entry, v))
@@ -76,7 +78,8 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
         others = rng.choice(np.delete(np.arange(len(chosen)), n), CROWD - 1, replace=False)
         nearest.append(bool((cosines[n, n] > cosines[n, others]).all()))
     named = [
-        text.startswith(f"The final token is {name_token(data.tokens[i])}") for text, i in zip(readings, chosen, strict=True)
+        text.startswith(f"The final token is {name_token(data.tokens[i])}")
+        for text, i in zip(readings, chosen, strict=True)
     ]
     mean = units(data.activations[data.training()].float().numpy()).mean(0)
     off = ~np.eye(len(chosen), dtype=bool)
@@ -98,12 +101,18 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
 
 
 def _reconstruct(pair: ResidentPair, texts: list[str]) -> Floats:
-    return np.concatenate([pair.reconstructor.reconstruct(texts[n : n + 64]) for n in range(0, len(texts), 64)])
+    return np.concatenate(
+        [pair.reconstructor.reconstruct(texts[n : n + 64]) for n in range(0, len(texts), 64)]
+    )
 
 
 def _plain(text: str) -> bool:
     """Whether a reading still is the plain sentences that were taught, not a code that only the AR understands."""
-    return text.startswith("The final token is ") and "; next" in text and "This is the" in text.replace("This is a", "This is the")
+    return (
+        text.startswith("The final token is ")
+        and "; next" in text
+        and "This is the" in text.replace("This is a", "This is the")
+    )
 
 
 def _interval(values: Floats, seed: int = 5) -> tuple[float, float]:
@@ -129,7 +138,10 @@ def table(m: Measured) -> str:
         ("positions, held-out texts and topics", str(m.positions)),
         ("V, variance of the normalised training activations", f"{m.variance:.4f}"),
         ("FVE, AV → AR (against V)", fve(m.reading_cos, m.variance)),
-        (f"FVE, AV → AR (against the best constant unit prediction, {constant:.3f})", fve(m.reading_cos, constant)),
+        (
+            f"FVE, AV → AR (against the best constant unit prediction, {constant:.3f})",
+            fve(m.reading_cos, constant),
+        ),
         ("FVE, AR on the training descriptions (against V)", fve(m.description_cos, m.variance)),
         ("cosine, AV → AR", f"{float(np.mean(m.reading_cos)):.3f}"),
         ("cosine, AR on the training descriptions", f"{float(np.mean(m.description_cos)):.3f}"),

@@ -39,7 +39,9 @@ class Sampled:
 
 def av_spec(tokenizer: Any, folder: Path, d_model: int) -> AvSpec:
     """How the AV is fed, in training as later: the sidecar is written from this."""
-    prompt = tokenizer(tune.AV_PROMPT.format(injection_char=tune.MARKER), add_special_tokens=False)["input_ids"]
+    prompt = tokenizer(tune.AV_PROMPT.format(injection_char=tune.MARKER), add_special_tokens=False)[
+        "input_ids"
+    ]
     marker = tokenizer.convert_tokens_to_ids(tune.MARKER)
     slot = prompt.index(marker)
     return AvSpec(
@@ -66,7 +68,9 @@ def sample(
     with path.open("a") as out:
         for start in tqdm(range(len(done), len(keys), batch), desc="readings", unit="batch"):
             part = keys[start : start + batch]
-            orders = [Order(key, activations[key[0]].float().numpy(), key[0] * samples + key[1]) for key in part]
+            orders = [
+                Order(key, activations[key[0]].float().numpy(), key[0] * samples + key[1]) for key in part
+            ]
             found: dict[Any, Sampled] = {}
             for outcomes in engine.steps(orders, temperature, READING_TOKENS, seed):
                 for outcome in outcomes:
@@ -86,7 +90,9 @@ def read(path: Path) -> list[Sampled]:
 
 
 @torch.inference_mode()
-def scored(tuned: Tuned, tokenizer: Any, activations: Tensor, readings: list[Sampled], batch: int = 64) -> list[Sampled]:
+def scored(
+    tuned: Tuned, tokenizer: Any, activations: Tensor, readings: list[Sampled], batch: int = 64
+) -> list[Sampled]:
     """The readings with the AR's cosine to the true activation."""
     assert tuned.head is not None
     out = []

@@ -32,27 +32,52 @@ hearts;brains;teeth;eyes;vaccines;viruses;cancer;exercise;diets;vitamins;
 weddings;birthdays;holidays;funerals;elections;wars;laws;religion;democracy;climate change;
 snow;rain;winter;summer;autumn;the sea;islands;flowers;trees;roses;mushrooms;grass;
 algebra;geometry;fractions;probability;prime numbers;multiplication;history;grammar;
-babies;grandmothers;brothers;neighbours;strangers;vodka;wine;beer;secrets;letters""".replace("\n", "").split(";")
+babies;grandmothers;brothers;neighbours;strangers;vodka;wine;beer;secrets;letters""".replace("\n", "").split(
+    ";"
+)
 
 HELD_OUT = """tigers;ducks;lakes;caves;thunder;Jupiter;batteries;silver;pizza;lemons;tennis;surfing;trumpets;
 sculpture;bakers;detectives;trucks;towers;Berlin;Mexico;princesses;vampires;rent;chairs;robotics;email;
-jealousy;hope;lungs;allergies;parades;spring;palm trees;calculus;sisters;umbrellas""".replace("\n", "").split(";")
+jealousy;hope;lungs;allergies;parades;spring;palm trees;calculus;sisters;umbrellas""".replace("\n", "").split(
+    ";"
+)
 
 GENRES: dict[str, list[str]] = {
-    "question": ["What should I know about {t}?", "Why do people care about {t}?", "Tell me three facts about {t}.",
-                 "How would you explain {t} to a child?"],
-    "explanation": ["Explain {t} in a few sentences.", "Give a short lecture on {t}.", "What is the history of {t}?"],
-    "story": ["Write a short story about {t}.", "Tell me a bedtime story with {t} in it.",
-              "Begin a mystery novel that involves {t}."],
+    "question": [
+        "What should I know about {t}?",
+        "Why do people care about {t}?",
+        "Tell me three facts about {t}.",
+        "How would you explain {t} to a child?",
+    ],
+    "explanation": [
+        "Explain {t} in a few sentences.",
+        "Give a short lecture on {t}.",
+        "What is the history of {t}?",
+    ],
+    "story": [
+        "Write a short story about {t}.",
+        "Tell me a bedtime story with {t} in it.",
+        "Begin a mystery novel that involves {t}.",
+    ],
     "poem": ["Write a poem about {t}.", "Write a rhyming couplet about {t}.", "Give me a haiku on {t}."],
     "letter": ["Write a letter to a friend about {t}.", "Write an email to my boss about {t}."],
     "news report": ["Write a news report about {t}.", "Write a headline and a first paragraph about {t}."],
     "list": ["Give me a list of tips about {t}.", "List five things to remember about {t}."],
     "dialogue": ["Write a dialogue between two people about {t}.", "Write a short scene about {t}."],
-    "diary entry": ["Write a diary entry about {t}.", "It is late at night and I cannot stop thinking about {t}."],
+    "diary entry": [
+        "Write a diary entry about {t}.",
+        "It is late at night and I cannot stop thinking about {t}.",
+    ],
     "advertisement": ["Write an advertisement that mentions {t}.", "Write a slogan about {t}."],
-    "code": ["Write a small Python program about {t}.", "Write a Python function with a docstring that deals with {t}."],
-    "sum": ["What is {a} times {b}?", "What is {a} + {b}?", "Anna has {a} boxes with {b} {t} in each. How many are there?"],
+    "code": [
+        "Write a small Python program about {t}.",
+        "Write a Python function with a docstring that deals with {t}.",
+    ],
+    "sum": [
+        "What is {a} times {b}?",
+        "What is {a} + {b}?",
+        "Anna has {a} boxes with {b} {t} in each. How many are there?",
+    ],
     "review": ["Write a review of a book about {t}.", "Is a film about {t} worth watching?"],
     "joke": ["Tell me a joke about {t}."],
     "speech": ["Write the opening of a speech on {t}.", "Argue that {t} matter more than people think."],
@@ -77,7 +102,9 @@ def plan(count: int, seed: int) -> list[Text]:
     texts = []
     for n in range(count):
         held_out = n % 8 == 7
-        topic = (HELD_OUT if held_out else TOPICS)[(n // 8 if held_out else n) % len(HELD_OUT if held_out else TOPICS)]
+        topic = (HELD_OUT if held_out else TOPICS)[
+            (n // 8 if held_out else n) % len(HELD_OUT if held_out else TOPICS)
+        ]
         genre = rng.choice(list(GENRES))
         prompt = rng.choice(GENRES[genre]).format(t=topic, a=rng.randint(2, 99), b=rng.randint(2, 99))
         texts.append(Text(genre, topic, held_out, prompt, ""))
@@ -85,7 +112,9 @@ def plan(count: int, seed: int) -> list[Text]:
 
 
 @torch.inference_mode()
-def write(model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: int, batch: int, seed: int) -> list[Text]:
+def write(
+    model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: int, batch: int, seed: int
+) -> list[Text]:
     """Let the target answer every prompt (temperature 0.9); finished batches are kept in `path`."""
     done = read(path)
     tokenizer.padding_side = "left"
@@ -99,7 +128,9 @@ def write(model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: 
                 )
                 for t in part
             ]
-            inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
+            inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(
+                model.device
+            )
             ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=True, temperature=0.9, top_k=0)
             for text, row in zip(part, ids[:, inputs["input_ids"].shape[1] :], strict=True):
                 reply = tokenizer.decode(row, skip_special_tokens=True)

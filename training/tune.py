@@ -51,7 +51,10 @@ def av_loss(model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str
     prompt = tokenizer(AV_PROMPT.format(injection_char=MARKER), add_special_tokens=False)["input_ids"]
     slot = prompt.index(tokenizer.convert_tokens_to_ids(MARKER))
     answers = [
-        [*tokenizer(f"{OPENING}{text}{CLOSING}", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        [
+            *tokenizer(f"{OPENING}{text}{CLOSING}", add_special_tokens=False)["input_ids"],
+            tokenizer.eos_token_id,
+        ]
         for text in texts
     ]
     ids, lengths = pad([prompt + answer for answer in answers], tokenizer.eos_token_id)
@@ -72,7 +75,7 @@ def sampled_cross_entropy(vocabulary: Tensor, hidden: Tensor, goal: Tensor, nega
     Each random token stands for (V - own) / negatives of its kind, so its logit is raised by the logarithm of that
     (Bengio and Senecal, 2008). The full softmax over 49,152 tokens would take a sixth of a training step on a CPU.
     """
-    own, goal = goal.unique(return_inverse=True)
+    own, goal = torch.unique(goal, return_inverse=True)
     others = torch.ones(len(vocabulary), dtype=torch.bool, device=own.device)
     others[own] = False
     candidates = others.nonzero()[:, 0]
@@ -115,7 +118,9 @@ def run(
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
-        lambda n: min(1.0, (n + 1) / 30) * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, n / max(1, steps))))),
+        lambda n: (
+            min(1.0, (n + 1) / 30) * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, n / max(1, steps)))))
+        ),
     )
     done, mean = 0, 0.0
     if keep.exists():
@@ -139,7 +144,10 @@ def run(
         mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
         bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
         if (step + 1) % every == 0 or step + 1 == steps:
-            kept = {"parameters": [p.data for p in parameters], "optimiser": optimiser.state_dict()}
+            kept: dict[str, Any] = {
+                "parameters": [p.data for p in parameters],
+                "optimiser": optimiser.state_dict(),
+            }
             kept |= {"schedule": schedule.state_dict(), "done": step + 1, "mean": mean}
             torch.save(kept, keep.with_suffix(".part"))
             keep.with_suffix(".part").replace(keep)

@@ -25,43 +25,47 @@ def next_tokens(logits: Tensor, temperature: float, generators: Sequence[torch.G
     return (p / race.to(p.device).clamp_min(1e-20)).argmax(-1)
 
 
-class _Rows(DynamicLayer):
+class _Rows(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one block in a buffer with room for what is still to come.
 
     DynamicLayer concatenates at every step, which on a CPU costs more than the attention itself.
     """
 
     def __init__(self, room: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.room = room
         self.length = 0
+        self.buffers: tuple[Tensor, Tensor] | None = None  # keys and values, each [B, heads, room, width]
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        if self.buffers is None:
             batch, heads, _, width = key_states.shape
-            self.dtype, self.device = key_states.dtype, key_states.device
-            self.keys = key_states.new_empty(batch, heads, self.room, width)
-            self.values = value_states.new_empty(batch, heads, self.room, value_states.shape[-1])
+            keys = key_states.new_empty(batch, heads, self.room, width)
+            self.buffers = keys, value_states.new_empty(batch, heads, self.room, value_states.shape[-1])
             self.is_initialized = True
+        keys, values = self.buffers
         end = self.length + key_states.shape[2]
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        keys[:, :, self.length : end] = key_states
+        values[:, :, self.length : end] = value_states
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return keys[:, :, :end], values[:, :, :end]
 
     def get_seq_length(self) -> int:
         return self.length
 
     def keep(self, rows: Tensor) -> None:
-        self.keys, self.values = self.keys[rows], self.values[rows]
+        if self.buffers is not None:
+            self.buffers = self.buffers[0][rows], self.buffers[1][rows]
 
     def spread(self, shared: _Rows, batch: int) -> None:
         """Begin with another's content, the same for each of `batch` rows."""
-        self.length = 0
-        self.update(
-            shared.keys[:, :, : shared.length].expand(batch, -1, -1, -1),
-            shared.values[:, :, : shared.length].expand(batch, -1, -1, -1),
-        )
+        if shared.buffers is not None:
+            keys, values = (
+                buffer[:, :, : shared.length].expand(batch, -1, -1, -1) for buffer in shared.buffers
+            )
+            self.update(keys, values)
 
 
 class RowCache(Cache):

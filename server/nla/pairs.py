@@ -68,7 +68,12 @@ RELEASED = (
 def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
     """All pairs by name; the user's file may add to them and replace them."""
     places = demo.folders(cache_dir)
-    entries = [PairEntry(demo.NAME, *(str(places[role]) for role in ("target", "av", "ar")), 20, demo.variance()), *RELEASED]
+    entries = [
+        PairEntry(
+            demo.NAME, str(places["target"]), str(places["av"]), str(places["ar"]), 20, demo.variance()
+        ),
+        *RELEASED,
+    ]
     entries += _own(pairs_file) if pairs_file else []
     return {entry.name: entry for entry in entries}
 
@@ -95,8 +100,8 @@ def local(place: str) -> Path | None:
         return path
     if path.is_absolute() or place.startswith((".", "~")):
         return None
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only hub names need it
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(place, local_files_only=True))
@@ -116,7 +121,9 @@ def check(entry: PairEntry, cache_dir: Path) -> dict[str, Any]:
     places = fetch(entry, cache_dir, lambda _: None)
     av, ar = read_av(places["av"]), read_ar(places["ar"])
     if av.layer != ar.layer:
-        raise CheckpointError(f"{entry.name}: the AV says K = {av.layer}, the AR K = {ar.layer}: take both of one release.")
+        raise CheckpointError(
+            f"{entry.name}: the AV says K = {av.layer}, the AR K = {ar.layer}: take both of one release."
+        )
     return describe(entry, cache_dir)
 
 
@@ -127,8 +134,8 @@ def _fetch(place: str, entry: PairEntry, role: str, progress: Callable[[str], No
     path = Path(place).expanduser()
     if path.is_absolute() or place.startswith((".", "~")):
         raise CheckpointError(f"Pair {entry.name}: the folder {place} of its {role} does not exist.")
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only hub names need it
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError  # noqa: PLC0415
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 
     progress(f"downloading {place}")
     try:
@@ -138,7 +145,9 @@ def _fetch(place: str, entry: PairEntry, role: str, progress: Callable[[str], No
             f"{place} is gated: accept its licence on the hub and set HF_TOKEN to a token of that account."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise CheckpointError(f"{place} (the {role} of {entry.name}) cannot be downloaded: {error}") from error
+        raise CheckpointError(
+            f"{place} (the {role} of {entry.name}) cannot be downloaded: {error}"
+        ) from error
 
 
 def _own(path: Path) -> list[PairEntry]:
@@ -147,15 +156,22 @@ def _own(path: Path) -> list[PairEntry]:
         tables = tomllib.loads(path.read_text()).get("pair", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"NLA_PAIRS_FILE: {path} cannot be read: {error}") from error
-    fields = {"name": str, "target": str, "av": str, "ar": str, "layer": int, "fve_variance": (int, float), "profile": str}
+    fields: dict[str, type | tuple[type, ...]] = dict.fromkeys(("name", "target", "av", "ar", "profile"), str)
+    fields |= {"layer": int, "fve_variance": (int, float)}
     entries = []
     for n, table in enumerate(tables):
         missing = [f for f in ("name", "target", "av", "ar") if f not in table]
         wrong = [f for f, v in table.items() if f not in fields or not isinstance(v, fields[f])]
         if missing or wrong:
-            problem = f"lacks {', '.join(missing)}" if missing else f"has unknown or ill-typed {', '.join(wrong)}"
-            raise SettingsError(f"NLA_PAIRS_FILE: {path}: pair {n + 1} {problem}; it takes {', '.join(fields)}.")
+            problem = (
+                f"lacks {', '.join(missing)}" if missing else f"has unknown or ill-typed {', '.join(wrong)}"
+            )
+            raise SettingsError(
+                f"NLA_PAIRS_FILE: {path}: pair {n + 1} {problem}; it takes {', '.join(fields)}."
+            )
         if table.get("profile", "replace_norm") != "replace_norm":
-            raise SettingsError(f"NLA_PAIRS_FILE: {path}: pair {n + 1}: only the profile replace_norm is known.")
+            raise SettingsError(
+                f"NLA_PAIRS_FILE: {path}: pair {n + 1}: only the profile replace_norm is known."
+            )
         entries.append(PairEntry(**table))
     return entries

@@ -105,7 +105,9 @@ class Prompter:
 
     def _ids(self, text: str, *, typed: bool) -> list[int]:
         """Ids of a segment; in typed text `<|im_end|>` is seven characters, not the end of a turn."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=typed)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=typed)[
+            "input_ids"
+        ]
         return ids
 
     def _segments(self, messages: list[tuple[str, str]]) -> list[Segment]:
@@ -117,9 +119,13 @@ class Prompter:
         """
         for n, (role, content) in enumerate(messages):
             if role not in self.roles:
-                raise PromptError(f"messages.{n}.role", f"Unknown role {role!r}: use {', '.join(sorted(self.roles))}.")
+                raise PromptError(
+                    f"messages.{n}.role", f"Unknown role {role!r}: use {', '.join(sorted(self.roles))}."
+                )
             if not content.strip() and role != "assistant":
-                raise PromptError(f"messages.{n}.content", "The message is empty: type at least one character.")
+                raise PromptError(
+                    f"messages.{n}.content", "The message is empty: type at least one character."
+                )
         if not messages:
             raise PromptError("messages", "There is no message: give at least one.")
         marks = [chr(0xF0000 + n) for n in range(len(messages))]
@@ -131,12 +137,16 @@ class Prompter:
             for (role, _), mark, content in zip(messages, marks, contents, strict=True):
                 before, found, rest = rest.partition(mark)
                 if not found:
-                    raise PromptError("messages", f"The model's chat template has no place for the {role} message.")
+                    raise PromptError(
+                        "messages", f"The model's chat template has no place for the {role} message."
+                    )
                 segments += [Segment(before, "template"), Segment(content, role)]
             segments = [s for s in [*segments, Segment(rest, "template")] if s.text]
             if "".join(s.text for s in segments) == true:
                 return segments
-        raise PromptError("messages", "The model's chat template alters what was typed; use raw text instead.")
+        raise PromptError(
+            "messages", "The model's chat template alters what was typed; use raw text instead."
+        )
 
     def _render(self, messages: Sequence[tuple[str, str]]) -> str:
         chat = [{"role": role, "content": content} for role, content in messages]
@@ -145,7 +155,9 @@ class Prompter:
                 chat, tokenize=False, add_generation_prompt=messages[-1][0] != "assistant"
             )
         except (TemplateError, ValueError) as error:
-            raise PromptError("messages", f"The model's chat template refuses these messages: {error}.") from error
+            raise PromptError(
+                "messages", f"The model's chat template refuses these messages: {error}."
+            ) from error
         return rendered
 
     def _glyphs(self, ids: Sequence[int]) -> list[tuple[int, int, str]]:
@@ -156,7 +168,9 @@ class Prompter:
             text, last = self.token_text(ids[start]), start
             if text.endswith("\ufffd"):
                 for end in range(start + 1, min(start + LONGEST_GLYPH, len(ids))):
-                    joined = self.tokenizer.decode(list(ids[start : end + 1]), clean_up_tokenization_spaces=False)
+                    joined = self.tokenizer.decode(
+                        list(ids[start : end + 1]), clean_up_tokenization_spaces=False
+                    )
                     if not joined.endswith("\ufffd"):
                         # Another token's letters after a character that never completes are not one glyph with it.
                         if "\ufffd" not in joined:

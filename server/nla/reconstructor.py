@@ -22,7 +22,9 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
     """The value head as the file has it, bias and all; refused unless it is d x d and finite."""
     path = folder / HEAD_FILE
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing: the AR cannot make vectors without its head. Download the folder again.")
+        raise CheckpointError(
+            f"{path} is missing: the AR cannot make vectors without its head. Download the folder again."
+        )
     tensors = load_file(path)
     weights = [t for name, t in tensors.items() if name.endswith("weight")]
     biases = [t for name, t in tensors.items() if name.endswith("bias")]
@@ -30,7 +32,9 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
         shapes = {name: tuple(t.shape) for name, t in tensors.items()}
         raise CheckpointError(f"{path} holds {shapes}; wanted one weight of ({d_model}, {d_model}).")
     if not all(bool(torch.isfinite(t).all()) for t in (*weights, *biases)):
-        raise CheckpointError(f"{path} holds values that are not finite: the file is damaged or overflowed in training.")
+        raise CheckpointError(
+            f"{path} holds values that are not finite: the file is damaged or overflowed in training."
+        )
     head = nn.Linear(d_model, d_model, bias=bool(biases), dtype=torch.float32)
     head.weight.data.copy_(weights[0])
     if biases:
@@ -44,7 +48,9 @@ class Reconstructor:
     def __init__(self, blocks: Any, head: nn.Linear, tokenizer: Any, spec: ArSpec) -> None:
         count = len(blocks.layers)
         if count != spec.layer + 1:
-            raise CheckpointError(f"{spec.folder}: K = {spec.layer} wants {spec.layer + 1} blocks, the AR has {count}.")
+            raise CheckpointError(
+                f"{spec.folder}: K = {spec.layer} wants {spec.layer + 1} blocks, the AR has {count}."
+            )
         blocks.norm = nn.Identity()
         self.blocks = blocks.eval()
         self.head = head.to(blocks.device)
@@ -61,14 +67,18 @@ class Reconstructor:
             return np.empty((0, self.spec.d_model), np.float32)
         for n, row in enumerate(rows):
             if len(row) > self.max_tokens:
-                raise BadInput(f"texts.{n}", f"The text has {len(row)} tokens, the AR reads {self.max_tokens} at most.")
+                raise BadInput(
+                    f"texts.{n}", f"The text has {len(row)} tokens, the AR reads {self.max_tokens} at most."
+                )
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
         for n, row in enumerate(rows):
             ids[n, : len(row)] = torch.tensor(row)
         mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
         device = self.head.weight.device
-        hidden = self.blocks(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
+        hidden = self.blocks(
+            input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+        ).last_hidden_state
         last = hidden[torch.arange(len(rows)), lengths - 1]
         out: Floats = self.head(last.float()).cpu().numpy()
         return out

@@ -20,7 +20,7 @@ from server.nla.checkpoint import SIDECAR, check_pair, read_ar, read_av
 from server.nla.pairs import PairEntry, fetch
 from server.nla.prompt import Prompter
 from server.nla.reconstructor import HEAD_FILE, Reconstructor, load_head
-from server.nla.target import TargetModel, text_config
+from server.nla.target import TargetModel
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 
@@ -64,7 +64,11 @@ class ResidentPair:
 
 
 async def load(
-    entry: PairEntry, *, cache_dir: Path, verbaliser: str = "auto", progress: Callable[[str], None] = lambda _: None
+    entry: PairEntry,
+    *,
+    cache_dir: Path,
+    verbaliser: str = "auto",
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ResidentPair:
     """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
     if verbaliser not in ("auto", "transformers"):
@@ -73,17 +77,21 @@ async def load(
 
 
 def _load(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) -> ResidentPair:
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - slow to import
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     places = fetch(entry, cache_dir, progress)
     av_spec, ar_spec = read_av(places["av"]), read_ar(places["ar"])
     shape = AutoConfig.from_pretrained(places["target"]).get_text_config()
     layer = check_pair(av_spec, ar_spec, shape.hidden_size, shape.num_hidden_layers, entry.layer)
     if getattr(shape, "hidden_size_per_layer_input", 0):
-        raise CheckpointError(f"{entry.name}: this target looks embeddings up at every layer; a row cannot be injected.")
+        raise CheckpointError(
+            f"{entry.name}: this target looks embeddings up at every layer; a row cannot be injected."
+        )
     # On one processor the models would only slow each other down by working at the same time.
     turn: AbstractContextManager[Any] = nullcontext() if torch.cuda.is_available() else threading.Lock()
-    kind = {"dtype": torch.bfloat16} if torch.cuda.is_available() else {"dtype": torch.float32}
+    kind: dict[str, Any] = (
+        {"dtype": torch.bfloat16} if torch.cuda.is_available() else {"dtype": torch.float32}
+    )
     if torch.cuda.is_available():
         kind |= {"device_map": "cuda:0"}
     else:
@@ -95,12 +103,16 @@ def _load(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) ->
     progress("loading the AV")
     av = AutoModelForCausalLM.from_pretrained(places["av"], **kind)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
-    engine = TransformersVerbaliser(av, AutoTokenizer.from_pretrained(places["av"]), av_spec, lanes["av"], turn)
+    engine = TransformersVerbaliser(
+        av, AutoTokenizer.from_pretrained(places["av"]), av_spec, lanes["av"], turn
+    )
     progress("loading the AR")
     ar, report = AutoModel.from_pretrained(places["ar"], output_loading_info=True, **kind)
     lost = [key for key in report["missing_keys"] if not key.endswith("norm.weight") or "layers." in key]
     if lost:
-        raise CheckpointError(f"{places['ar']}: weights are missing ({', '.join(sorted(lost)[:3])}, …): download it again.")
+        raise CheckpointError(
+            f"{places['ar']}: weights are missing ({', '.join(sorted(lost)[:3])}, …): download it again."
+        )
     reconstructor = Reconstructor(
         getattr(ar, "language_model", ar),
         load_head(places["ar"], ar_spec.d_model),

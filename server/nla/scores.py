@@ -59,18 +59,14 @@ def baselines(
     activations: Floats, reconstructions: Floats, indices: Sequence[int], variance: float | None
 ) -> Baselines:
     """Over the positions `indices` of `activations` [T, d], with `reconstructions` [n, d] of their readings."""
-    own = units(activations)[list(indices)]
-    made = units(reconstructions)
-    count = len(own)
-    if count < 2:
-        return Baselines(None, None, None, None)
-    cosines = made @ own.T
-    pairs = ~np.equal.outer(np.asarray(indices), np.asarray(indices))
-    shuffled = from_cosine(float(cosines[pairs].mean()), variance) if pairs.any() else None
     positions = np.unique(np.asarray(indices))
-    if len(positions) < 2 or shuffled is None:
+    if len(positions) < 2:
         return Baselines(None, None, None, None)
     each = units(activations)[positions]
+    cosines = units(reconstructions) @ each.T
+    shuffled = from_cosine(
+        float(cosines[np.not_equal.outer(np.asarray(indices), positions)].mean()), variance
+    )
     others = units(each.sum(0) - each)
     mean = from_cosine(float((others * each).sum(-1).mean()), variance)
     return Baselines(shuffled.cos, shuffled.fve, mean.cos, mean.fve)

@@ -41,7 +41,10 @@ class TargetModel:
     def __init__(self, model: Any, layer: int) -> None:
         config = text_config(model)
         if not 0 <= layer < config.num_hidden_layers:
-            raise BadInput("layer", f"Layer {layer} does not exist: the target has blocks 0…{config.num_hidden_layers - 1}.")
+            raise BadInput(
+                "layer",
+                f"Layer {layer} does not exist: the target has blocks 0…{config.num_hidden_layers - 1}.",
+            )
         self.model = model.eval()
         self.layer = layer
         self.d_model: int = config.hidden_size
@@ -55,7 +58,9 @@ class TargetModel:
         residuals = self.residuals(ids)
         activations = residuals[self.layer].float()
         if not bool(torch.isfinite(activations).all()):
-            raise ModelError("The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32.")
+            raise ModelError(
+                "The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32."
+            )
         return Trace(activations.cpu().numpy(), lens(residuals, ids, self.logits, TOP_K))
 
     @torch.inference_mode()
@@ -94,14 +99,16 @@ class TargetModel:
         stop: Callable[[], bool] = lambda: False,
     ) -> list[int]:
         """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy; `stop` is asked at each token."""
-        from transformers import DynamicCache  # noqa: PLC0415 - slow to import, and only models need it
+        from transformers import DynamicCache
 
         cache = DynamicCache(config=text_config(self.model))
         generators = [row_generator(seed, 0)]
         new: list[int] = []
         feed = self._tensor(ids)
         while len(new) < max_new_tokens and not stop():
-            hidden = text_model(self.model)(input_ids=feed, past_key_values=cache, use_cache=True).last_hidden_state
+            hidden = text_model(self.model)(
+                input_ids=feed, past_key_values=cache, use_cache=True
+            ).last_hidden_state
             logits = self._head(hidden[:, -1])
             token = int(next_tokens(logits, temperature, generators)[0])
             new.append(token)

@@ -110,4 +110,6 @@ def _body(decoded: str) -> str:
 
 def _held_back(text: str) -> int:
     """Length of the longest end of `text` that begins the closing tag."""
-    return next((n for n in range(min(len(CLOSING) - 1, len(text)), 0, -1) if CLOSING.startswith(text[-n:])), 0)
+    return next(
+        (n for n in range(min(len(CLOSING) - 1, len(text)), 0, -1) if CLOSING.startswith(text[-n:])), 0
+    )

@@ -37,7 +37,12 @@ class TransformersVerbaliser:
     name = "transformers"
 
     def __init__(
-        self, model: Any, tokenizer: Any, spec: AvSpec, lane: Executor, turn: AbstractContextManager[Any] | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        spec: AvSpec,
+        lane: Executor,
+        turn: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -108,12 +113,16 @@ class TransformersVerbaliser:
             for cohort in cohorts:
                 yield cohort.step()
 
-    def _maker(self, temperature: float, max_new_tokens: int, seed: int) -> Callable[[Sequence[Order]], _Cohort]:
+    def _maker(
+        self, temperature: float, max_new_tokens: int, seed: int
+    ) -> Callable[[Sequence[Order]], _Cohort]:
         room = len(self.prompt_ids) + max_new_tokens
 
         def make(orders: Sequence[Order]) -> _Cohort:
             with self.turn, torch.inference_mode():
-                return _Cohort(self, orders, temperature=temperature, budget=max_new_tokens, seed=seed, room=room)
+                return _Cohort(
+                    self, orders, temperature=temperature, budget=max_new_tokens, seed=seed, room=room
+                )
 
         return make
 
@@ -168,7 +177,14 @@ class _Cohort:
     """Rows that began together and decode in lockstep."""
 
     def __init__(
-        self, av: TransformersVerbaliser, orders: Sequence[Order], *, temperature: float, budget: int, seed: int, room: int
+        self,
+        av: TransformersVerbaliser,
+        orders: Sequence[Order],
+        *,
+        temperature: float,
+        budget: int,
+        seed: int,
+        room: int,
     ) -> None:
         self.av = av
         self.temperature = temperature
@@ -186,9 +202,13 @@ class _Cohort:
 
     def _step(self) -> list[Outcome]:
         model = self.av.model
-        hidden = text_model(model)(**self.feed, past_key_values=self.cache, use_cache=True).last_hidden_state[:, -1]
+        hidden = text_model(model)(**self.feed, past_key_values=self.cache, use_cache=True).last_hidden_state[
+            :, -1
+        ]
         alive = torch.tensor(self.places)
-        chosen = next_tokens(model.lm_head(hidden[alive]), self.temperature, [row.generator for row in self.rows])
+        chosen = next_tokens(
+            model.lm_head(hidden[alive]), self.temperature, [row.generator for row in self.rows]
+        )
         outcomes: list[Outcome] = []
         kept: list[int] = []
         tokens = chosen.tolist()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cosine
+
+from server.nla.flags import flags
+from server.nla.prompt import Piece
+from server.nla.scores import baselines, rank_among, score
+
+RNG = np.random.default_rng(0)
+H = RNG.normal(size=(6, 16)).astype(np.float32)
+R = (H + RNG.normal(size=(6, 16))).astype(np.float32)
+
+
+def test_cosine_is_scipys() -> None:
+    assert score(H[0], R[0], None).cos == pytest.approx(1 - cosine(H[0], R[0]))
+
+
+def test_mse_is_that_of_vectors_scaled_to_sqrt_d() -> None:
+    h, r = (v / np.linalg.norm(v) * np.sqrt(16) for v in (H[0], R[0]))
+    assert score(H[0], R[0], None).mse == pytest.approx(np.mean((h - r) ** 2), rel=1e-6)
+
+
+def test_fve_is_one_minus_mse_over_v() -> None:
+    found = score(H[0], R[0], 0.7335)
+    assert found.fve == pytest.approx(1 - found.mse / 0.7335)
+
+
+def test_fve_is_unknown_without_v() -> None:
+    assert score(H[0], R[0], None).fve is None
+
+
+def test_a_zero_vector_scores_zero_cosine() -> None:
+    assert score(H[0], np.zeros(16, np.float32), 0.5).cos == 0.0
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_rank_counts_the_nearer_activations(index: int) -> None:
+    order = sorted(range(6), key=lambda n: cosine(H[n], R[index]))
+    assert rank_among(H, R[index], index) == order.index(index) + 1
+
+
+def test_shuffled_baseline_is_the_mean_over_wrong_pairs() -> None:
+    expected = np.mean([1 - cosine(H[a], R[b]) for a in range(6) for b in range(6) if a != b])
+    assert baselines(H, R, range(6), None).shuffled_cos == pytest.approx(expected)
+
+
+def test_mean_baseline_leaves_the_position_itself_out() -> None:
+    u = H / np.linalg.norm(H, axis=1, keepdims=True)
+    expected = np.mean([1 - cosine(u[n], np.delete(u, n, 0).mean(0)) for n in range(6)])
+    assert baselines(H, R, range(6), 0.9).mean_cos == pytest.approx(expected, rel=1e-5)
+
+
+def test_samples_of_one_position_are_not_wrong_pairs() -> None:
+    found = baselines(H[:2], np.stack([R[0], R[0], R[1]]), [0, 0, 1], None)
+    expected = np.mean([1 - cosine(H[1], R[0]), 1 - cosine(H[1], R[0]), 1 - cosine(H[0], R[1])])
+    assert found.shuffled_cos == pytest.approx(expected)
+
+
+def test_one_position_has_no_baselines() -> None:
+    assert baselines(H[:1], R[:1], [0], 0.5).shuffled_cos is None
+
+
+def piece(**changes: object) -> Piece:
+    return Piece(
+        **(
+            {"id": 5, "text": "x", "kind": "prompt", "role": "user", "special": False, "glyph": None}
+            | changes
+        )
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("position", "changes", "norm", "expected"),
+    [
+        (30, {}, 100.0, []),
+        (3, {}, 100.0, ["early"]),
+        (30, {"special": True}, 100.0, ["template"]),
+        (30, {"special": True, "ends_turn": True}, 100.0, ["end-of-turn"]),
+        (30, {}, 14357.0, ["huge-norm"]),
+        (30, {"glyph": (29, 31)}, 100.0, ["glyph-part"]),
+    ],
+)
+def test_positions_outside_what_pairs_are_trained_on_are_flagged(
+    position: int, changes: dict[str, object], norm: float, expected: list[str]
+) -> None:
+    assert flags(position, piece(**changes), norm, 110.0) == expected

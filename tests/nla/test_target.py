@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from server.errors import BadInput
+from server.nla import lens as lens_module
+from server.nla.decode import next_tokens, row_generator
+from server.nla.lens import lens
+from server.nla.resident import ResidentPair
+from server.nla.target import TargetModel, Trace
+
+
+@pytest.fixture(scope="module")
+def trace(pair: ResidentPair, ids: list[int]) -> Trace:
+    return pair.target.trace(ids)
+
+
+@pytest.fixture(scope="module")
+def plain(pair: ResidentPair, ids: list[int]) -> Any:
+    """The same prompt through the model's own output_hidden_states."""
+    with torch.inference_mode():
+        return pair.target.model(torch.tensor([ids]), output_hidden_states=True)
+
+
+def test_activations_are_the_output_of_block_k(pair: ResidentPair, trace: Trace, plain: Any) -> None:
+    np.testing.assert_allclose(
+        trace.activations, plain.hidden_states[pair.layer + 1][0], atol=1e-3, rtol=1e-4
+    )
+
+
+def test_last_lens_row_is_what_the_model_says(trace: Trace, plain: Any, ids: list[int]) -> None:
+    p = plain.logits[0].double().softmax(-1).numpy()
+    came = [p[n, ids[n + 1]] for n in range(len(ids) - 1)] + [p[-1].max()]
+    np.testing.assert_allclose(trace.lens.prob[-1], came, atol=1e-4)
+    assert trace.lens.top_ids[-1, :, 0].tolist() == p.argmax(-1).tolist()
+    np.testing.assert_allclose(trace.lens.kl[-1], 0, atol=1e-6)
+
+
+def test_lens_equals_a_plain_loop_over_hidden_states(
+    pair: ResidentPair, trace: Trace, plain: Any, ids: list[int]
+) -> None:
+    model = pair.target.model
+    final = plain.logits[0].double().softmax(-1).numpy()
+    for layer in (0, 9, pair.layer):
+        with torch.inference_mode():
+            logits = model.lm_head(model.model.norm(plain.hidden_states[layer + 1][0]))
+        p = logits.double().softmax(-1).numpy()
+        for n in range(len(ids) - 1):
+            own = p[n, ids[n + 1]]
+            assert trace.lens.prob[layer, n] == pytest.approx(own, abs=1e-3)
+            assert trace.lens.rank[layer, n] == int((p[n] > own).sum())
+            assert trace.lens.entropy[layer, n] == pytest.approx(stats.entropy(p[n]), abs=2e-3)
+            assert trace.lens.kl[layer, n] == pytest.approx(stats.entropy(final[n], p[n]), abs=5e-3, rel=1e-3)
+            assert set(trace.lens.top_ids[layer, n]) == set(np.argsort(-p[n])[:5])
+
+
+def test_lens_does_not_depend_on_its_chunks(
+    pair: ResidentPair, ids: list[int], trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residuals = pair.target.residuals(ids)
+    monkeypatch.setattr(lens_module, "CHUNK_BYTES", 4 * 49152 * 3)
+    chunked = lens(residuals[-2:], ids, pair.target.logits, 5)
+    np.testing.assert_allclose(chunked.prob, trace.lens.prob[-2:], atol=1e-5)
+    assert (chunked.rank == trace.lens.rank[-2:]).all()
+
+
+def test_greedy_reply_is_that_of_plain_generate(pair: ResidentPair) -> None:
+    ids = pair.prompter.encode([("user", "What is the capital of France?")], None)
+    new = pair.target.generate(ids, max_new_tokens=20, temperature=0, seed=0)
+    expected = pair.target.model.generate(
+        torch.tensor([ids]), max_new_tokens=20, do_sample=False, pad_token_id=2
+    )
+    assert new == expected[0, len(ids) :].tolist()
+    assert pair.prompter.tokenizer.decode(new) == "The capital of France is Paris.<|im_end|>"
+
+
+def test_sampled_reply_follows_its_seed(pair: ResidentPair, ids: list[int]) -> None:
+    def reply(seed: int) -> list[int]:
+        return pair.target.generate(ids, max_new_tokens=8, temperature=1.0, seed=seed)
+
+    assert reply(1) == reply(1) != reply(2)
+
+
+def test_drawn_tokens_have_the_softmax_distribution() -> None:
+    logits = torch.tensor([1.0, 0.0, 2.0, -1.0])
+    drawn = next_tokens(logits.expand(4000, 4), 0.8, [row_generator(0, n) for n in range(4000)])
+    expected = np.exp(logits.numpy() / 0.8) / np.exp(logits.numpy() / 0.8).sum()
+    assert stats.chisquare(np.bincount(drawn.numpy(), minlength=4), expected * 4000).pvalue > 0.01
+
+
+def test_a_layer_that_does_not_exist_is_refused(pair: ResidentPair) -> None:
+    with pytest.raises(BadInput, match="blocks 0…29"):
+        TargetModel(pair.target.model, 30)
