@@ -1,0 +1,1 @@
+"""What a person asks for: analyses, as streams of events that outlive their watchers."""

@@ -1,0 +1,51 @@
+"""The content address: what was asked decides where it stands, so that nothing is computed twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+
+from server.analyses.schema import AnalysisRequest, Verbalise
+
+ID_LENGTH = 16
+"""Characters of an id: 80 bits of the hash, in letters and digits."""
+SEVERAL = 0.7
+"""The temperature of several samples when none was asked for."""
+
+
+def normalised(request: AnalysisRequest, pair: str) -> AnalysisRequest:
+    """The request with everything filled in and in one order, so that equal wishes are equal requests."""
+    verbalise = request.verbalise
+    if verbalise.temperature is None:
+        temperature = 0.0 if verbalise.samples == 1 else SEVERAL
+        verbalise = Verbalise(**{**verbalise.model_dump(), "temperature": temperature})
+    positions = request.positions
+    if isinstance(positions, list):
+        positions = sorted(set(positions))
+    return request.model_copy(update={"pair": pair, "verbalise": verbalise, "positions": positions})
+
+
+def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
+    """The hash of the pair (name and weights), the prompt as the model sees it, and a `normalised` request's
+    settings.
+    """
+    settings = request.model_dump(mode="json", include={"generate", "positions", "verbalise"})
+    return _digest([pair, fingerprint, list(prompt_ids), settings])
+
+
+def unread(request: AnalysisRequest) -> str:
+    """The id of a request whose tokens are not known yet, because the tokenizer is still loading."""
+    return short("unread:" + _digest(request.model_dump(mode="json")))
+
+
+def short(address: str) -> str:
+    """The id of a new analysis with this address."""
+    digest = hashlib.sha256(address.encode()).digest()
+    return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
+
+
+def _digest(document: object) -> str:
+    text = json.dumps(document, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,268 @@
+"""One analysis at work: takes the steps of its run one by one, keeps each, then tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from server.analyses import records
+from server.analyses.pins import Pins
+from server.analyses.readings import Finding, Marked, Scored, Words, Written
+from server.analyses.run import (
+    Compared,
+    Plan,
+    Prompt,
+    Reply,
+    Step,
+    Text,
+    Traced,
+    analyse,
+)
+from server.analyses.run import (
+    Reading as Readings,
+)
+from server.analyses.schema import Analysis, Progress, Reading, Status
+from server.settings import Settings
+from server.store import repository
+from server.store.database import Store
+from server.store.repository import Whole
+from server.store.tables import ReadingRow, TraceRow
+from server.store.vectors import pack, pack_ids, unpack, unpack_ids
+
+if TYPE_CHECKING:
+    from server.nla.resident import ResidentPair
+
+
+class Job:
+    """The live state of one analysis. `analysis` is what GET answers, `log` what watchers are told."""
+
+    def __init__(self, whole: Whole, store: Store) -> None:
+        self.analysis = records.analysis_of(whole)
+        self.log = records.log_of(whole, self.analysis)
+        self.pins = Pins()
+        self.pins.focus = self.analysis.focus
+        self.task: asyncio.Task[None] | None = None
+        self.stop_asked = False
+        """Somebody cancelled it (and not the server's own end)."""
+        self.address = whole.row.address
+        """None while it is unknown."""
+        self._whole: Whole | None = whole
+        self._store = store
+        self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
+        self._clock = 0.0
+        self._reading_since = 0.0
+        self._scored_before = 0
+
+    @property
+    def id(self) -> str:
+        """The analysis's id."""
+        return self.analysis.id
+
+    def view(self) -> Analysis:
+        """The analysis as it stands now; it does not change under the caller."""
+        readings = [self._readings[key] for key in sorted(self._readings)]  # they are replaced, never altered
+        return self.analysis.model_copy(update={"readings": readings, "timings": dict(self.analysis.timings)})
+
+    def tell_progress(
+        self, stage: str, *, ahead: int | None = None, message: str | None = None, id: int | None = None
+    ) -> None:
+        """Say how far it is."""
+        done = sum(reading.scored for reading in self._readings.values())
+        total = self.analysis.progress.total
+        left = None
+        fresh = done - self._scored_before
+        if stage == "readings" and total is not None and fresh > 1:
+            left = round((time.monotonic() - self._reading_since) / fresh * (total - done), 1)
+        self.analysis.progress = Progress(
+            stage=stage, done=done, total=total, seconds_left=left, ahead=ahead, message=message
+        )
+        self.log.put("progress", self.analysis.progress, id=id)
+
+    async def work(
+        self, pair: ResidentPair, prompt: Prompt, av_turn: asyncio.Lock, settings: Settings
+    ) -> None:
+        """Do what is left to do, to the end. Raises what the models raise."""
+        spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
+        self._clock = time.monotonic() - spent
+        plan = await asyncio.to_thread(self._plan, prompt, settings)
+        self.analysis.status = "running"
+        self.analysis.layer, self.analysis.fve_variance = pair.layer, pair.variance
+        self.analysis.versions = dict(pair.versions)
+        await self._keep(
+            status="running",
+            layer=pair.layer,
+            fve_variance=pair.variance,
+            versions=_json(self.analysis.versions),
+            prompt_ids=pack_ids(prompt.ids),
+        )
+        async with aclosing(analyse(pair, plan, self.pins, av_turn)) as steps:
+            async for step in steps:
+                await self._take(step)
+        failed = [reading.error for reading in self._readings.values() if reading.error]
+        if failed and len(failed) == len(self._readings):
+            await self.end("failed", f"No position could be read. The first reason: {failed[0]}")
+        else:
+            await self.end("done")
+
+    def _plan(self, prompt: Prompt, settings: Settings) -> Plan:
+        """What is left to do after what earlier runs have kept."""
+        assert self._whole is not None, "a job works once"
+        row, trace, readings = self._whole.row, self._whole.trace, self._whole.readings
+        self._whole = None
+        return Plan(
+            request=self.analysis.request,
+            prompt=prompt,
+            generated_ids=unpack_ids(row.generated_ids) if row.generated_ids is not None else None,
+            tokens=self.analysis.tokens,
+            lens=self.analysis.lens,
+            activations=unpack(trace.activations) if trace is not None else None,
+            kept=records.kept_of(readings),
+            window=settings.window,
+            score_batch=settings.score_batch,
+        )
+
+    async def _take(self, step: Step) -> None:
+        match step:
+            case Text():
+                self._mark("tokens")
+                self._show(step)
+                self.tell_progress("lens" if step.complete else "reply")
+            case Reply():
+                self._mark("reply")
+                await self._keep(generated_ids=pack_ids(step.ids))
+            case Traced():
+                self._mark("lens")
+                await self._take_trace(step)
+            case Readings():
+                self._reading_since = time.monotonic()
+                self._scored_before = sum(reading.scored for reading in self._readings.values())
+                self.analysis.progress = self.analysis.progress.model_copy(update={"total": step.total})
+                self.tell_progress("readings")
+            case Compared():
+                self.analysis.baselines = step.baselines
+            case _:
+                await self._take_finding(step)
+
+    def _show(self, step: Text | Traced) -> None:
+        self.analysis.tokens = step.tokens
+        self.analysis.focus = self.pins.focus = step.focus
+        self.log.put("tokens", step.tokens)
+
+    async def _take_trace(self, step: Traced) -> None:
+        reply = "".join(token.text for token in step.tokens if token.kind == "generated")
+
+        def rows() -> tuple[TraceRow, bytes]:
+            trace = TraceRow(
+                analysis_id=self.id, lens=step.lens.to_blob(), activations=pack(step.activations, exact=True)
+            )
+            return trace, records.pack_tokens(step.tokens)
+
+        trace, tokens = await asyncio.to_thread(rows)
+        tokens_event, lens_event = self.log.next_id(), self.log.next_id()
+        await self._store.write(
+            partial(
+                repository.put_trace,
+                trace,
+                {
+                    "tokens": tokens,
+                    "token_count": len(step.tokens),
+                    "words": f"{self.analysis.request.prompt_text}\n{reply}",
+                    "focus": step.focus,
+                    "timings": _json(self.analysis.timings),
+                    "tokens_event": tokens_event,
+                    "lens_event": lens_event,
+                },
+            )
+        )
+        self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
+        self.analysis.focus = self.pins.focus = step.focus
+        self.log.put("tokens", step.tokens, id=tokens_event)
+        self.log.put("lens", step.lens, id=lens_event)
+
+    async def _take_finding(self, finding: Finding) -> None:
+        match finding:
+            case Words():
+                self._mark("first_words")
+                self.log.write(*finding.key, finding.text)
+                return
+            case Written():
+                self._mark("first_reading")
+                position, sample = finding.key
+                reading = Reading(
+                    position=position, sample=sample, text=finding.text, truncated=finding.truncated
+                )
+                await self._keep_reading(reading, finding.tokens)
+            case Marked():
+                position, sample = finding.key
+                before = self._readings.get(finding.key, Reading(position=position, sample=sample))
+                await self._keep_reading(before.model_copy(update={"error": finding.reason}))
+            case Scored():
+                self._mark("last_score", again=True)
+                await self._keep_scores(finding)
+        if not isinstance(finding, Written):
+            self.tell_progress("readings")
+
+    async def _keep_reading(self, reading: Reading, tokens: int = 0) -> None:
+        event = self.log.next_id()
+        row = ReadingRow(analysis_id=self.id, tokens=tokens, event=event, **reading.model_dump())
+        await self._store.write(partial(repository.put_readings, [row]))
+        key = (reading.position, reading.sample)
+        self._readings[key] = reading
+        self.log.put("reading", reading, key=key, id=event)
+
+    async def _keep_scores(self, scored: Scored) -> None:
+        rows, told = [], []
+        for score in scored.scores:
+            numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
+            reading = self._readings[score.key].model_copy(update=numbers)
+            event = self.log.next_id()
+            told.append((event, reading))
+            key = {"analysis_id": self.id, "position": reading.position, "sample": reading.sample}
+            vector = pack(scored.vectors[score.key], exact=False)
+            rows.append({**key, **numbers, "event": event, "vector": vector})
+        await self._store.write(partial(repository.put_scores, rows))
+        for event, reading in told:
+            key_ = (reading.position, reading.sample)
+            self._readings[key_] = reading
+            self.log.put("reading", reading, key=key_, id=event)
+
+    async def end(self, status: Status, error: str | None = None) -> None:
+        """Keep and tell how it ended."""
+        progress_event, end_event = self.log.next_id(), self.log.next_id()
+        if self._clock:
+            self._mark("total", again=True)
+        finished = repository.now()
+        await self._keep(
+            status=status,
+            error=error,
+            finished=finished,
+            baselines=_json(self.analysis.baselines) if self.analysis.baselines else None,
+            timings=_json(self.analysis.timings),
+            end_event=end_event,
+        )
+        self.analysis.status, self.analysis.error, self.analysis.finished = status, error, finished
+        self.tell_progress(status, id=progress_event)
+        self.log.put("done" if status == "done" else "failed", records.end_of(self.analysis), id=end_event)
+
+    def tell_end(self, status: Status, error: str | None) -> None:
+        """Tell an end that the store could not keep."""
+        self.analysis.status, self.analysis.error = status, error
+        self.tell_progress(status)
+        self.log.put("failed", records.end_of(self.analysis))
+
+    async def _keep(self, **values: object) -> None:
+        await self._store.write(partial(repository.change, self.id, values))
+
+    def _mark(self, name: str, *, again: bool = False) -> None:
+        """Seconds of work to the first (or, `again`, the latest) time that this is reached, over all runs."""
+        if again or name not in self.analysis.timings:
+            self.analysis.timings[name] = round(time.monotonic() - self._clock, 3)
+
+
+def _json(document: object) -> str:
+    return to_json(document, inf_nan_mode="null").decode()

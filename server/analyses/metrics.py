@@ -1,0 +1,39 @@
+"""Figures for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """One registry for one app, so that two apps in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.asked = Counter(
+            "nla_analyses_asked",
+            "Analyses asked for, by whether they existed.",
+            ["existed"],
+            registry=self.registry,
+        )
+        self.ended = Counter(
+            "nla_analyses_ended", "Analyses that ended, by how.", ["status"], registry=self.registry
+        )
+        self.readings = Counter(
+            "nla_readings", "Readings made, by whether they failed.", ["failed"], registry=self.registry
+        )
+        self.running = Gauge("nla_analyses_running", "Analyses at work.", registry=self.registry)
+        self.waiting = Gauge(
+            "nla_analyses_waiting", "Analyses that wait for their turn.", registry=self.registry
+        )
+        self.watchers = Gauge("nla_watchers", "Open event streams.", registry=self.registry)
+        self.ready = Gauge("nla_models_ready", "1 when the models are resident.", registry=self.registry)
+        self.seconds = Histogram(
+            "nla_stage_seconds",
+            "Seconds from the start of an analysis to each stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )

@@ -1,0 +1,277 @@
+"""Readings and their scores: the AV writes window by window, the AR reads whatever has ended while it was
+busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.analyses.pins import Pins
+from server.analyses.schema import Verbalise
+
+if TYPE_CHECKING:
+    from server.nla.resident import ResidentPair
+    from server.nla.scores import Score
+    from server.nla.verbalisers.base import Outcome
+
+Key = tuple[int, int]  # position, sample
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A reading of an earlier run; without a vector it has yet to be scored."""
+
+    text: str
+    vector: Vector | None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The next bit of a pinned reading."""
+
+    key: Key
+    text: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A reading has ended."""
+
+    key: Key
+    text: str
+    truncated: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A position could not be read or scored. The others go on."""
+
+    key: Key
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How much of the activation one reading holds."""
+
+    key: Key
+    cos: float
+    mse: float
+    fve: float | None
+    rank: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A batch that the AR has read."""
+
+    scores: list[Scores]
+    vectors: dict[Key, Vector]
+
+
+Finding: TypeAlias = Words | Written | Marked | Scored
+
+
+@dataclass(frozen=True)
+class Read:
+    """Which readings are wanted of which activations."""
+
+    activations: Vector  # [T, d]
+    keys: Sequence[Key]
+    length: int
+    settings: Verbalise
+    kept: Mapping[Key, Kept] = field(default_factory=dict)
+    window: int = 64
+    score_batch: int = 32
+
+
+async def read(
+    pair: ResidentPair, job: Read, pins: Pins, av_turn: asyncio.Lock
+) -> AsyncGenerator[Finding, None]:
+    """All findings, in the order in which they are made. Raises what the AV raises; close it to stop the
+    work.
+    """
+    findings: asyncio.Queue[Finding | None] = asyncio.Queue()  # holds no more than the readings themselves
+    ended: asyncio.Queue[tuple[Key, str] | None] = asyncio.Queue()
+    task = asyncio.create_task(_work(pair, job, pins, av_turn, findings, ended))
+    task.add_done_callback(lambda _: findings.put_nowait(None))
+    try:
+        while (finding := await findings.get()) is not None:
+            yield finding
+        await task
+    finally:
+        await _stop(task)
+
+
+async def _work(
+    pair: ResidentPair,
+    job: Read,
+    pins: Pins,
+    av_turn: asyncio.Lock,
+    findings: asyncio.Queue[Finding | None],
+    ended: asyncio.Queue[tuple[Key, str] | None],
+) -> None:
+    scoring = asyncio.create_task(_score(pair, job, findings, ended))
+    try:
+        try:
+            await _verbalise(pair, job, pins, av_turn, findings, ended)
+        except Exception:
+            ended.put_nowait(None)  # what was written is scored, whatever became of the rest
+            await scoring
+            raise
+        ended.put_nowait(None)
+        await scoring
+    finally:
+        await _stop(scoring)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _verbalise(
+    pair: ResidentPair,
+    job: Read,
+    pins: Pins,
+    av_turn: asyncio.Lock,
+    findings: asyncio.Queue[Finding | None],
+    ended: asyncio.Queue[tuple[Key, str] | None],
+) -> None:
+    """One window of orders after the other; between windows other analyses get their turn, and new pins are
+    heeded.
+    """
+    remaining = set()
+    for key in job.keys:
+        kept = job.kept.get(key)
+        if kept is None:
+            reason = _unreadable(job, key[0])
+            if reason:
+                findings.put_nowait(Marked(key, reason))
+            else:
+                remaining.add(key)
+        elif kept.vector is None:
+            ended.put_nowait((key, kept.text))
+    while remaining:
+        async with av_turn:
+            window = pins.first(remaining, job.window)
+            async with aclosing(_window(pair, job, window, pins)) as answers:
+                async for finding in answers:
+                    findings.put_nowait(finding)
+                    if isinstance(finding, Written):
+                        ended.put_nowait((finding.key, finding.text))
+        remaining.difference_update(window)
+
+
+def _unreadable(job: Read, position: int) -> str | None:
+    if position >= job.length:
+        return f"There is no position {position}: the text ended at {job.length - 1}."
+    if not np.isfinite(job.activations[position]).all():
+        return "The activation is not finite: the target's number format is too small for it."
+    return None
+
+
+def verbalise(pair: ResidentPair, activations: Vector, settings: Verbalise) -> AsyncGenerator[Finding, None]:
+    """One reading of each row of activations [n, d], keyed (row, 0). The caller holds the AV's turn."""
+    keys = [(i, 0) for i in range(len(activations))]
+    job = Read(activations=activations, keys=keys, length=len(keys), settings=settings)
+    return _window(pair, job, keys, Pins())
+
+
+async def _window(
+    pair: ResidentPair, job: Read, window: Sequence[Key], pins: Pins
+) -> AsyncGenerator[Finding, None]:
+    """The AV's answers to some orders. Words are told for pinned positions alone, from the beginning when a
+    pin comes late.
+    """
+    from server.nla.verbalisers.base import Delta, Failed, Finished, Order
+
+    untold = dict.fromkeys(window, "")
+    orders = [Order(key=key, activation=job.activations[key[0]], sample=key[1]) for key in window]
+    stream = pair.verbaliser.stream(
+        orders,
+        temperature=job.settings.temperature or 0.0,
+        max_new_tokens=job.settings.max_new_tokens,
+        seed=job.settings.seed,
+    )
+    async with aclosing(cast("AsyncGenerator[Outcome, None]", stream)) as answers:
+        async for answer in answers:
+            key = cast(Key, answer.key)
+            if isinstance(answer, Delta):
+                untold[key] += answer.text
+                if key[0] in pins and untold[key]:
+                    yield Words(key, untold[key])
+                    untold[key] = ""
+                continue
+            untold.pop(key, None)
+            if isinstance(answer, Finished):
+                yield Written(key, answer.text, answer.truncated, answer.tokens)
+            elif isinstance(answer, Failed):
+                yield Marked(key, answer.reason)
+    for key in untold:
+        yield Marked(key, "The verbaliser ended without an answer for this position.")
+
+
+async def _score(
+    pair: ResidentPair,
+    job: Read,
+    findings: asyncio.Queue[Finding | None],
+    ended: asyncio.Queue[tuple[Key, str] | None],
+) -> None:
+    """Score whatever has ended, as many at a time as have piled up while the AR was busy."""
+    finite = np.isfinite(job.activations).all(axis=1, keepdims=True)
+    activations = np.where(finite, job.activations, np.float32(0))  # one that overflowed is near to nothing
+    last = False
+    while not last:
+        batch = [await ended.get()]
+        while not ended.empty() and len(batch) < job.score_batch:
+            batch.append(ended.get_nowait())
+        last = batch[-1] is None
+        texts = [item for item in batch if item is not None]
+        if texts:
+            for finding in await _scored(pair, activations, texts):
+                findings.put_nowait(finding)
+
+
+async def _scored(pair: ResidentPair, activations: Vector, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
+    """One batch; when it fails as a whole, one by one, so that only the text at fault is marked."""
+    try:
+        return await pair.in_lane("ar", score_batch, pair, activations, texts)
+    except Exception as error:
+        if len(texts) == 1:
+            return [Marked(texts[0][0], f"The reading could not be scored: {error}")]
+    return [finding for item in texts for finding in await _scored(pair, activations, [item])]
+
+
+def score_batch(pair: ResidentPair, activations: Vector, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
+    """Reconstruct and compare, in the AR's lane. activations [T, d]."""
+    from server.nla.scores import rank_among, score
+
+    vectors = pair.reconstructor.reconstruct([text for _, text in texts])
+    good, kept, bad = [], {}, []
+    for (key, _), vector in zip(texts, vectors, strict=True):
+        found = score(activations[key[0]], vector, pair.variance)
+        if not vector.any() or not np.isfinite([found.cos, found.mse]).all():
+            bad.append(Marked(key, "The reading has no score: the AR made no vector of it."))
+            continue
+        rank = rank_among(activations, vector, key[0])
+        good.append(Scores(key, float(found.cos), float(found.mse), found.fve, int(rank)))
+        kept[key] = vector
+    return [*bad, Scored(good, kept)] if good else list(bad)
+
+
+def compare(pair: ResidentPair, activations: Vector, texts: Sequence[str]) -> list[Score]:
+    """Score texts against activations [n, d], one each; in the AR's lane."""
+    from server.nla.scores import score
+
+    vectors = pair.reconstructor.reconstruct(texts)
+    return [score(h, r, pair.variance) for h, r in zip(activations, vectors, strict=True)]

@@ -1,0 +1,185 @@
+"""Between the words of the API and the rows of the store."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+
+from pydantic import TypeAdapter
+
+from server.analyses.events import EventLog, last_of
+from server.analyses.lens import LensTable
+from server.analyses.readings import Kept
+from server.analyses.schema import (
+    FINAL,
+    Analysis,
+    AnalysisRequest,
+    AnalysisSummary,
+    Baselines,
+    End,
+    EventKind,
+    Progress,
+    Reading,
+    Status,
+    Token,
+    url_of,
+)
+from server.store.repository import Summary, Whole, now
+from server.store.tables import AnalysisRow, ReadingRow
+from server.store.vectors import unpack
+
+_TOKENS = TypeAdapter(list[Token])
+_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+TITLE_LENGTH = 80
+
+
+def new_row(
+    analysis_id: str, address: str | None, fingerprint: str | None, request: AnalysisRequest
+) -> AnalysisRow:
+    """The row of an analysis that was asked for just now. `request` is normalised."""
+    text = request.prompt_text
+    return AnalysisRow(
+        id=analysis_id,
+        address=address,
+        pair=request.pair,
+        fingerprint=fingerprint,
+        status="queued",
+        request=request.model_dump_json(),
+        title=title_of(request),
+        words=text,
+        created=now(),
+        token_count=0,
+        timings="{}",
+        versions="{}",
+        runs=0,
+        tokens_event=0,
+        lens_event=0,
+        end_event=0,
+    )
+
+
+def title_of(request: AnalysisRequest) -> str:
+    """The first words of what the user typed, on one line."""
+    typed = [m.content for m in request.messages or () if m.role == "user"]
+    words = " ".join((typed[0] if typed else request.prompt_text).split())
+    return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def request_of(row: AnalysisRow) -> AnalysisRequest:
+    """What was asked."""
+    return AnalysisRequest.model_validate_json(row.request)
+
+
+def pack_tokens(tokens: list[Token]) -> bytes:
+    """Tokens for the store."""
+    return zlib.compress(_TOKENS.dump_json(tokens), 1)
+
+
+def unpack_tokens(blob: bytes | None) -> list[Token]:
+    """The inverse of `pack_tokens`; none before there are any."""
+    return [] if blob is None else _TOKENS.validate_json(zlib.decompress(blob))
+
+
+def reading_of(row: ReadingRow) -> Reading:
+    """A kept reading in the words of the API."""
+    return Reading(
+        position=row.position,
+        sample=row.sample,
+        text=row.text,
+        truncated=row.truncated,
+        cos=row.cos,
+        mse=row.mse,
+        fve=row.fve,
+        rank=row.rank,
+        error=row.error,
+    )
+
+
+def kept_of(rows: Iterable[ReadingRow]) -> dict[tuple[int, int], Kept]:
+    """What a later run need not do again. The rows carry their vectors."""
+    return {
+        (row.position, row.sample): Kept(row.text, unpack(row.vector)[0] if row.vector is not None else None)
+        for row in rows
+        if row.error is None
+    }
+
+
+def baselines_of(row: AnalysisRow) -> Baselines | None:
+    """The baselines, once there are any."""
+    return Baselines.model_validate_json(row.baselines) if row.baselines else None
+
+
+def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
+    """A kept analysis as GET answers it."""
+    row = whole.row
+    readings = [reading_of(reading) for reading in whole.readings]
+    status = _STATUS.validate_python(row.status)
+    if progress is None:
+        done = sum(reading.scored for reading in readings)
+        progress = Progress(stage=status, done=done, total=done if status == "done" else None)
+    return Analysis(
+        id=row.id,
+        url=url_of(row.id),
+        status=status,
+        error=row.error,
+        request=request_of(row),
+        pair=row.pair,
+        layer=row.layer,
+        fve_variance=row.fve_variance,
+        focus=row.focus,
+        tokens=unpack_tokens(row.tokens),
+        readings=readings,
+        lens=LensTable.from_blob(whole.trace.lens) if whole.trace else None,
+        baselines=baselines_of(row),
+        progress=progress,
+        timings=json.loads(row.timings),
+        versions=json.loads(row.versions),
+        created=row.created,
+        finished=row.finished,
+    )
+
+
+def end_of(analysis: Analysis) -> End:
+    """The last event of an analysis that has ended."""
+    return End(
+        id=analysis.id,
+        url=analysis.url,
+        status=analysis.status,
+        error=analysis.error,
+        baselines=analysis.baselines,
+        timings=analysis.timings,
+    )
+
+
+def log_of(whole: Whole, analysis: Analysis) -> EventLog:
+    """The event log as it stood, with the ids that were given then; ended if the analysis has."""
+    row = whole.row
+    log = EventLog(row.runs)
+    entries: list[tuple[int, EventKind, object, object]] = []
+    if analysis.tokens:
+        entries.append((row.tokens_event, "tokens", analysis.tokens, None))
+    if analysis.lens is not None:
+        entries.append((row.lens_event, "lens", analysis.lens, None))
+    for kept, reading in zip(whole.readings, analysis.readings, strict=True):
+        entries.append((kept.event, "reading", reading, (reading.position, reading.sample)))
+    for event_id, kind, data, key in sorted(entries, key=lambda entry: entry[0]):
+        log.put(kind, data, key=key, id=event_id)
+    if analysis.status in FINAL:
+        last: EventKind = "done" if analysis.status == "done" else "failed"
+        log.put(last, end_of(analysis), id=row.end_event or last_of(row.runs))
+    return log
+
+
+def summary_of(found: Summary) -> AnalysisSummary:
+    """One line of the library in the words of the API."""
+    return AnalysisSummary(
+        id=found.id,
+        url=url_of(found.id),
+        title=found.title,
+        pair=found.pair,
+        status=_STATUS.validate_python(found.status),
+        created=found.created,
+        tokens=found.tokens,
+        readings=found.readings,
+    )

@@ -1,0 +1,268 @@
+"""The flow of one analysis: prompt → reply → trace → readings → scores, as one stream of steps.
+
+A step is what became known; nothing here stores or sends. What an earlier run already found is in the `Plan`
+and is not done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.analyses.lens import LensTable
+from server.analyses.pins import Pins
+from server.analyses.readings import Finding, Kept, Read, read
+from server.analyses.schema import AnalysisRequest, Baselines, Generate, Token
+from server.errors import ModelError
+
+if TYPE_CHECKING:
+    from server.nla.lens import Lens
+    from server.nla.prompt import Piece, Prompter
+    from server.nla.resident import ResidentPair
+
+Activations = NDArray[np.float32]  # [T, d]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The tokens as far as they are known: the prompt, then also the reply; without norms and flags."""
+
+    tokens: list[Token]
+    focus: int
+    complete: bool
+    """Whether the reply (if one was asked for) is there too."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The ids that the model generated."""
+
+    ids: list[int]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The whole text with norms and flags, the lens, and the activations at layer K."""
+
+    tokens: list[Token]
+    focus: int
+    lens: LensTable
+    activations: Activations
+
+
+@dataclass(frozen=True)
+class Reading:
+    """From here on readings are made: `total` of them in all."""
+
+    total: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What chance scores on this prompt."""
+
+    baselines: Baselines | None
+
+
+Step: TypeAlias = Text | Reply | Traced | Reading | Finding | Compared
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids and the role of each."""
+
+    ids: list[int]
+    roles: list[str]
+
+
+@dataclass
+class Plan:
+    """What is to be done, and what has been done before."""
+
+    request: AnalysisRequest
+    prompt: Prompt
+    generated_ids: list[int] | None = None
+    tokens: list[Token] = field(default_factory=list)
+    lens: LensTable | None = None
+    activations: Activations | None = None
+    kept: dict[tuple[int, int], Kept] = field(default_factory=dict)
+    window: int = 64
+    score_batch: int = 32
+
+
+def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
+    """The prompt as the model sees it; raises PromptError with the field at fault."""
+    messages = [(m.role, m.content) for m in request.messages] if request.messages is not None else None
+    return Prompt(*prompter.encode_with_roles(messages, request.text))
+
+
+async def analyse(
+    pair: ResidentPair, plan: Plan, pins: Pins, av_turn: asyncio.Lock
+) -> AsyncGenerator[Step, None]:
+    """All steps from the prompt to the baselines. Close it to stop the work."""
+    if plan.lens is None or plan.activations is None:
+        pieces = await _pieces(pair, plan)
+        if plan.generated_ids is None and plan.request.generate is not None:
+            yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=False)
+            plan.generated_ids = await _reply(pair, plan, plan.request.generate)
+            yield Reply(plan.generated_ids)
+            pieces = await _pieces(pair, plan)
+        yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=True)
+        traced = await _trace(pair, plan, pieces)
+        plan.tokens, plan.lens, plan.activations = traced.tokens, traced.lens, traced.activations
+        yield traced
+    wanted = _wanted(plan)
+    yield Reading(len(wanted) * plan.request.verbalise.samples)
+    vectors: dict[tuple[int, int], Activations] = {
+        k: v.vector for k, v in plan.kept.items() if v.vector is not None
+    }
+    async with aclosing(read(pair, _job(plan, wanted), pins, av_turn)) as findings:
+        async for finding in findings:
+            vectors.update(getattr(finding, "vectors", {}))
+            yield finding
+    yield Compared(await _compare(pair, plan.activations, vectors))
+
+
+def _job(plan: Plan, wanted: Sequence[int]) -> Read:
+    assert plan.activations is not None
+    return Read(
+        activations=plan.activations,
+        keys=[(p, s) for p in wanted for s in range(plan.request.verbalise.samples)],
+        length=len(plan.tokens),
+        settings=plan.request.verbalise,
+        kept=plan.kept,
+        window=plan.window,
+        score_batch=plan.score_batch,
+    )
+
+
+async def _pieces(pair: ResidentPair, plan: Plan) -> list[Piece]:
+    return await asyncio.to_thread(
+        pair.prompter.pieces, plan.prompt.ids, plan.generated_ids or [], plan.prompt.roles
+    )
+
+
+async def _reply(pair: ResidentPair, plan: Plan, ask: Generate) -> list[int]:
+    stop = threading.Event()
+
+    def generate() -> list[int]:
+        return pair.target.generate(
+            plan.prompt.ids,
+            max_new_tokens=ask.max_new_tokens,
+            temperature=ask.temperature,
+            seed=ask.seed,
+            stop=stop.is_set,
+        )
+
+    try:
+        return await pair.in_lane("target", generate)
+    finally:
+        stop.set()
+
+
+async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
+    ids = plan.prompt.ids + (plan.generated_ids or [])
+    trace = await pair.in_lane("target", pair.target.trace, ids)
+    if len(trace.activations) != len(pieces):
+        raise ModelError(f"The target gave {len(trace.activations)} activations for {len(pieces)} tokens.")
+
+    def describe() -> Traced:
+        from server.nla.flags import flags
+
+        norms = np.linalg.norm(trace.activations.astype(np.float64), axis=1)
+        median = float(np.median(norms))
+        tokens = _tokens(pieces)
+        for token, piece, norm in zip(tokens, pieces, norms.tolist(), strict=True):
+            token.norm = round(norm, 3)
+            token.flags = flags(token.position, piece, norm, median)
+        lens = _table(trace.lens, pair)
+        return Traced(tokens, _focus(pieces, plan.request), lens, np.asarray(trace.activations, np.float32))
+
+    return await asyncio.to_thread(describe)
+
+
+def _table(lens: Lens, pair: ResidentPair) -> LensTable:
+    ids = sorted(set(np.unique(lens.top_ids).tolist()))
+    texts = {i: pair.prompter.token_text(i) for i in ids}
+    return LensTable(
+        layers=list(lens.layers),
+        prob=np.asarray(lens.prob, np.float32),
+        rank=np.asarray(lens.rank, np.int32),
+        entropy=np.asarray(lens.entropy, np.float32),
+        kl=np.asarray(lens.kl, np.float32),
+        top_ids=np.asarray(lens.top_ids, np.int32),
+        top_probs=np.asarray(lens.top_probs, np.float32),
+        texts=texts,
+    )
+
+
+def _tokens(pieces: Sequence[Piece]) -> list[Token]:
+    return [
+        Token(
+            position=i,
+            id=piece.id,
+            text=piece.text,
+            kind=piece.kind,
+            role=piece.role,
+            special=piece.special,
+            glyph=piece.glyph,
+        )
+        for i, piece in enumerate(pieces)
+    ]
+
+
+def _wanted(plan: Plan) -> list[int]:
+    """The positions to read. One that was asked for by number but never came to be stays in, to be marked."""
+    positions = plan.request.positions
+    if isinstance(positions, list):
+        return positions
+    if positions == "all":
+        return list(range(len(plan.tokens)))
+    return [token.position for token in plan.tokens if token.kind == positions]
+
+
+def _focus(pieces: Sequence[Piece], request: AnalysisRequest) -> int:
+    """What a page pins when nobody chose: the last content token of the user's (or the raw) text that is to
+    be read.
+    """
+    wanted = range(len(pieces))
+    positions = request.positions
+    readable = [
+        i
+        for i in wanted
+        if (i in positions if isinstance(positions, list) else positions in {"all", pieces[i].kind})
+    ]
+    chosen = readable or list(wanted)
+    content = [i for i in chosen if not pieces[i].special and pieces[i].text.strip()]
+    typed = [i for i in content if pieces[i].role in {"user", "text"} and pieces[i].kind == "prompt"]
+    return (typed or content or chosen)[-1]
+
+
+async def _compare(
+    pair: ResidentPair, activations: Activations, vectors: dict[tuple[int, int], Activations]
+) -> Baselines | None:
+    if len(vectors) < 2:
+        return None
+
+    def compare() -> Baselines:
+        from server.nla.scores import baselines
+
+        keys = sorted(vectors)
+        rs = np.stack([vectors[key] for key in keys])
+        found = baselines(activations, rs, [position for position, _ in keys], pair.variance)
+        return Baselines(
+            shuffled_cos=found.shuffled_cos,
+            shuffled_fve=found.shuffled_fve,
+            mean_cos=found.mean_cos,
+            mean_fve=found.mean_fve,
+            n=len(keys),
+        )
+
+    return await asyncio.to_thread(compare)

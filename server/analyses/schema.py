@@ -1,0 +1,254 @@
+"""The words of the API: what is asked (`AnalysisRequest`), what is answered (`Analysis`), what is streamed
+(`Event`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    StrictInt,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+
+from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+EventKind = Literal["tokens", "lens", "delta", "reading", "progress", "done", "failed"]
+FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+"""The states that nothing follows until somebody asks again."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Temperature = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+
+# Tags of the two spellings of `positions`; the error handler leaves them out of field names.
+POSITIONS_WORD, POSITIONS_LIST = "<word>", "<list>"
+
+
+def _spelling(value: object) -> str:
+    return POSITIONS_LIST if isinstance(value, list | tuple) else POSITIONS_WORD
+
+
+Positions = Annotated[
+    Annotated[Literal["all", "prompt", "generated"], Tag(POSITIONS_WORD)]
+    | Annotated[list[Annotated[StrictInt, Field(ge=0)]], Field(max_length=20_000), Tag(POSITIONS_LIST)],
+    Discriminator(_spelling),
+]
+
+LensField = Annotated[
+    LensTable,
+    PlainSerializer(lambda lens: json.loads(b"".join(lens.json_parts())), return_type=dict[str, Any]),
+    WithJsonSchema(LENS_JSON_SCHEMA),
+]
+
+
+class Asked(BaseModel):
+    """Part of a request: an unknown field is an error (it is a misspelt one), and nothing changes once
+    checked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answered(BaseModel):
+    """Part of an answer. A number that is not finite is written as null."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null", arbitrary_types_allowed=True)
+
+
+class Message(Asked):
+    """One turn of a chat."""
+
+    role: Annotated[str, Field(min_length=1, max_length=40)]
+    content: Annotated[str, Field(min_length=1)]
+
+
+class Generate(Asked):
+    """The reply to write before reading. Temperature 0 is greedy."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    temperature: Temperature = 0.0
+    seed: Seed = 0
+
+
+class Verbalise(Asked):
+    """How the AV writes. Without a temperature: greedy for one sample, 0.7 for several (greedy ones would all
+    be the same).
+    """
+
+    temperature: Temperature | None = None
+    max_new_tokens: Annotated[int, Field(ge=1)] = 200
+    samples: Annotated[int, Field(ge=1)] = 1
+    seed: Seed = 0
+
+
+class AnalysisRequest(Asked):
+    """What POST /api/analyses takes: a chat (`messages`) or raw `text`, never both."""
+
+    pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    text: Annotated[str, Field(min_length=1)] | None = None
+    generate: Generate | None = None
+    positions: Positions = "all"
+    verbalise: Verbalise = Verbalise()
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> AnalysisRequest:
+        if (self.messages is None) == (self.text is None):
+            raise ValueError("give either messages or text")
+        return self
+
+    @property
+    def prompt_text(self) -> str:
+        """All that was typed, in order: for titles and for search."""
+        return self.text if self.text is not None else "\n".join(m.content for m in self.messages or ())
+
+
+class Token(Answered):
+    """One position. `norm` is None until the trace is done; `glyph` names [first, last] where one glyph spans
+    tokens.
+    """
+
+    position: int
+    id: int
+    text: str
+    kind: Literal["prompt", "generated"]
+    role: str
+    special: bool
+    norm: float | None = None
+    flags: list[str] = []
+    glyph: tuple[int, int] | None = None
+
+
+class Reading(Answered):
+    """One text that the AV wrote for one position. Scores are None until the AR has read it; `error` marks a
+    failed one.
+    """
+
+    position: int
+    sample: int = 0
+    text: str = ""
+    truncated: bool = False
+    cos: float | None = None
+    mse: float | None = None
+    fve: float | None = None
+    rank: int | None = None
+    error: str | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether nothing more will be written about it."""
+        return self.cos is not None or self.error is not None
+
+
+class Progress(Answered):
+    """How far it is. stage: queued, loading, waiting, reply, lens, readings, done, failed or cancelled.
+
+    `done` of `total` readings are scored. `ahead` counts the analyses in front of a queued one; `message`
+    says in words what is waited for.
+    """
+
+    stage: str
+    done: int = 0
+    total: int | None = None
+    seconds_left: float | None = None
+    ahead: int | None = None
+    message: str | None = None
+
+
+class Baselines(Answered):
+    """What chance scores on this very prompt: readings dealt to other positions, and the prompt's mean
+    activation.
+    """
+
+    shuffled_cos: float | None
+    shuffled_fve: float | None
+    mean_cos: float | None
+    mean_fve: float | None
+    n: int
+
+
+class Delta(Answered):
+    """The next bit of a reading that is being written, for pinned positions alone."""
+
+    position: int
+    sample: int
+    text: str
+
+
+class End(Answered):
+    """The last event of a stream: `done`, or `failed` (whose status may be `cancelled`)."""
+
+    id: str
+    url: str
+    status: Status
+    error: str | None = None
+    baselines: Baselines | None = None
+    timings: dict[str, float] = {}
+
+
+class Analysis(Answered):
+    """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
+    none.
+    """
+
+    id: str
+    url: str
+    status: Status
+    error: str | None = None
+    request: AnalysisRequest
+    pair: str
+    layer: int | None = None
+    fve_variance: float | None = None
+    focus: int | None = None
+    tokens: list[Token] = []
+    readings: list[Reading] = []
+    lens: LensField | None = None
+    baselines: Baselines | None = None
+    progress: Progress
+    timings: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    created: datetime
+    finished: datetime | None = None
+
+
+class AnalysisSummary(Answered):
+    """One line of the library. `title` is the first words of the prompt; tokens and readings are counts."""
+
+    id: str
+    url: str
+    title: str
+    pair: str
+    status: Status
+    created: datetime
+    tokens: int
+    readings: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message to watchers.
+
+    Ids grow along one analysis for ever, also over a restart, with gaps: a watcher that was slow gets what is
+    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens LensTable,
+    delta Delta, reading Reading (again when its scores come), progress Progress, done and failed End.
+    """
+
+    id: int
+    kind: EventKind
+    data: Any
+
+
+def url_of(analysis_id: str) -> str:
+    """The permalink's path."""
+    return f"/a/{analysis_id}"

@@ -1,0 +1,206 @@
+"""Ask, watch, cancel, reuse: what the web side calls. An analysis outlives whoever asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from server.analyses import records
+from server.analyses.address import address, normalised, short, unread
+from server.analyses.checks import check_limits
+from server.analyses.events import EventLog
+from server.analyses.metrics import Metrics
+from server.analyses.models import Models
+from server.analyses.schema import FINAL, Analysis, AnalysisRequest, AnalysisSummary, Event, Progress
+from server.analyses.workshop import Workshop
+from server.errors import BadInput, NotFound
+from server.settings import Settings
+from server.store import repository
+from server.store.database import Store
+from server.store.repository import Whole
+from server.store.tables import AnalysisRow
+
+BREATH = 1 / 15
+"""Seconds between two messages of a stream that carries words."""
+
+
+class Analyses:
+    """All analyses of this server: those at work in the workshop, the others in the store."""
+
+    def __init__(
+        self, store: Store, models: Models, settings: Settings, metrics: Metrics | None = None
+    ) -> None:
+        self.metrics = metrics or Metrics()
+        self._store = store
+        self._models = models
+        self._settings = settings
+        self._workshop = Workshop(store, models, settings, self.metrics)
+        self._watched: weakref.WeakSet[EventLog] = weakref.WeakSet()
+        self._stopping = False
+
+    # Asking
+
+    async def create(self, request: AnalysisRequest) -> tuple[Analysis, bool]:
+        """The analysis of this request and whether it existed.
+
+        A failed or cancelled one goes on where it stopped. Raises BadInput for what this server does not
+        take, NotReady when the models could not be loaded.
+        """
+        pair_name = request.pair or self._models.name
+        await self._check_pair(pair_name)
+        check_limits(request, self._settings)
+        wanted = normalised(request, pair_name)
+        if self._models.state == "loading":
+            row = records.new_row(unread(wanted), None, None, wanted)
+        else:
+            pair = self._models.resident()
+            prompt = await self._workshop.encode(request)
+            where = address(pair_name, pair.fingerprint, prompt.ids, wanted)
+            row = records.new_row(short(where), where, pair.fingerprint, wanted)
+        async with self._workshop.asking:
+            analysis, existed = await self._find_or_start(row)
+        self.metrics.asked.labels(existed=str(existed).lower()).inc()
+        return analysis, existed
+
+    async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
+        if new.address is not None:
+            row = await self._store.read(partial(repository.find, new.address))
+        else:
+            row = await self._store.read(partial(repository.get, new.id))
+        if row is None:
+            await self._store.write(partial(repository.add, new))
+            return (await self._workshop.start(new.id)).view(), False
+        if row.id not in self._workshop.jobs and row.status != "done":
+            return (await self._workshop.start(row.id)).view(), True
+        return await self.get(row.id), True
+
+    async def _check_pair(self, name: str) -> None:
+        if name == self._models.name:
+            return
+        if name in await asyncio.to_thread(self._models.source.names):
+            raise BadInput(
+                "pair",
+                f"This server holds the pair {self._models.name}. For {name}, start one with --pair {name}.",
+            )
+        raise BadInput("pair", f"There is no pair named {name!r}. This server holds {self._models.name}.")
+
+    # Looking
+
+    async def check(self, analysis_id: str) -> str:
+        """The id under which an analysis really stands. Raises NotFound."""
+        if analysis_id in self._workshop.jobs:
+            return analysis_id
+        well_formed = analysis_id.isascii() and analysis_id.isalnum()
+        row = await self._store.read(partial(repository.get, analysis_id)) if well_formed else None
+        if row is None:
+            raise NotFound(f"There is no analysis {analysis_id!r}: deleted, or not a whole address.")
+        return row.id
+
+    async def get(self, analysis_id: str) -> Analysis:
+        """The analysis as it stands. Raises NotFound."""
+        found = await self.check(analysis_id)
+        if job := self._workshop.jobs.get(found):
+            return job.view()
+        whole = await self._whole(found)
+        return await asyncio.to_thread(records.analysis_of, whole, _waiting(whole.row))
+
+    async def _whole(self, analysis_id: str) -> Whole:
+        whole = await self._store.read(partial(repository.whole, analysis_id))
+        if whole is None:
+            raise NotFound(f"Analysis {analysis_id!r} has just been deleted.")
+        return whole
+
+    async def recent(self, limit: int = 50, q: str | None = None) -> list[AnalysisSummary]:
+        """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings."""
+        found = await self._store.read(partial(repository.recent, limit, q))
+        return [records.summary_of(summary) for summary in found]
+
+    async def events(self, analysis_id: str, last_event_id: int | None = None) -> AsyncGenerator[Event]:
+        """What is newer than `last_event_id`, then whatever comes, to the end. Raises NotFound at the first
+        step.
+        """
+        cursor = last_event_id or 0
+        log = await self._log_of(analysis_id)
+        with self.metrics.watchers.track_inprogress():
+            while True:
+                self._watched.add(log)
+                news = log.news()
+                batch = log.since(cursor)
+                for event in batch:
+                    cursor = event.id
+                    yield event
+                if self._stopping:
+                    return
+                if any(event.kind == "delta" for event in batch):
+                    await asyncio.sleep(BREATH)
+                if batch:
+                    continue  # there may be more: the watcher may have taken its time
+                if log.closed:
+                    return
+                if log.moved_to is not None:
+                    log, cursor = await self._log_of(log.moved_to), 0
+                else:
+                    await news.wait()
+
+    async def _log_of(self, analysis_id: str) -> EventLog:
+        found = await self.check(analysis_id)
+        if job := self._workshop.jobs.get(found):
+            return job.log
+        whole = await self._whole(found)
+        waiting = _waiting(whole.row)
+        log = await asyncio.to_thread(lambda: records.log_of(whole, records.analysis_of(whole, waiting)))
+        if waiting is not None:
+            log.put("progress", waiting)
+        return log
+
+    def pin(self, analysis_id: str, position: int) -> None:
+        """Somebody looks at this position: it is read next, and its words are told as they come."""
+        if job := self._workshop.jobs.get(analysis_id):
+            job.pins.pin(position)
+
+    # Changing
+
+    async def cancel(self, analysis_id: str) -> Analysis:
+        """Stop it; what is finished stays. One that has ended already is left as it is."""
+        analysis = await self.get(analysis_id)
+        if job := self._workshop.jobs.get(analysis.id):
+            await self._workshop.stop(job)
+        elif analysis.status not in FINAL:
+            values = {"status": "cancelled", "finished": repository.now()}
+            await self._store.write(partial(repository.change, analysis.id, values))
+        return await self.get(analysis.id)
+
+    async def delete(self, analysis_id: str) -> None:
+        """Remove it with everything that belongs to it. Raises NotFound."""
+        async with self._workshop.asking:
+            found = await self.check(analysis_id)
+            if job := self._workshop.jobs.get(found):
+                await self._workshop.stop(job)
+            await self._store.write(partial(repository.drop, found))
+
+    # Beginning and end
+
+    async def resume(self) -> None:
+        """Take up what an earlier server left unfinished for this pair."""
+        async with self._workshop.asking:
+            for row in await self._store.read(partial(repository.unfinished, self._models.name)):
+                await self._workshop.start(row.id)
+
+    def stop_streams(self) -> None:
+        """End every event stream, so that the server can end; watchers come back with their last id."""
+        self._stopping = True
+        for log in list(self._watched):
+            log.wake()
+
+    async def close(self) -> None:
+        """Put everything down; what is unfinished is taken up at the next start."""
+        self.stop_streams()
+        await self._workshop.close()
+
+
+def _waiting(row: AnalysisRow) -> Progress | None:
+    if row.status in FINAL:
+        return None
+    return Progress(stage="waiting", message=f"This waits for a server that holds the pair {row.pair}.")

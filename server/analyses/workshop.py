@@ -1,0 +1,155 @@
+"""Where analyses are worked on: in the order they were asked for, some at a time, to an end that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.analyses.address import address
+from server.analyses.checks import check_prompt
+from server.analyses.job import Job
+from server.analyses.line import Line
+from server.analyses.metrics import Metrics
+from server.analyses.models import Models
+from server.analyses.run import Prompt, encode
+from server.analyses.schema import AnalysisRequest, Status
+from server.errors import NlaError
+from server.settings import Settings
+from server.store import repository
+from server.store.database import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Workshop:
+    """The jobs of this server. An analysis is here from when it is asked for to its end."""
+
+    def __init__(self, store: Store, models: Models, settings: Settings, metrics: Metrics) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.asking = asyncio.Lock()
+        """Held while it is decided whether an analysis exists: two askers must not both begin it."""
+        self._store = store
+        self._models = models
+        self._settings = settings
+        self._metrics = metrics
+        self._line = Line(settings.running)
+        self._tokenising = asyncio.Lock()
+        metrics.waiting.set_function(lambda: self._line.length)
+        models.listen(self._tell_loading)
+
+    async def encode(self, request: AnalysisRequest) -> Prompt:
+        """The prompt as the model sees it. Raises BadInput when it cannot be one, or is too long."""
+        pair = self._models.resident()
+        async with self._tokenising:  # a tokenizer is not made for two threads
+            prompt = await asyncio.to_thread(encode, pair.prompter, request)
+        check_prompt(request, len(prompt.ids), pair, self._settings)
+        return prompt
+
+    async def start(self, analysis_id: str) -> Job:
+        """Put an unfinished analysis to work. The caller holds `asking`."""
+        whole = await self._store.write(partial(repository.begin, analysis_id))
+        job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
+        self.jobs[job.id] = job
+        loading = self._models.state == "loading"
+        job.tell_progress(
+            "loading" if loading else "queued", message=self._models.message if loading else None
+        )
+        job.task = asyncio.create_task(self._work(job), name=f"analysis-{job.id}")
+        return job
+
+    async def stop(self, job: Job) -> None:
+        """Cancel an analysis; what is finished of it is kept."""
+        job.stop_asked = True
+        if job.task is not None:
+            job.task.cancel()
+            await asyncio.gather(job.task, return_exceptions=True)
+        if self.jobs.pop(job.id, None):  # it was stopped before its first step
+            await self._end_badly(job, "cancelled", None)
+
+    async def close(self) -> None:
+        """Put everything down. What is unfinished stays so, and is taken up at the next start."""
+        tasks = [job.task for job in self.jobs.values() if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            pair = await self._models.pair()
+            async with self._line.place(lambda ahead: _tell_place(job, ahead)):
+                with self._metrics.running.track_inprogress():
+                    if (prompt := await self._settle(job)) is not None:
+                        await job.work(pair, prompt, self._models.av_turn, self._settings)
+        except asyncio.CancelledError:
+            if not job.stop_asked:
+                raise
+            await self._end_badly(job, "cancelled", None)
+        except NlaError as error:
+            await self._end_badly(job, "failed", error.detail)
+        except Exception as error:
+            _log.exception("analysis %s failed", job.id)
+            reason = f"The server failed at this ({type(error).__name__}). Its log tells more."
+            await self._end_badly(job, "failed", reason)
+        finally:
+            self.jobs.pop(job.id, None)
+            self._count(job)
+
+    async def _settle(self, job: Job) -> Prompt | None:
+        """Tokenise, and learn the content address.
+
+        None if another analysis stands there already: then this one becomes its alias.
+        """
+        pair = self._models.resident()
+        prompt = await self.encode(job.analysis.request)
+        where = address(self._models.name, pair.fingerprint, prompt.ids, job.analysis.request)
+        if job.address == where:
+            return prompt
+        if job.address is not None:
+            raise NlaError(
+                "The pair's weights or tokenizer have changed since this was begun. Analyse the prompt again."
+            )
+        async with self.asking:
+            other = await self._store.read(partial(repository.find, where))
+            if other is None:
+                values = {"address": where, "fingerprint": pair.fingerprint}
+                await self._store.write(partial(repository.change, job.id, values))
+                return prompt
+            values = {"same_as": other.id, "status": "done"}
+            await self._store.write(partial(repository.change, job.id, values))
+            if other.id not in self.jobs and other.status != "done":
+                await self.start(other.id)
+        job.log.move(other.id)
+        return None
+
+    async def _end_badly(self, job: Job, status: Status, error: str | None) -> None:
+        if job.log.closed:
+            return
+        try:
+            await job.end(status, error)
+        except SQLAlchemyError:
+            _log.exception("the end of analysis %s could not be kept", job.id)
+            job.tell_end(status, error)
+
+    def _tell_loading(self, message: str) -> None:
+        for job in self.jobs.values():
+            if job.analysis.progress.stage == "loading":
+                job.tell_progress("loading", message=message)
+
+    def _count(self, job: Job) -> None:
+        if not job.log.closed:
+            return
+        self._metrics.ended.labels(status=job.analysis.status).inc()
+        for reading in job.view().readings:
+            self._metrics.readings.labels(failed=str(reading.error is not None).lower()).inc()
+        for stage, seconds in job.analysis.timings.items():
+            self._metrics.seconds.labels(stage=stage).observe(seconds)
+
+
+def _tell_place(job: Job, ahead: int) -> None:
+    before = {0: "Next in line.", 1: "One analysis waits before this one."}
+    job.tell_progress(
+        "queued", ahead=ahead, message=before.get(ahead, f"{ahead} analyses wait before this one.")
+    )

@@ -1,0 +1,108 @@
+"""Who may come in.
+
+On loopback anybody on this machine may, but no foreign web page: a page elsewhere can make a browser send
+requests here, under our own name (DNS rebinding: hence the check of Host) or under its own (hence the check
+of Origin). Off loopback a token is demanded, as a bearer token or as the cookie that the login page sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.api.problems import respond_to, wants_page
+from server.errors import Forbidden, NlaError, Unauthorised
+from server.settings import Settings, is_loopback
+
+COOKIE = "nla_session"
+_OPEN = ("/healthz", "/readyz", "/login")
+_OPEN_FOLDERS = ("/static/",)
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class Guard:
+    """Checks Host, Origin and token before anything else sees the request."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        error: NlaError | None = self._foreign(scope["method"], headers)
+        if error is None and not self._let_in(scope["path"], headers):
+            error = Unauthorised(
+                "Send the token of this server as `Authorization: Bearer …`, or log in at /login."
+            )
+            if wants_page(scope) and scope["method"] in _SAFE:
+                query = scope["query_string"].decode("latin-1")
+                here = scope["path"] + (f"?{query}" if query else "")
+                return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
+        return None if error is None else respond_to(scope, error)
+
+    def _foreign(self, method: str, headers: Headers) -> Forbidden | None:
+        host = headers.get("host", "")
+        name = host_name(host)
+        if self.settings.loopback and not (is_loopback(name) or name in self.settings.hosts):
+            return Forbidden(
+                f"This server listens on this machine alone, and {name or 'no name'} is not a name of it. "
+                "If a proxy stands in front, put its name into NLA_ALLOWED_HOSTS."
+            )
+        if method in _SAFE:
+            return None
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in {"same-origin", "none"}:
+            return Forbidden("This request comes from another site's page.")
+        origin = headers.get("origin")
+        if site is None and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return Forbidden("This request comes from another site's page.")
+        return None
+
+    def _let_in(self, path: str, headers: Headers) -> bool:
+        if self.settings.token is None or path in _OPEN or path.startswith(_OPEN_FOLDERS):
+            return True
+        token = self.settings.token.get_secret_value()
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and same(given.strip(), token):
+            return True
+        return same(_cookie(headers), session_of(token))
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without the port: `[::1]:8000` → `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def session_of(token: str) -> str:
+    """What the cookie holds: proof of having known the token, not the token."""
+    return hmac.new(token.encode(), b"nla-explorer session", hashlib.sha256).hexdigest()
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))
+
+
+def _cookie(headers: Headers) -> str:
+    for line in headers.getlist("cookie"):
+        try:
+            morsel = SimpleCookie(line).get(COOKIE)
+        except CookieError:
+            continue
+        if morsel is not None:
+            return morsel.value
+    return ""

@@ -1,0 +1,71 @@
+"""The login page: a token in, a cookie out."""
+
+from __future__ import annotations
+
+import html
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from server.api.guard import COOKIE, same, session_of
+
+router = APIRouter(include_in_schema=False)
+_MONTH = 30 * 24 * 3600
+_BARE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Log in</title>
+<h1>Log in</h1><p>{error}</p>
+<form method="post" action="/login"><input type="hidden" name="next" value="{next}"> <label>Token <input
+type="password" name="token" autocomplete="current-password"></label>
+<button>Log in</button></form></html>"""
+
+
+@router.get("/login")
+async def login_page(request: Request) -> Response:
+    """Ask for the token."""
+    return _page(request, _inside(request.query_params.get("next", "/")))
+
+
+@router.post("/login")
+async def login(request: Request) -> Response:
+    """Check the token; on success set the cookie and go where the visitor wanted to go."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    following = _inside(form.get("next", ["/"])[0])
+    token = request.app.state.settings.token
+    if token is None:
+        return RedirectResponse(following, 303)
+    if not same(form.get("token", [""])[0].strip(), token.get_secret_value()):
+        return _page(request, following, "This is not the token of this server.", 401)
+    response = RedirectResponse(following, 303)
+    response.set_cookie(
+        COOKIE,
+        session_of(token.get_secret_value()),
+        max_age=_MONTH,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@router.post("/logout")
+async def logout() -> Response:
+    """Forget the cookie."""
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    return response
+
+
+def _inside(target: str) -> str:
+    """An address on this server, never on another."""
+    parts = urlsplit(target.replace("\\", "/"))
+    local = target.startswith("/") and not target.startswith("//") and not parts.scheme and not parts.netloc
+    return target if local and target.isprintable() and "\\" not in target else "/"
+
+
+def _page(request: Request, following: str, error: str = "", status: int = 200) -> Response:
+    page = request.app.state.page
+    if page is None:
+        return HTMLResponse(_BARE_PAGE.format(next=html.escape(following), error=html.escape(error)), status)
+    made: Response = page("login.html", {"next": following, "error": error}, status=status)
+    return made

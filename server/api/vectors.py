@@ -1,0 +1,156 @@
+"""The parts of an analysis by themselves, for scripts: text → vector, vector → text, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from fastapi import APIRouter
+from numpy.typing import NDArray
+from pydantic import Field
+from starlette.requests import Request
+
+from server.analyses.readings import Marked, Written, compare, verbalise
+from server.analyses.schema import Answered, Asked, Verbalise
+from server.errors import BadInput
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.analyses.models import Models
+    from server.nla.resident import ResidentPair
+
+router = APIRouter(prefix="/api", tags=["vectors"])
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-3e38, le=3e38)]
+Vectors = Annotated[list[Annotated[list[Number], Field(min_length=1)]], Field(min_length=1)]
+Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=20_000)]], Field(min_length=1)]
+
+
+class ReconstructRequest(Asked):
+    """Texts for the AR."""
+
+    texts: Texts
+
+
+class Reconstructed(Answered):
+    """One vector [d] for each text."""
+
+    activations: list[list[float]]
+
+
+class VerbaliseRequest(Asked):
+    """Raw activations at layer K, [n][d], for the AV."""
+
+    activations: Vectors
+    verbalise: Verbalise = Verbalise()
+
+
+class Text(Answered):
+    """What the AV wrote, or why it could not."""
+
+    text: str
+    truncated: bool
+    error: str | None = None
+
+
+class Verbalised(Answered):
+    """One text for each activation; `readings` says more of each."""
+
+    texts: list[str]
+    readings: list[Text]
+
+
+class ScoreRequest(Asked):
+    """As many texts as activations: the first is scored against the first."""
+
+    texts: Texts
+    activations: Vectors
+
+
+class TextScore(Answered):
+    """cos, mse and fve (null where the pair's variance is not known)."""
+
+    cos: float | None
+    mse: float | None
+    fve: float | None
+
+
+class TextScores(Answered):
+    """One score for each text."""
+
+    scores: list[TextScore]
+    fve_variance: float | None
+    """V of the fve: its baseline is predicting the pair's mean activation."""
+
+
+@router.post("/reconstruct")
+async def reconstruct(body: ReconstructRequest, request: Request) -> Reconstructed:
+    """What the AR makes of some texts."""
+    pair = _pair(request)
+    _check_count("texts", body.texts, request.app.state.settings)
+    vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, body.texts)
+    return Reconstructed(activations=np.asarray(vectors, np.float32).tolist())
+
+
+@router.post("/verbalise")
+async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Verbalised:
+    """What the AV says of some activations."""
+    pair = _pair(request)
+    settings: Settings = request.app.state.settings
+    activations = _checked(body.activations, pair, settings)
+    if body.verbalise.samples != 1:
+        raise BadInput(
+            "verbalise.samples", "One sample for each activation; send an activation again for more."
+        )
+    if body.verbalise.max_new_tokens > settings.max_reading_tokens:
+        detail = f"More than the {settings.max_reading_tokens} that this server takes."
+        raise BadInput("verbalise.max_new_tokens", detail)
+    models: Models = request.app.state.models
+    found: dict[int, Text] = {}
+    async with models.av_turn, aclosing(verbalise(pair, activations, body.verbalise)) as findings:
+        async for finding in findings:
+            if isinstance(finding, Written):
+                found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)
+            elif isinstance(finding, Marked):
+                found[finding.key[0]] = Text(text="", truncated=False, error=finding.reason)
+    readings = [found[i] for i in range(len(activations))]
+    return Verbalised(texts=[reading.text for reading in readings], readings=readings)
+
+
+@router.post("/score")
+async def score(body: ScoreRequest, request: Request) -> TextScores:
+    """How much of each activation its text holds."""
+    pair = _pair(request)
+    settings: Settings = request.app.state.settings
+    _check_count("texts", body.texts, settings)
+    activations = _checked(body.activations, pair, settings)
+    if len(body.texts) != len(activations):
+        raise BadInput(
+            "activations", f"{len(body.texts)} texts, but {len(activations)} activations: one for each."
+        )
+    scores = await pair.in_lane("ar", compare, pair, activations, body.texts)
+    return TextScores(
+        scores=[TextScore(cos=s.cos, mse=s.mse, fve=s.fve) for s in scores], fve_variance=pair.variance
+    )
+
+
+def _pair(request: Request) -> ResidentPair:
+    models: Models = request.app.state.models
+    return models.resident()
+
+
+def _check_count(field: str, items: Sequence[object], settings: Settings) -> None:
+    if len(items) > settings.max_vectors:
+        raise BadInput(field, f"{len(items)} at once; this server takes up to {settings.max_vectors}.")
+
+
+def _checked(rows: Sequence[Sequence[float]], pair: ResidentPair, settings: Settings) -> NDArray[np.float32]:
+    _check_count("activations", rows, settings)
+    for i, row in enumerate(rows):
+        if len(row) != pair.d_model:
+            raise BadInput(
+                f"activations.{i}", f"{len(row)} numbers; an activation of this pair has {pair.d_model}."
+            )
+    return np.asarray(rows, np.float32)

@@ -1,0 +1,79 @@
+"""The house: wires the rooms together."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from server import __version__
+from server.analyses.metrics import Metrics
+from server.analyses.models import Catalogue, Models, PairSource
+from server.analyses.service import Analyses
+from server.api import analyses, docs, health, login, pairs, problems, vectors
+from server.api.guard import Guard
+from server.api.limits import BodyLimit
+from server.settings import Settings
+from server.store.database import Store
+from server.store.lock import held
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+
+
+def create_app(settings: Settings | None = None, source: PairSource | None = None) -> FastAPI:
+    """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
+
+    On `app.state`: settings, store, models, analyses, metrics, and `page` (renders a template; None without a
+    frontend). The models load behind the server's back once it is up; until then analyses are queued.
+    """
+    settings = settings or Settings()
+    settings.check()
+    app = FastAPI(
+        title="nla-explorer",
+        version=__version__,
+        description="What each activation of a language model says, token by token.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    state = app.state
+    state.settings = settings
+    state.metrics = Metrics()
+    state.store = Store(settings.url)
+    state.models = Models(settings.pair, source or Catalogue(settings))
+    state.analyses = Analyses(state.store, state.models, settings, state.metrics)
+    state.page = None
+    problems.install(app)
+    for room in (analyses, pairs, vectors, health, login, docs):
+        app.include_router(room.router)
+    _add_pages(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    if importlib.util.find_spec("frontend") is not None:
+        app.include_router(importlib.import_module("frontend.routes").router)
+        app.state.page = importlib.import_module("frontend.templating").page
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    async with AsyncExitStack() as open_things:
+        if state.settings.database_url is None:
+            open_things.enter_context(held(state.settings.data_dir))
+        open_things.push_async_callback(state.store.close)
+        await state.store.open()
+        open_things.push_async_callback(state.models.close)
+        state.models.start()
+        open_things.push_async_callback(state.analyses.close)
+        await state.analyses.resume()
+        yield

@@ -1,0 +1,269 @@
+"""The command line: `nla-explorer` serves; the other words are for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from server import __version__
+from server.analyses.encoding import analysis_json
+from server.analyses.models import Catalogue, Models
+from server.analyses.schema import Analysis, AnalysisRequest, Generate, Message
+from server.analyses.service import Analyses
+from server.api.problems import field_errors
+from server.app import create_app
+from server.errors import NlaError, StoreError
+from server.settings import Settings
+from server.store.backup import backup, restore
+from server.store.database import Store
+from server.store.lock import held
+
+GRACE = 5
+"""Seconds that open requests get when the server is told to stop."""
+COMMANDS = ("serve", "analyse", "pairs", "backup", "restore")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Errors that we know are one line on stderr, and status 1."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in {"-h", "--help", "--version"}):
+        arguments.insert(0, "serve")
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s  %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        status: int = options.run(options, _settings(options))
+    except NlaError as error:
+        print(f"nla-explorer: {error.detail}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return status
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    names = ("host", "port", "pair", "data_dir", "verbaliser")
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{e.field}: {e.detail}" for e in field_errors(error.errors()))
+        raise NlaError(
+            f"The settings cannot be used: {wrong} (NLA_* in the environment, or the options)."
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nla-explorer", description="What each activation of a language model says, token by token."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve the page and the API (the default)")
+    serve.add_argument("--host", help="address to listen on (127.0.0.1); off loopback NLA_TOKEN is demanded")
+    serve.add_argument("--port", type=int, help="port (8000)")
+    _add_model_options(serve)
+    serve.set_defaults(run=_serve)
+
+    analyse = commands.add_parser("analyse", help="analyse a text here and print what was found")
+    analyse.add_argument("text", metavar="TEXT", help="what the user says")
+    analyse.add_argument("--raw", action="store_true", help="take TEXT as it is, without a chat template")
+    analyse.add_argument(
+        "--reply", type=int, default=0, metavar="N", help="let the model reply with up to N tokens"
+    )
+    analyse.add_argument("--json", action="store_true", help="print what GET /api/analyses/{id} answers")
+    _add_model_options(analyse)
+    analyse.set_defaults(run=_analyse)
+
+    pairs = commands.add_parser("pairs", help="list the pairs, or check one against the contract")
+    pairs.add_argument("action", nargs="?", choices=["check"])
+    pairs.add_argument("name", nargs="?", metavar="NAME")
+    pairs.add_argument("--json", action="store_true")
+    pairs.set_defaults(run=_pairs)
+
+    for name, what in (("backup", "copy the database to FILE"), ("restore", "replace the database by FILE")):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("file", type=Path, metavar="FILE")
+        command.add_argument("--data-dir", type=Path)
+        command.set_defaults(run=_backup if name == "backup" else _restore)
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pair", help="the pair to load (smollm2-135m-l20)")
+    parser.add_argument("--data-dir", type=Path, help="where the database stands")
+    parser.add_argument(
+        "--verbaliser", help="the AV's engine: auto, transformers, vllm or a vLLM server's address"
+    )
+
+
+# Serving
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams when it is told to stop, so that they do not keep it open."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stop_streams()
+        super().handle_exit(sig, frame)
+
+    def stop_streams(self) -> None:
+        analyses: Analyses = self.config.app.state.analyses  # type: ignore[union-attr]
+        analyses.stop_streams()
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    settings.check()
+    return asyncio.run(_serving(settings))
+
+
+async def _serving(settings: Settings) -> int:
+    if settings.database_url is None:
+        with held(settings.data_dir):  # say what is wrong before the server begins to
+            pass
+    app = create_app(settings)
+    await app.state.store.open()
+    server = _Server(
+        uvicorn.Config(
+            app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, log_config=None
+        )
+    )
+    models: Models = app.state.models
+
+    async def after_loading() -> None:
+        await models.settled()
+        if models.error is not None:
+            server.stop_streams()
+            server.should_exit = True
+        # A full collection looks at every object of the model libraries and holds all threads for 150 ms.
+        # They stay for good: look once, now that nobody waits, and never again.
+        gc.collect()
+        gc.freeze()
+
+    watching = asyncio.create_task(after_loading())
+    try:
+        await server.serve()
+    finally:
+        watching.cancel()
+    if models.error is not None:
+        raise models.error
+    return 0 if server.started else 1
+
+
+# Scripts
+
+
+def _analyse(options: argparse.Namespace, settings: Settings) -> int:
+    reply = Generate(max_new_tokens=options.reply) if options.reply > 0 else None
+    try:
+        if options.raw:
+            request = AnalysisRequest(text=options.text, generate=reply)
+        else:
+            request = AnalysisRequest(messages=[Message(role="user", content=options.text)], generate=reply)
+    except ValidationError as error:
+        raise NlaError("; ".join(f"{e.field}: {e.detail}" for e in field_errors(error.errors()))) from error
+    analysis, body = asyncio.run(_analysing(settings, request))
+    if options.json:
+        print(body.decode())
+    else:
+        _print_analysis(analysis)
+    return 0 if analysis.status == "done" else 1
+
+
+async def _analysing(settings: Settings, request: AnalysisRequest) -> tuple[Analysis, bytes]:
+    store = Store(settings.url)
+    models = Models(settings.pair, Catalogue(settings))
+    analyses = Analyses(store, models, settings)
+    try:
+        await store.open()
+        models.start()
+        await models.pair()
+        analysis, _ = await analyses.create(request)
+        async for event in analyses.events(analysis.id):
+            if event.kind == "progress" and event.data.total:
+                print(
+                    f"\r{event.data.done} of {event.data.total} readings", end="", file=sys.stderr, flush=True
+                )
+        print(file=sys.stderr)
+        analysis = await analyses.get(analysis.id)
+        return analysis, await analysis_json(analysis)
+    finally:
+        await analyses.close()
+        await models.close()
+        await store.close()
+
+
+def _print_analysis(analysis: Analysis) -> None:
+    if analysis.error:
+        print(f"{analysis.status}: {analysis.error}")
+    for reading in analysis.readings:
+        token = analysis.tokens[reading.position].text if reading.position < len(analysis.tokens) else ""
+        held_ = "" if reading.fve is None else f"holds {max(reading.fve, 0):.0%}"
+        cosine = "" if reading.cos is None else f"cos {reading.cos:.2f}"
+        print(f"{reading.position:>5}  {token!r:<18} {held_:<12} {cosine:<9} {reading.error or reading.text}")
+
+
+def _pairs(options: argparse.Namespace, settings: Settings) -> int:
+    catalogue = Catalogue(settings)
+    if options.action == "check":
+        if options.name is None:
+            raise NlaError("Which pair? `nla-explorer pairs check NAME`; `nla-explorer pairs` lists them.")
+        return asyncio.run(_check(catalogue, options.name))
+    described: list[dict[str, Any]] = catalogue.describe()
+    if options.json:
+        print(json.dumps(described, indent=2, default=str))
+        return 0
+    for pair in described:
+        here = (
+            "on disk"
+            if all(pair[name] for name in ("target_path", "av_path", "ar_path"))
+            else "not on disk yet"
+        )
+        print(f"{pair['name']:<28} layer {pair['layer'] or '?':>3}  d {pair['d_model'] or '?':>5}  {here}")
+    return 0
+
+
+async def _check(catalogue: Catalogue, name: str) -> int:
+    pair = await catalogue.load(name, lambda message: print(message, file=sys.stderr))
+    print(
+        f"{pair.name} keeps the contract: layer {pair.layer}, d {pair.d_model}, AV by {pair.verbaliser.name}."
+    )
+    await pair.close()
+    return 0
+
+
+def _backup(options: argparse.Namespace, settings: Settings) -> int:
+    backup(_sqlite_file(settings), options.file)
+    print(f"{options.file} holds the database.")
+    return 0
+
+
+def _restore(options: argparse.Namespace, settings: Settings) -> int:
+    database = _sqlite_file(settings)
+    with held(settings.data_dir):
+        restore(options.file, database)
+    print(f"The database is that of {options.file} now.")
+    return 0
+
+
+def _sqlite_file(settings: Settings) -> Path:
+    if settings.database_url is not None:
+        raise StoreError("NLA_DATABASE_URL names a database server: use its own tools, such as pg_dump.")
+    return settings.database_file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

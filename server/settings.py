@@ -1,0 +1,101 @@
+"""Every knob, in one place. Read from the environment (`NLA_*`) and from the command line."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.errors import SettingsError
+
+DEFAULT_PAIR = "smollm2-135m-l20"
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    root = os.environ.get(variable, "")
+    base = Path(root) if root.startswith("/") else Path.home() / fallback
+    return base / "nla-explorer"
+
+
+class Settings(BaseSettings):
+    """The server's settings; `NLA_PORT=9000` sets `port`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="NLA_", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    token: SecretStr | None = None
+    """Demanded of everybody when set; the server does not start off loopback without one."""
+    allowed_hosts: str = ""
+    """Further names, with commas, that a request's Host header may carry (loopback names always may)."""
+
+    pair: str = DEFAULT_PAIR
+    pairs_file: Path | None = None
+    """A TOML file of `[[pair]]` tables."""
+    verbaliser: str = "auto"
+    """transformers, vllm, the address of a vLLM server, or auto."""
+    data_dir: Path = Field(default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"))
+    """The database stands here."""
+    cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
+    """Whatever can be made again: prepared checkpoints."""
+    database_url: str | None = None
+    """A database instead of the SQLite file in data_dir."""
+
+    max_prompt_tokens: Annotated[int, Field(ge=1)] = 2000
+    max_reply_tokens: Annotated[int, Field(ge=1)] = 512
+    max_reading_tokens: Annotated[int, Field(ge=1)] = 400
+    max_samples: Annotated[int, Field(ge=1)] = 8
+    max_vectors: Annotated[int, Field(ge=1)] = 64
+    """Texts or activations in one call of /api/reconstruct, /api/verbalise and /api/score."""
+    max_body_bytes: Annotated[int, Field(ge=1)] = 2_000_000
+
+    running: Annotated[int, Field(ge=1)] = 2
+    """Analyses at work at a time; they take turns at the AV, so a short one is not stuck behind a long one.
+    """
+    window: Annotated[int, Field(ge=1)] = 64
+    """Readings asked of the AV in one turn. A newly pinned position waits for one window at most."""
+    score_batch: Annotated[int, Field(ge=1)] = 32
+    """Readings that the AR takes at a time."""
+
+    @property
+    def url(self) -> str:
+        """The database's address, for SQLAlchemy."""
+        return self.database_url or f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """Where the SQLite database stands."""
+        return self.data_dir / "nla-explorer.db"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The further host names that are allowed."""
+        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+
+    def check(self) -> None:
+        """Raise SettingsError for settings that must not be served with."""
+        if not self.loopback and not (self.token and self.token.get_secret_value()):
+            raise SettingsError(
+                f"{self.host} can be reached from other machines, so a token is demanded: set NLA_TOKEN to "
+                "a secret of your own (every visitor will be asked for it), or listen on 127.0.0.1."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,129 @@
+"""The database: one writer thread, many readers, migrated at start.
+
+SQLite runs with a write-ahead log and synchronous=NORMAL: a commit survives the death of the process at once
+(`kill -9`), and of the machine from the next checkpoint on; the log is never torn. A reading lost with the
+machine's power is computed again when the analysis resumes, which is cheaper than a disk flush for each of
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from server.errors import StoreError
+
+T = TypeVar("T")
+MIGRATIONS = Path(__file__).parent / "migrations"
+_log = logging.getLogger(__name__)
+
+
+def connect(url: str) -> Engine:
+    """An engine for the address. For SQLite the folder is made, and every connection set up for one writer
+    and many readers.
+    """
+    parsed = make_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    if sqlite and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed)
+    if sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    # SQLite's own lower() knows ASCII alone; searches are to find Zürich as ZÜRICH.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: object) -> str | None:
+    return None if text is None else str(text).lower()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date. Raises StoreError for a database that a newer version has written, or that
+    is damaged.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    try:
+        with engine.begin() as connection:
+            current = MigrationContext.configure(connection).get_current_heads()
+            if unknown := set(current) - known:
+                raise StoreError(
+                    f"{engine.url!r} is at version {', '.join(sorted(unknown))}, which this program "
+                    "does not know. Update nla-explorer, or choose another --data-dir."
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DatabaseError as error:
+        raise StoreError(
+            f"{engine.url!r} cannot be used as a database: {error.orig}. Restore a backup with "
+            "`nla-explorer restore FILE`, or choose another --data-dir."
+        ) from error
+
+
+class Store:
+    """The database for async callers: `write` runs in the one writer thread, one transaction each, `read` in
+    any of a few.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = connect(url)
+        self._sqlite = self.engine.dialect.name == "sqlite"
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-reader")
+
+    async def open(self) -> None:
+        """Migrate. Call once, before anything else."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, migrate, self.engine)
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction; it is committed when this returns. A cancelled caller does not tear
+        it.
+        """
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._writer, self._write, work))
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on a consistent view of the database. Rows stay usable after the session."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def _write(self, work: Callable[[Session], T]) -> T:
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            if self._sqlite:  # another process may write too: wait for it now, not half-way
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            return work(session)
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with Session(self.engine, expire_on_commit=False) as session:
+            return work(session)
+
+    async def close(self) -> None:
+        """Finish what was asked and let go of the file."""
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()

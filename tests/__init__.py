@@ -1,0 +1,1 @@
+"""Tests mirror server/ and frontend/; tests/browser drives a real browser."""

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from server.errors import NotFound
+from server.settings import Settings
+from tests.analyses.asking import analyses_of, chat, finish, until, watch
+from tests.conftest import running
+from tests.fakes import FakePair, FakeSource
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_broken_position_is_one_marked_reading(app: FastAPI, pair: FakePair) -> None:
+    pair.verbaliser.broken = {2}
+    analysis = await finish(analyses_of(app), chat())
+    assert analysis.status == "done"
+    marked = [reading for reading in analysis.readings if reading.error]
+    assert [(r.position, r.error, r.cos) for r in marked] == [(2, "The AV choked on this one.", None)]
+
+
+async def test_an_analysis_of_nothing_but_broken_positions_has_failed(app: FastAPI, pair: FakePair) -> None:
+    pair.verbaliser.broken = set(range(99))
+    analysis = await finish(analyses_of(app), chat())
+    assert analysis.status == "failed"
+    assert analysis.error is not None
+    assert "The AV choked" in analysis.error
+
+
+async def test_a_dead_engine_fails_the_analysis_and_asking_again_goes_on(
+    app: FastAPI, pair: FakePair
+) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.dies_after = 3
+    failed = await finish(analyses, chat("cats"))
+    assert (failed.status, failed.error) == ("failed", "The engine died.")
+    kept = {reading.position: reading for reading in failed.readings}
+    assert len(kept) == 3
+    pair.verbaliser.dies_after = None
+    again, existed = await analyses.create(chat("cats"))
+    assert existed
+    assert again.id == failed.id
+    assert again.status == "queued"
+    await watch(analyses, again.id)
+    done = await analyses.get(again.id)
+    assert done.status == "done"
+    assert len(done.readings) == 7
+    assert all(done.readings[position] == reading for position, reading in kept.items())
+    assert len(pair.verbaliser.finished) == 7  # none of them twice
+    assert len(pair.target.traced) == 1
+
+
+async def test_an_unforeseen_error_fails_the_analysis_without_telling_its_insides(
+    app: FastAPI, pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trace(ids: Any) -> Any:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(pair.target, "trace", trace)
+    analysis = await finish(analyses_of(app), chat())
+    assert analysis.status == "failed"
+    assert analysis.error == "The server failed at this (ZeroDivisionError). Its log tells more."
+
+
+async def test_cancelling_keeps_what_is_finished_and_asking_again_does_the_rest(
+    app: FastAPI, pair: FakePair
+) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.limit(3)
+    analysis, _ = await analyses.create(chat("cats"))
+    await until(analyses, analysis.id, "progress", stage="readings", done=3)
+    cancelled = await analyses.cancel(analysis.id)
+    assert cancelled.status == "cancelled"
+    assert len(cancelled.readings) == 3
+    assert pair.verbaliser.aborted == 1
+    assert [event.data.status for event in await watch(analyses, analysis.id) if event.kind == "failed"] == [
+        "cancelled"
+    ]
+    pair.verbaliser.allow()
+    done = await finish(analyses, chat("cats"))
+    assert (done.id, done.status, len(done.readings)) == (analysis.id, "done", 7)
+    assert len(pair.verbaliser.finished) == 7
+
+
+async def test_cancelling_stops_a_reply_that_is_being_generated(app: FastAPI, pair: FakePair) -> None:
+    pair.target.hold.clear()
+    analyses = analyses_of(app)
+    analysis, _ = await analyses.create(chat(generate={}))
+    await until(analyses, analysis.id, "progress", stage="reply")
+    assert (await analyses.cancel(analysis.id)).status == "cancelled"
+    assert await asyncio.to_thread(pair.target.stopped.wait, 10)
+
+
+async def test_cancelling_before_the_first_step(app: FastAPI) -> None:
+    analyses = analyses_of(app)
+    analysis, _ = await analyses.create(chat())
+    assert (await analyses.cancel(analysis.id)).status == "cancelled"
+
+
+async def test_cancelling_what_is_done_changes_nothing(app: FastAPI) -> None:
+    analyses = analyses_of(app)
+    done = await finish(analyses, chat())
+    assert await analyses.cancel(done.id) == done
+
+
+async def test_deleting_removes_it_also_from_under_a_watcher(app: FastAPI, pair: FakePair) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.limit(1)
+    analysis, _ = await analyses.create(chat())
+    watcher = asyncio.create_task(watch(analyses, analysis.id))
+    await until(analyses, analysis.id, "reading")
+    await analyses.delete(analysis.id)
+    assert (await watcher)[-1].kind == "failed"
+    with pytest.raises(NotFound):
+        await analyses.get(analysis.id)
+    assert await analyses.recent() == []
+    with pytest.raises(NotFound):
+        await analyses.delete(analysis.id)
+
+
+async def test_a_restarted_server_takes_up_what_was_unfinished(settings: Settings) -> None:
+    before = FakeSource()
+    async with running(settings, before) as app:
+        before.pair.verbaliser.limit(3)
+        analysis, _ = await analyses_of(app).create(chat("cats"))
+        await until(analyses_of(app), analysis.id, "progress", stage="readings", done=3)
+        seen = await analyses_of(app).get(analysis.id)
+    after = FakeSource()
+    async with running(settings, after) as app:
+        await watch(analyses_of(app), analysis.id)
+        done = await analyses_of(app).get(analysis.id)
+    assert done.status == "done"
+    assert len(done.readings) == 7
+    assert [done.readings[r.position] for r in seen.readings] == seen.readings
+    assert not set(before.pair.verbaliser.finished[:3]) & set(after.pair.verbaliser.finished)
+    assert after.pair.target.traced == []
+    assert done.baselines is not None
+    assert done.baselines.n == 7
+    assert {"tokens", "lens", "last_score", "total"} <= set(done.timings)
+
+
+async def test_new_weights_do_not_go_on_with_old_readings(settings: Settings) -> None:
+    source = FakeSource()
+    async with running(settings, source) as app:
+        source.pair.verbaliser.limit(1)
+        analysis, _ = await analyses_of(app).create(chat())
+        await until(analyses_of(app), analysis.id, "reading")
+    retrained = FakeSource(replace(FakePair(), fingerprint="f2"))
+    async with running(settings, retrained) as app:
+        await watch(analyses_of(app), analysis.id)
+        failed = await analyses_of(app).get(analysis.id)
+        assert failed.status == "failed"
+        assert "weights" in (failed.error or "")
+        fresh, existed = await analyses_of(app).create(chat())
+        assert not existed
+        assert fresh.id != analysis.id
+        await watch(analyses_of(app), fresh.id)
+
+
+async def test_time_is_counted_over_all_runs(app: FastAPI, pair: FakePair) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.dies_after = 2
+    first = await finish(analyses, chat())
+    pair.verbaliser.dies_after = None
+    second = await finish(analyses, chat())
+    for stage in ("tokens", "lens", "first_reading"):
+        assert second.timings[stage] == first.timings[stage]
+    assert second.timings["last_score"] >= first.timings["total"]

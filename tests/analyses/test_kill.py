@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.settings import Settings
+from tests.analyses.asking import analyses_of, chat, finish, watch
+from tests.analyses.doomed import FINISHED, PROMPT
+from tests.conftest import running
+from tests.fakes import FakeSource
+
+pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def killed(data_dir: Path) -> list[dict[str, Any]]:
+    """What a server told before it was killed, with no warning, in the middle of its work."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.analyses.doomed", str(data_dir)),
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**22,
+    )
+    assert process.stdout is not None
+    told: list[dict[str, Any]] = []
+    while sum(event["kind"] == "reading" and event["data"]["cos"] is not None for event in told) < FINISHED:
+        line = await process.stdout.readline()
+        assert line, "the server ended by itself"
+        told.append(json.loads(line))
+    process.send_signal(signal.SIGKILL)
+    await process.stdout.read()
+    assert await process.wait() == -signal.SIGKILL
+    return told
+
+
+async def test_kill_9_loses_nothing_that_was_told(tmp_path: Path) -> None:
+    told = await killed(tmp_path)
+    readings = {e["data"]["position"]: e["data"] for e in told if e["kind"] == "reading"}
+    id, last = told[-1]["analysis"], told[-1]["id"]
+
+    source = FakeSource()
+    async with running(Settings(data_dir=tmp_path, pair="fake"), source) as app:
+        rest = await watch(analyses_of(app), id, last)
+        done = await analyses_of(app).get(id)
+    after = {reading.position: reading.model_dump() for reading in done.readings}
+    assert done.status == "done"
+    assert len(after) == len(done.tokens)
+    assert {position: after[position] for position in readings} == readings
+    assert {key[0] for key in source.pair.verbaliser.finished} == set(after) - set(readings)
+    assert source.pair.target.traced == []
+    assert {event.data.position for event in rest if event.kind == "reading"} == set(after) - set(readings)
+    assert all(event.id > last for event in rest)
+
+    async with running(Settings(data_dir=tmp_path / "fresh", pair="fake"), FakeSource()) as app:
+        unharmed = await finish(analyses_of(app), chat(PROMPT))
+    assert [reading.model_dump() for reading in unharmed.readings] == list(after.values())
+    assert unharmed.id == done.id
+    assert unharmed.baselines is not None
+    assert done.baselines is not None
+    assert done.baselines.model_dump() == pytest.approx(unharmed.baselines.model_dump(), abs=1e-3)

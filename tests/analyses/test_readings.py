@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from server.analyses.pins import Pins
+from server.analyses.readings import Finding, Kept, Marked, Read, Scored, Words, Written, read
+from server.analyses.schema import Verbalise
+from server.errors import NlaError
+from tests.fakes import FakePair, activation, held, text_of
+
+pytestmark = pytest.mark.anyio
+T = 6
+
+
+@pytest.fixture
+async def pair(anyio_backend: str) -> AsyncIterator[FakePair]:
+    pair = FakePair()
+    yield pair
+    await pair.close()
+
+
+def job(**more: Any) -> Read:
+    activations = np.stack([activation([n]) for n in range(T)])
+    keys = [(p, 0) for p in range(T)]
+    return Read(**{"activations": activations, "keys": keys, "length": T, "settings": Verbalise(), **more})
+
+
+def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:
+    return read(cast(Any, pair), job, pins or Pins(), asyncio.Lock())
+
+
+async def all_of(pair: FakePair, job: Read, pins: Pins | None = None) -> list[Finding]:
+    async with aclosing(reading(pair, job, pins)) as findings:
+        return [finding async for finding in findings]
+
+
+def scores(findings: list[Finding]) -> dict[int, tuple[Any, ...]]:
+    batches = [finding for finding in findings if isinstance(finding, Scored)]
+    return {s.key[0]: (s.cos, s.mse, s.fve, s.rank) for batch in batches for s in batch.scores}
+
+
+async def test_every_position_is_written_and_scored(pair: FakePair) -> None:
+    findings = await all_of(pair, job())
+    written = {f.key[0]: f.text for f in findings if isinstance(f, Written)}
+    assert written == {p: text_of(activation([p])) for p in range(T)}
+    for cos, mse, fve, rank in scores(findings).values():
+        assert (cos, mse, fve, rank) == (pytest.approx(1), pytest.approx(0, abs=1e-6), pytest.approx(1), 1)
+
+
+async def test_scores_are_those_of_a_plain_calculation(pair: FakePair) -> None:
+    asked = job()
+    kept = {(p, 0): Kept("words without numbers " + str(p), None) for p in range(T)}
+    found = scores(await all_of(pair, job(kept=kept)))
+    for p in range(T):
+        h = asked.activations.astype(float)
+        r = pair.reconstructor.reconstruct([kept[p, 0].text])[0].astype(float)
+        cosines = h @ r / np.linalg.norm(h, axis=1) / np.linalg.norm(r)
+        unit_h, unit_r = (v * np.sqrt(len(v)) / np.linalg.norm(v) for v in (h[p], r))
+        mse = np.mean((unit_h - unit_r) ** 2)
+        rank = 1 + int((cosines > cosines[p]).sum())
+        assert found[p] == (pytest.approx(cosines[p]), pytest.approx(mse), pytest.approx(1 - mse / 0.5), rank)
+
+
+async def test_the_ar_reads_what_has_piled_up_in_one_batch(pair: FakePair) -> None:
+    pair.verbaliser.limit(1)
+    with held(pair.reconstructor.hold):
+        findings = reading(pair, job(score_batch=4))
+        seen = [await anext(findings)]
+        pair.verbaliser.allow()
+        while sum(isinstance(finding, Written) for finding in seen) < T:
+            seen.append(await anext(findings))
+    assert not any(isinstance(finding, Scored) for finding in seen)
+    rest = [finding async for finding in findings]
+    assert [len(batch) for batch in pair.reconstructor.batches] in ([1, 4, 1], [2, 4], [3, 3])
+    assert len(scores(rest)) == T
+
+
+async def test_a_broken_position_is_marked_and_the_others_go_on(pair: FakePair) -> None:
+    pair.verbaliser.broken = {2}
+    findings = await all_of(pair, job())
+    assert [f for f in findings if isinstance(f, Marked)] == [Marked((2, 0), "The AV choked on this one.")]
+    assert sorted(scores(findings)) == [0, 1, 3, 4, 5]
+
+
+async def test_a_text_that_the_ar_cannot_take_spoils_no_other(pair: FakePair) -> None:
+    pair.reconstructor.refused = f"{activation([3])[0]:.3f}"
+    findings = await all_of(pair, job())
+    (marked,) = [f for f in findings if isinstance(f, Marked)]
+    assert marked.key == (3, 0)
+    assert "the AR choked" in marked.reason
+    assert sorted(scores(findings)) == [0, 1, 2, 4, 5]
+
+
+async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair) -> None:
+    asked = job()
+    asked.activations[1, 0] = np.inf
+    findings = await all_of(pair, asked)
+    (marked,) = [f for f in findings if isinstance(f, Marked)]
+    assert marked.key == (1, 0)
+    assert [(1, 0)] not in pair.verbaliser.asked
+    assert len(scores(findings)) == T - 1
+
+
+async def test_a_position_beyond_the_text_is_marked(pair: FakePair) -> None:
+    findings = await all_of(pair, job(keys=[(0, 0), (99, 0)]))
+    assert Marked((99, 0), "There is no position 99: the text ended at 5.") in findings
+    assert sorted(scores(findings)) == [0]
+
+
+async def test_what_is_kept_is_not_written_again_and_only_scored_if_it_was_not(pair: FakePair) -> None:
+    kept = {
+        (0, 0): Kept("scored", activation([0])),
+        (1, 0): Kept(text_of(activation([1])), None),
+    }
+    findings = await all_of(pair, job(kept=kept))
+    assert pair.verbaliser.asked == [[(2, 0), (3, 0), (4, 0), (5, 0)]]
+    assert sorted(scores(findings)) == [1, 2, 3, 4, 5]
+
+
+async def test_windows_follow_the_pins_of_the_moment(pair: FakePair) -> None:
+    pins = Pins()
+    pins.pin(4)
+    pair.verbaliser.limit(0)
+    findings = reading(pair, job(window=2), pins)
+    assert (await anext(findings)).key == (4, 0)
+    pins.pin(5)
+    pair.verbaliser.allow()
+    async for _ in findings:
+        pass
+    assert pair.verbaliser.asked == [[(4, 0), (0, 0)], [(5, 0), (1, 0)], [(2, 0), (3, 0)]]
+
+
+async def test_words_are_told_for_pinned_positions_alone_and_are_the_text(pair: FakePair) -> None:
+    pins = Pins()
+    pins.pin(3)
+    words = [f for f in await all_of(pair, job(), pins) if isinstance(f, Words)]
+    assert {f.key for f in words} == {(3, 0)}
+    assert len(words) > 3
+    assert "".join(f.text for f in words) == text_of(activation([3]))
+
+
+async def test_a_late_pin_is_told_the_words_from_the_beginning(pair: FakePair) -> None:
+    pins = Pins()
+    pins.pin(0)
+    pair.verbaliser.limit(1)
+    findings = reading(pair, job(keys=[(0, 0), (1, 0)]), pins)
+    async for finding in findings:
+        if isinstance(finding, Scored):
+            break  # by now the AV waits at the last word of position 1, which nobody has pinned
+    pins.pin(1)
+    pair.verbaliser.allow()
+    told = [f.text async for f in findings if isinstance(f, Words)]
+    assert "".join(told) == text_of(activation([1]))
+
+
+async def test_a_dead_engine_ends_the_readings_but_what_was_written_is_scored(pair: FakePair) -> None:
+    pair.verbaliser.dies_after = 2
+    seen: list[Finding] = []
+
+    async def collect() -> None:
+        async for finding in reading(pair, job()):
+            seen.append(finding)
+
+    with pytest.raises(NlaError, match="The engine died"):
+        await collect()
+    assert sorted(scores(seen)) == [0, 1]
+
+
+async def test_closing_aborts_the_av(pair: FakePair) -> None:
+    pair.verbaliser.limit(1)
+    findings = reading(pair, job())
+    async for finding in findings:
+        if isinstance(finding, Scored):
+            break
+    await findings.aclose()
+    assert pair.verbaliser.aborted == 1
+
+
+async def test_an_order_without_an_answer_is_marked(pair: FakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pair.verbaliser.stream
+
+    async def forgetful(orders: Any, **settings: Any) -> Any:
+        async for outcome in whole(orders[:-1], **settings):
+            yield outcome
+
+    monkeypatch.setattr(pair.verbaliser, "stream", forgetful)
+    findings = await all_of(pair, job())
+    assert [f.key for f in findings if isinstance(f, Marked)] == [(T - 1, 0)]

@@ -1,0 +1,28 @@
+"""The command line on fake models: `python -m tests.api.serving serve --port 0 …`.
+
+With FAKE_REFUSED in the environment the checkpoint is refused; the AV writes nothing, so that analyses stay
+unfinished.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import server.app
+from server import cli
+from server.errors import CheckpointError
+from tests.fakes import FakeSource
+
+
+def source(*_: object) -> FakeSource:
+    """In place of the catalogue."""
+    refused = os.environ.get("FAKE_REFUSED")
+    found = FakeSource(error=CheckpointError(refused) if refused else None)
+    found.pair.verbaliser.limit(0)
+    return found
+
+
+if __name__ == "__main__":
+    vars(server.app)["Catalogue"] = source
+    sys.exit(cli.main())

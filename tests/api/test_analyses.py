@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.analyses.asking import analyses_of, watch
+from tests.fakes import LAYERS, TOP
+
+pytestmark = pytest.mark.anyio
+CHAT = {"messages": [{"role": "user", "content": "cats purr"}]}
+
+
+async def done(app: FastAPI, client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask, wait, get."""
+    answer = await client.post("/api/analyses", json=body)
+    await watch(analyses_of(app), answer.json()["id"])
+    found: dict[str, Any] = (await client.get(f"/api/analyses/{answer.json()['id']}")).json()
+    return found
+
+
+async def test_asking_answers_202_with_the_address_and_200_the_second_time(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    first = await client.post("/api/analyses", json=CHAT)
+    assert first.status_code == 202
+    id = first.json()["id"]
+    assert first.json() == {"id": id, "url": f"/a/{id}", "status": "queued"}
+    assert first.headers["location"] == f"/api/analyses/{id}"
+    await watch(analyses_of(app), id)
+    second = await client.post("/api/analyses", json=CHAT)
+    assert second.status_code == 200
+    assert second.json() == {"id": id, "url": f"/a/{id}", "status": "done"}
+
+
+async def test_the_answer_has_the_names_of_the_design(app: FastAPI, client: httpx.AsyncClient) -> None:
+    body = await done(app, client, CHAT | {"generate": {"max_new_tokens": 3}})
+    assert {"id", "url", "status", "request", "pair", "tokens", "readings"} <= set(body)
+    assert {"lens", "progress", "timings", "versions"} <= set(body)
+    assert body["request"]["messages"] == CHAT["messages"]
+    assert body["pair"] == "fake"
+    assert {"position", "id", "text", "kind", "role", "special", "norm", "flags"} <= set(body["tokens"][0])
+    assert {"position", "sample", "text", "truncated", "cos", "mse", "fve", "rank"} <= set(
+        body["readings"][0]
+    )
+    lens = body["lens"]
+    assert set(lens) == {"layers", "prob", "rank", "entropy", "kl", "top"}
+    count = len(body["tokens"])
+    assert [len(row) for row in lens["prob"]] == [count] * LAYERS
+    assert len(lens["top"][0][0]) == TOP
+    assert [type(x) for x in lens["top"][0][0][0]] == [int, str, float]
+    assert {"tokens", "lens", "first_reading", "last_score"} <= set(body["timings"])
+
+
+NASTY = [
+    "<script>alert(1)</script>",
+    "<|im_end|>\n<|im_start|>assistant",
+    "\N{CAT FACE}\N{ZERO WIDTH JOINER}\N{WOMAN}",
+    "\N{HEBREW LETTER ALEF}\N{RIGHT-TO-LEFT OVERRIDE}abc",
+    "a\0b\0",
+    " " * 1500,
+    "line\u2028sep\x85next\r\nlast\r",
+    "\\u0000 \\ud800",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+async def test_any_text_survives_the_round_trip(app: FastAPI, client: httpx.AsyncClient, text: str) -> None:
+    body = await done(app, client, {"text": text, "positions": [0]})
+    assert body["status"] == "done"
+    assert body["request"]["text"] == text
+    assert "".join(token["text"] for token in body["tokens"]) == text
+
+
+@pytest.mark.parametrize("text", NASTY)
+async def test_any_text_survives_the_stream(app: FastAPI, client: httpx.AsyncClient, text: str) -> None:
+    body = await done(app, client, {"text": text, "positions": [0]})
+    stream = (await client.get(f"/api/analyses/{body['id']}/events")).text
+    assert all(line.startswith(("event: ", "data: ", "id: ")) or not line for line in stream.splitlines())
+    first = stream.split("\n\n")[0].split("\n")
+    assert first[0] == "event: tokens"
+    assert json.loads(first[1].removeprefix("data: ")) == body["tokens"]
+
+
+async def test_the_stream_of_a_finished_analysis_is_replayed(app: FastAPI, client: httpx.AsyncClient) -> None:
+    body = await done(app, client, CHAT)
+    address = f"/api/analyses/{body['id']}/events"
+    answer = await client.get(address)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["x-accel-buffering"] == "no"
+    events = [
+        dict(line.split(": ", 1) for line in part.split("\n")) for part in answer.text.strip().split("\n\n")
+    ]
+    readings = [json.loads(event["data"]) for event in events if event["event"] == "reading"]
+    assert sorted(readings, key=lambda r: int(r["position"])) == body["readings"]
+    assert [event["event"] for event in events[:2]] == ["tokens", "lens"]
+    assert json.loads(events[1]["data"]) == body["lens"]
+    assert events[-1]["event"] == "done"
+    assert json.loads(events[-1]["data"])["baselines"] == body["baselines"]
+    ids = [int(event["id"]) for event in events]
+    assert ids == sorted(set(ids))
+
+    rest = await client.get(address, headers={"Last-Event-ID": events[-2]["id"]})
+    assert rest.text.count("event: ") == 1
+    for nonsense in (b"x", b"-1", b"9" * 5000, b"\xb2"):
+        again = await client.get(address, headers={b"Last-Event-ID": nonsense})
+        assert again.text == answer.text
+
+
+async def test_the_list_and_its_search(app: FastAPI, client: httpx.AsyncClient) -> None:
+    body = await done(app, client, CHAT)
+    (found,) = (await client.get("/api/analyses", params={"q": "PURR"})).json()
+    assert found["id"] == body["id"]
+    assert found["title"] == "cats purr"
+    assert (await client.get("/api/analyses", params={"q": "dogs"})).json() == []
+    assert (await client.get("/api/analyses?q=%00%ff%ed%a0%80'")).json() == []
+    assert (await client.get("/api/analyses?limit=0")).status_code == 422
+
+
+async def test_cancel_and_delete(app: FastAPI, client: httpx.AsyncClient) -> None:
+    app.state.models.resident().verbaliser.limit(0)
+    id = (await client.post("/api/analyses", json=CHAT)).json()["id"]
+    cancelled = await client.post(f"/api/analyses/{id}/cancel")
+    assert cancelled.json() == {"id": id, "url": f"/a/{id}", "status": "cancelled"}
+    assert (await client.delete(f"/api/analyses/{id}")).status_code == 204
+    assert (await client.get(f"/api/analyses/{id}")).status_code == 404

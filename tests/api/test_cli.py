@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server import cli
+from server.errors import CheckpointError
+from tests.fakes import FakeSource
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain_environment: None) -> FakeSource:
+    """In place of the catalogue."""
+    source = FakeSource()
+    monkeypatch.setattr(cli, "Catalogue", lambda settings: source)
+    for name, value in (("XDG_DATA_HOME", tmp_path / "share"), ("NLA_PAIR", "fake")):
+        monkeypatch.setenv(name, str(value))
+    return source
+
+
+def test_pairs(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pairs", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert set(first) == {"name", "target_path", "av_path", "ar_path", "layer", "d_model"}
+    assert (first["name"], second["layer"]) == ("fake", None)
+    assert cli.main(["pairs"]) == 0
+    assert "not on disk yet" in capsys.readouterr().out
+
+
+def test_a_pair_is_checked(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pairs", "check", "fake"]) == 0
+    assert "keeps the contract: layer 1, d 8" in capsys.readouterr().out
+    source.error = CheckpointError("injection_scale is missing: add it")
+    assert cli.main(["pairs", "check", "fake"]) == 1
+    assert capsys.readouterr().err.strip().endswith("nla-explorer: injection_scale is missing: add it")
+    assert cli.main(["pairs", "check"]) == 1
+
+
+def test_analyse_prints_what_the_api_answers(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["analyse", "cats", "--json", "--reply", "3"]) == 0
+    body: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert body["status"] == "done"
+    assert len(body["tokens"]) == len(body["readings"]) == 10
+    assert body["lens"]["layers"] == [0, 1, 2]
+
+
+def test_analyse_prints_a_line_for_each_position(
+    source: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["analyse", "--raw", "cats"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert re.search(r"0\s+'c'\s+holds 100%\s+cos 1.00\s+sample 0 says", lines[0])
+
+
+@pytest.mark.parametrize("text", ["", "x" * 3000, "\udcff"])
+def test_analyse_says_what_is_wrong(
+    source: FakeSource, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert cli.main(["analyse", text]) == 1
+    assert "nla-explorer: " in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_refused(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    source.error = CheckpointError("the marker occurs twice: wrong tokenizer")
+    assert cli.main(["analyse", "cats"]) == 1
+    assert "the marker occurs twice" in capsys.readouterr().err
+
+
+def test_backup_and_restore(source: FakeSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "backup"
+    assert cli.main(["backup", str(file)]) == 1
+    cli.main(["analyse", "cats"])
+    assert cli.main(["backup", str(file)]) == 0
+    other = tmp_path / "other"
+    assert cli.main(["restore", str(file), "--data-dir", str(other)]) == 0
+    source.pair = FakeSource().pair
+    assert cli.main(["analyse", "cats", "--data-dir", str(other)]) == 0
+    assert source.pair.target.traced == []
+
+
+def test_off_loopback_a_token_is_demanded(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--host", "0.0.0.0"]) == 1
+    assert "NLA_TOKEN" in capsys.readouterr().err
+
+
+def test_settings_that_are_wrong_are_named(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--port", "70000"]) == 1
+    assert "port: " in capsys.readouterr().err
+
+
+async def serving(data_dir: Path, **environment: str) -> asyncio.subprocess.Process:
+    """A server in a process of its own."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.api.serving", "serve", "--port", "0", "--pair", "fake"),
+        *("--data-dir", str(data_dir)),
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def address_of(process: asyncio.subprocess.Process) -> str:
+    """Where it listens."""
+    assert process.stderr is not None
+    while line := (await process.stderr.readline()).decode():
+        if found := re.search(r"running on (http://\S+)", line):
+            return found[1]
+    raise AssertionError("the server ended before it listened")
+
+
+@pytest.mark.anyio
+async def test_a_server_told_to_stop_ends_its_streams_and_itself(tmp_path: Path) -> None:
+    process = await serving(tmp_path)
+    async with httpx.AsyncClient(base_url=await address_of(process), trust_env=False) as web:
+        id = (await web.post("/api/analyses", json={"text": "cats"})).json()["id"]
+        async with web.stream("GET", f"/api/analyses/{id}/events") as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            process.send_signal(signal.SIGTERM)
+            assert not any("event: failed" in line for line in [line async for line in lines])
+    assert process.stderr is not None
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() in {0, -signal.SIGTERM}
+    assert "Traceback" not in said
+    assert "timeout" not in said
+
+
+@pytest.mark.anyio
+async def test_a_server_whose_checkpoint_is_refused_ends_and_says_why(tmp_path: Path) -> None:
+    process = await serving(tmp_path, FAKE_REFUSED="injection_scale is missing: add it")
+    assert process.stderr is not None
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() == 1
+    assert "nla-explorer: injection_scale is missing: add it" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.anyio
+async def test_a_data_directory_in_use_is_refused(tmp_path: Path) -> None:
+    first = await serving(tmp_path)
+    await address_of(first)
+    second = await serving(tmp_path)
+    assert second.stderr is not None
+    assert "Another nla-explorer uses" in (await second.stderr.read()).decode()
+    assert await second.wait() == 1
+    first.terminate()
+    await first.communicate()

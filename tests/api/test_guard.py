@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from server.api.guard import COOKIE, host_name, session_of
+from server.errors import SettingsError
+from server.settings import Settings, is_loopback
+from tests.api.test_bad_input import problem
+from tests.conftest import client_of, running
+from tests.fakes import FakeSource
+
+pytestmark = pytest.mark.anyio
+TOKEN = "correct horse"
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+async def guarded(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A server that demands a token, as one that is reached from outside does."""
+    outside = settings.model_copy(update={"host": "0.0.0.0", "token": SecretStr(TOKEN)})
+    async with running(outside, FakeSource()) as app:
+        yield app
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.4", False),
+        ("localhost.evil.example", False),
+        ("example.org", False),
+    ],
+)
+def test_what_is_loopback(settings: Settings, host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+    here = settings.model_copy(update={"host": host})
+    if loopback:
+        here.check()
+    else:
+        with pytest.raises(SettingsError, match="NLA_TOKEN"):
+            here.check()
+        here.model_copy(update={"token": SecretStr("x")}).check()
+
+
+def test_an_empty_token_is_none(settings: Settings) -> None:
+    with pytest.raises(SettingsError):
+        settings.model_copy(update={"host": "0.0.0.0", "token": SecretStr("")}).check()
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost:8000", "localhost"),
+        ("LOCALHOST", "localhost"),
+        ("127.0.0.1:1", "127.0.0.1"),
+        ("[::1]:8000", "::1"),
+        ("", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header: str, name: str) -> None:
+    assert host_name(header) == name
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:9", "[::1]:8000", "LocalHost"])
+async def test_loopback_names_are_ours(app: FastAPI, host: str) -> None:
+    async with client_of(app, Host=host) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8000", "192.168.0.1", "a b"])
+async def test_another_name_is_refused(app: FastAPI, host: str) -> None:
+    async with client_of(app, Host=host) as client:
+        problem(await client.get("/healthz"), 403)
+
+
+async def test_a_name_that_was_allowed(settings: Settings) -> None:
+    proxied = settings.model_copy(update={"allowed_hosts": "nla.example, other.example"})
+    async with running(proxied, FakeSource()) as app, client_of(app, Host="NLA.example:443") as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:9999"},
+        {"Origin": "null"},
+    ],
+)
+async def test_another_sites_page_cannot_change_anything(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    problem(await client.post("/api/analyses", json={"text": "a"}, headers=headers), 403)
+    assert (await client.get("/healthz", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://127.0.0.1:8000"}],
+)
+async def test_our_own_page_and_scripts_can(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await client.post("/api/analyses", json={"text": "a"}, headers=headers)).status_code == 202
+
+
+async def test_without_a_token_nothing_is_shown_but_life_and_the_login(guarded: FastAPI) -> None:
+    async with client_of(guarded, Host="gpu.example") as client:
+        for path in (
+            "/api/analyses",
+            "/api/pairs",
+            "/metrics",
+            "/docs",
+            "/openapi.json",
+            "/healthz/../metrics",
+        ):
+            answer = await client.get(path)
+            problem(answer, 401)
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/healthz", "/readyz", "/login"):
+            assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer wrong", "Bearer", "Basic " + TOKEN, "Bearer \xe4", TOKEN, f"Bearer {session_of(TOKEN)}"],
+)
+async def test_a_wrong_token_is_refused(guarded: FastAPI, authorization: str) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/api/pairs", headers={b"Authorization": authorization.encode("latin-1")})
+        problem(answer, 401)
+
+
+async def test_the_bearer_token_opens(guarded: FastAPI) -> None:
+    async with client_of(guarded, Authorization=f"bearer {TOKEN}") as client:
+        assert (await client.get("/api/pairs")).status_code == 200
+
+
+async def test_the_login_page_leads_back_to_where_one_was_going(guarded: FastAPI) -> None:
+    async with client_of(guarded) as client:
+        sent = await client.get("/a/x?t=3", headers=PAGE)
+        assert sent.status_code == 303
+        assert sent.headers["location"] == "/login?next=%2Fa%2Fx%3Ft%3D3"
+        assert (await client.get(sent.headers["location"], headers=PAGE)).status_code == 200
+        into = await client.post("/login", data={"token": TOKEN, "next": "/a/x?t=3"})
+        assert (into.status_code, into.headers["location"]) == (303, "/a/x?t=3")
+        cookie = into.headers["set-cookie"]
+        assert TOKEN not in cookie
+        assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
+        assert "Secure" not in cookie
+        assert (await client.get("/api/pairs")).status_code == 200
+        await client.post("/logout")
+        problem(await client.get("/api/pairs"), 401)
+
+
+async def test_the_cookie_is_for_https_alone_where_there_is_https(guarded: FastAPI) -> None:
+    transport = httpx.ASGITransport(guarded)
+    async with httpx.AsyncClient(transport=transport, base_url="https://gpu.example") as client:
+        assert "Secure" in (await client.post("/login", data={"token": TOKEN})).headers["set-cookie"]
+
+
+async def test_a_wrong_token_at_the_login(guarded: FastAPI) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.post("/login", data={"token": "guess", "next": "/"})
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert "not the token" in answer.text
+
+
+@pytest.mark.parametrize("cookie", ["", "x", TOKEN, '"', session_of("other"), "\xe4"])
+async def test_a_made_up_cookie_opens_nothing(guarded: FastAPI, cookie: str) -> None:
+    async with client_of(guarded) as client:
+        header = f"{COOKIE}={cookie}".encode("latin-1")
+        problem(await client.get("/api/pairs", headers={b"Cookie": header}), 401)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nX: y", ""],
+)
+async def test_the_login_leads_nowhere_else(guarded: FastAPI, target: str) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.post("/login", data={"token": TOKEN, "next": target})
+        assert answer.headers["location"] == "/"
+
+
+async def test_a_server_without_a_token_needs_no_login(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/login", data={"token": "anything"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "set-cookie" not in answer.headers

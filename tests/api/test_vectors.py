@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from server.settings import Settings
+from tests.api.test_bad_input import problem
+from tests.conftest import client_of, running
+from tests.fakes import D, FakePair, FakeSource, activation, text_of, vector_of
+
+pytestmark = pytest.mark.anyio
+H = [activation([n]).tolist() for n in range(3)]
+
+
+async def test_reconstruct(client: httpx.AsyncClient) -> None:
+    texts = ["about cats", text_of(activation([1]))]
+    body = (await client.post("/api/reconstruct", json={"texts": texts})).json()
+    np.testing.assert_allclose(body["activations"], [vector_of(text) for text in texts], rtol=1e-6)
+
+
+async def test_verbalise(client: httpx.AsyncClient, pair: FakePair) -> None:
+    pair.verbaliser.broken = {1}
+    body = (await client.post("/api/verbalise", json={"activations": H})).json()
+    assert body["texts"] == [text_of(activation([0])), "", text_of(activation([2]))]
+    assert [r["error"] for r in body["readings"]] == [None, "The AV choked on this one.", None]
+
+
+async def test_verbalise_takes_the_avs_settings(client: httpx.AsyncClient) -> None:
+    ask = {"activations": H[:1], "verbalise": {"max_new_tokens": 2}}
+    body = (await client.post("/api/verbalise", json=ask)).json()
+    assert body["readings"] == [{"text": "sample 0", "truncated": True, "error": None}]
+
+
+async def test_score(client: httpx.AsyncClient) -> None:
+    texts = ["about cats", text_of(activation([1])), "about dogs"]
+    body = (await client.post("/api/score", json={"texts": texts, "activations": H})).json()
+    assert body["fve_variance"] == 0.5
+    for text, h, score in zip(texts, H, body["scores"], strict=True):
+        r = vector_of(text).astype(float)
+        cos = float(np.dot(h, r) / np.linalg.norm(h) / np.linalg.norm(r))
+        assert score == pytest.approx(
+            {"cos": cos, "mse": 2 - 2 * cos, "fve": 1 - (2 - 2 * cos) / 0.5}, abs=1e-6
+        )
+
+
+async def test_a_pair_without_a_variance_has_no_fve(client: httpx.AsyncClient, pair: FakePair) -> None:
+    pair.variance = None
+    body = (await client.post("/api/score", json={"texts": ["a"], "activations": H[:1]})).json()
+    assert body["scores"][0]["fve"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("reconstruct", {}, "texts"),
+        ("reconstruct", {"texts": []}, "texts"),
+        ("reconstruct", {"texts": ["a", ""]}, "texts.1"),
+        ("reconstruct", {"texts": ["a"] * 65}, "texts"),
+        ("verbalise", {"activations": []}, "activations"),
+        ("verbalise", {"activations": [H[0], H[1][:-1]]}, "activations.1"),
+        ("verbalise", {"activations": [[1.0] * (D - 1) + ["x"]]}, f"activations.0.{D - 1}"),
+        ("verbalise", {"activations": [[1e39] * D]}, "activations.0.0"),
+        ("verbalise", {"activations": [[1.0] * D] * 65}, "activations"),
+        ("verbalise", {"activations": H, "verbalise": {"samples": 2}}, "verbalise.samples"),
+        ("verbalise", {"activations": H, "verbalise": {"max_new_tokens": 999}}, "verbalise.max_new_tokens"),
+        ("score", {"texts": ["a"], "activations": H}, "activations"),
+    ],
+)
+async def test_what_is_not_taken(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    assert problem(await client.post(f"/api/{path}", json=body), 422)["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+async def test_numbers_that_are_none(client: httpx.AsyncClient, number: str) -> None:
+    content = '{"activations": [[' + ", ".join(["1.0"] * (D - 1) + [number]) + "]]}"
+    answer = await client.post(
+        "/api/verbalise", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert problem(answer, 422)["errors"][0]["field"] == f"activations.0.{D - 1}"
+
+
+async def test_not_before_the_models_are_there(settings: Settings) -> None:
+    source = FakeSource()
+    source.loads.clear()
+    async with running(settings, source, ready=False) as app, client_of(app) as client:
+        for path, body in (
+            ("reconstruct", {"texts": ["a"]}),
+            ("verbalise", {"activations": H}),
+            ("score", {"texts": ["a"], "activations": H[:1]}),
+        ):
+            problem(await client.post(f"/api/{path}", json=body), 503)

@@ -1,0 +1,286 @@
+"""A pair that is slow, broken or exact on demand: ordinary implementations of what `server.nla` promises.
+
+One character is one token, so a test can count them. The AV writes the activation's own numbers and the AR
+reads them back, so every reading holds its activation exactly, unless the test asks for something else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import NlaError, PromptError
+from server.nla.lens import Lens
+from server.nla.prompt import Piece
+from server.nla.target import Trace
+from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
+
+T = TypeVar("T")
+Vector = NDArray[np.float32]
+D, LAYERS, TOP = 8, 3, 2
+START, END = 1, 2
+SPECIAL = {START: "<start>", END: "<end>"}
+REPLY = "Yes, it is."
+
+
+class FakePrompter:
+    """Characters are tokens; a chat turn stands between START and END."""
+
+    roles = frozenset({"system", "user", "assistant"})
+    stop_ids = frozenset({END})
+
+    def encode(self, messages: Sequence[tuple[str, str]] | None, text: str | None) -> list[int]:
+        return self.encode_with_roles(messages, text)[0]
+
+    def encode_with_roles(
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None
+    ) -> tuple[list[int], list[str]]:
+        if messages is None:
+            return [ord(c) for c in text or ""], ["text"] * len(text or "")
+        ids, roles = [], []
+        for n, (role, content) in enumerate(messages):
+            if role not in self.roles:
+                raise PromptError(f"messages.{n}.role", f"Unknown role {role!r}.")
+            ids += [START, *map(ord, content), END]
+            roles += ["template", *[role] * len(content), "template"]
+        return [*ids, START], [*roles, "template"]
+
+    def pieces(
+        self, prompt_ids: Sequence[int], generated_ids: Sequence[int], roles: Sequence[str] | None = None
+    ) -> list[Piece]:
+        told = [*(roles or ["text"] * len(prompt_ids)), *["assistant"] * len(generated_ids)]
+        return [
+            Piece(
+                id=id,
+                text=self.token_text(id),
+                kind="prompt" if i < len(prompt_ids) else "generated",
+                role=role,
+                special=id in SPECIAL,
+                ends_turn=id == END,
+                glyph=None,
+            )
+            for i, (id, role) in enumerate(zip([*prompt_ids, *generated_ids], told, strict=True))
+        ]
+
+    def token_text(self, id: int) -> str:
+        return SPECIAL.get(id) or chr(id)
+
+
+class FakeTarget:
+    """Activations that follow from the ids; greedy replies are REPLY."""
+
+    max_tokens = 4096
+
+    def __init__(self) -> None:
+        self.traced: list[list[int]] = []
+        self.generated = 0
+        self.hold = threading.Event()
+        """Clear it to keep `generate` busy until it is set or stopped."""
+        self.hold.set()
+        self.stopped = threading.Event()
+        """Set when a generation was told to stop."""
+
+    def trace(self, ids: Sequence[int]) -> Trace:
+        self.traced.append(list(ids))
+        return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids))
+
+    def generate(
+        self,
+        ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[int]:
+        self.generated += 1
+        while not self.hold.wait(0.01):
+            if stop():
+                self.stopped.set()
+                return []
+        return [ord(c) for c in REPLY[:max_new_tokens]]
+
+
+class FakeVerbaliser:
+    """Writes each activation's numbers, word by word."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.asked: list[list[Any]] = []
+        """The keys of each call, in the order of asking."""
+        self.finished: list[Any] = []
+        self.aborted = 0
+        self.broken: set[int] = set()
+        """Positions that fail."""
+        self.dies_after: int | None = None
+        """Readings after which the engine dies."""
+        self.allowed = asyncio.Semaphore(10**9)
+        """One is taken for each reading: `limit(n)` makes it slow."""
+
+    def limit(self, n: int) -> None:
+        """Write n readings, then wait for `allow`."""
+        self.allowed = asyncio.Semaphore(n)
+
+    def allow(self, n: int = 10**9) -> None:
+        """Write n readings more."""
+        for _ in range(min(n, 10_000)):
+            self.allowed.release()
+
+    async def stream(
+        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncGenerator[Outcome, None]:
+        self.asked.append([order.key for order in orders])
+        try:
+            for order in orders:
+                if self.dies_after is not None and len(self.finished) >= self.dies_after:
+                    raise NlaError("The engine died.")
+                if isinstance(order.key, tuple) and order.key[0] in self.broken:
+                    yield Failed(order.key, "The AV choked on this one.")
+                    continue
+                words = text_of(order.activation, order.sample).split(" ")
+                for i, word in enumerate(words[:max_new_tokens]):
+                    if i == len(words) - 1:
+                        await self.allowed.acquire()
+                    yield Delta(order.key, word if i == 0 else " " + word)
+                    await asyncio.sleep(0)
+                self.finished.append(order.key)
+                cut = len(words) > max_new_tokens
+                yield Finished(
+                    order.key, " ".join(words[:max_new_tokens]), cut, min(len(words), max_new_tokens)
+                )
+        except GeneratorExit:
+            self.aborted += 1
+            raise
+        except asyncio.CancelledError:
+            self.aborted += 1
+            raise
+
+    async def close(self) -> None:
+        self.allow()
+
+
+class FakeReconstructor:
+    """Reads the numbers back; whatever holds none becomes the vector of its letters."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.refused: str | None = None
+        """A text that holds this makes the whole batch fail."""
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def reconstruct(self, texts: Sequence[str]) -> Vector:
+        self.hold.wait()
+        self.batches.append(list(texts))
+        if self.refused is not None and any(self.refused in text for text in texts):
+            raise RuntimeError("the AR choked")
+        return np.stack([vector_of(text) for text in texts])
+
+
+@dataclass
+class FakePair:
+    """What `ResidentPair` promises."""
+
+    name: str = "fake"
+    layer: int = 1
+    d_model: int = D
+    variance: float | None = 0.5
+    prompter: FakePrompter = field(default_factory=FakePrompter)
+    target: FakeTarget = field(default_factory=FakeTarget)
+    verbaliser: FakeVerbaliser = field(default_factory=FakeVerbaliser)
+    reconstructor: FakeReconstructor = field(default_factory=FakeReconstructor)
+    versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
+    fingerprint: str = "f1"
+    lanes: dict[str, ThreadPoolExecutor] = field(
+        default_factory=lambda: {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
+    )
+
+    async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], fn, *args)
+
+    async def close(self) -> None:
+        self.target.hold.set()
+        self.reconstructor.hold.set()
+        await self.verbaliser.close()
+        for lane in self.lanes.values():
+            await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+
+
+class FakeSource:
+    """A catalogue of one pair that loads at once, or when it is let, or never."""
+
+    def __init__(self, pair: FakePair | None = None, *, error: NlaError | None = None) -> None:
+        self.pair = pair or FakePair()
+        self.error = error
+        self.loads = asyncio.Event()
+        self.loads.set()
+
+    def names(self) -> list[str]:
+        return [self.pair.name, "elsewhere"]
+
+    def describe(self) -> list[dict[str, Any]]:
+        paths = {"target_path": None, "av_path": None, "ar_path": None}
+        here = {"name": self.pair.name, **paths, "layer": self.pair.layer, "d_model": D}
+        return [here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
+
+    async def load(self, name: str, progress: Callable[[str], None]) -> Any:
+        progress("loading the fake")
+        await self.loads.wait()
+        if self.error is not None:
+            raise self.error
+        return self.pair
+
+
+def activation(ids: Sequence[int]) -> Vector:
+    """[D], a function of the ids up to here."""
+    seed = int.from_bytes(hashlib.sha256(repr(list(ids)).encode()).digest()[:4], "little")
+    return np.random.default_rng(seed).normal(size=D).round(3).astype(np.float32)
+
+
+def text_of(vector: Vector, sample: int = 0) -> str:
+    """The reading of an activation."""
+    return f"sample {sample} says " + " ".join(f"{x:.3f}" for x in vector.tolist())
+
+
+def vector_of(text: str) -> Vector:
+    """The inverse of `text_of`."""
+    numbers = [float(word) for word in text.split() if word.lstrip("-").replace(".", "").isdigit()][-D:]
+    if len(numbers) < D:
+        return activation([ord(c) for c in text])
+    return np.asarray(numbers, np.float32)
+
+
+def lens_of(ids: Sequence[int]) -> Lens:
+    """A lens of LAYERS rows: any numbers, but the same for the same ids."""
+    count = len(ids)
+    random = np.random.default_rng(count)
+    cells = random.random((3, LAYERS, count), dtype=np.float32)
+    return Lens(
+        layers=list(range(LAYERS)),
+        prob=cells[0],
+        rank=random.integers(0, 50, (LAYERS, count)).astype(np.int32),
+        entropy=cells[1],
+        kl=cells[2],
+        top_ids=random.integers(65, 91, (LAYERS, count, TOP)).astype(np.int32),
+        top_probs=random.random((LAYERS, count, TOP), dtype=np.float32),
+    )
+
+
+@contextmanager
+def held(event: threading.Event) -> Iterator[None]:
+    """Keep a model busy for the length of a block."""
+    event.clear()
+    try:
+        yield
+    finally:
+        event.set()
