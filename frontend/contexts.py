@@ -1,0 +1,235 @@
+"""What each template may use: one dataclass a page, and one for every fragment inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from frontend.charts import Curve
+from frontend.examples import Example
+from frontend.forms import Form
+from frontend.wording import Bit, Flag
+
+
+@dataclass(frozen=True)
+class ModelsContext:
+    """The head line's right end: which pair, and whether it is `loading`, `ready` or `failed`."""
+
+    pair: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TokenContext:
+    """One token as a link. `part` counts the tokens of a glyph that spans several (0: it does not)."""
+
+    position: int
+    bits: list[Bit]
+    classes: str
+    href: str
+    panel: str
+    tip: str
+    label: str
+    marked: bool
+    pinned: bool
+    part: int
+    opens_word: bool
+    opens_glyph: bool
+    closes_glyph: bool
+    breaks: bool
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """One turn of the chat (or the prompt and the reply of a raw text) with its tokens."""
+
+    role: str
+    label: str
+    note: str
+    generated: bool
+    direction: str
+    tokens: list[TokenContext]
+
+
+@dataclass(frozen=True)
+class TurnContext:
+    """A turn as it was typed, shown until the tokens are known."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LegendContext:
+    """What the colours mean."""
+
+    measure: str
+    low: str
+    high: str
+    description: str
+    bins: int
+    waiting: bool
+    failed: bool
+
+
+@dataclass(frozen=True)
+class StatusContext:
+    """How far the work is, why it stopped, and what can be done about it."""
+
+    state: str
+    stage: str
+    done: int
+    total: int | None
+    left: str
+    reason: str
+    cancel: str
+    resume: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A score as a figure, with what it is."""
+
+    name: str
+    value: str
+    explained: str
+
+
+@dataclass(frozen=True)
+class ReadingContext:
+    """One reading: `state` is waiting, writing, scoring, done, failed or skipped."""
+
+    sample: int
+    state: str
+    text: str
+    paragraphs: list[str]
+    truncated: bool
+    note: str
+    error: str
+    headline: str
+    bin: int
+    rank: str
+    figures: list[Figure]
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """A link to the token before or after."""
+
+    href: str
+    panel: str
+    rel: str
+    label: str
+    sign: str
+
+
+@dataclass(frozen=True)
+class PanelContext:
+    """The pinned token: its readings, its scores, its curve."""
+
+    position: int
+    title: str
+    where: str
+    steps: list[StepContext]
+    readings: list[ReadingContext]
+    baselines: list[str]
+    flags: list[Flag]
+    curve: Curve | None
+    curve_label: str
+    curve_note: str
+    next_token: str
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class RowOfAll:
+    """One line of the table of all readings."""
+
+    position: int
+    sample: int
+    token: str
+    href: str
+    text: str
+    swatch: str
+    score: str
+
+
+@dataclass(frozen=True)
+class AnalysisContext:
+    """The page of one analysis, at any stage; the template knows it as `a`."""
+
+    title: str
+    facts: list[str]
+    status: StatusContext
+    rows: list[RowContext]
+    turns: list[TurnContext]
+    legend: LegendContext
+    panel: PanelContext | None
+    waiting: str
+    all: list[RowOfAll]
+    again: str
+    json: str
+    delete: str
+    stream: str | None
+
+
+@dataclass(frozen=True)
+class ListedContext:
+    """One analysis in a list."""
+
+    href: str
+    title: str
+    status: str
+    state: str
+    size: str
+    created: str
+    created_iso: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """home.html"""
+
+    form: Form
+    examples: list[Example]
+    recent: list[ListedContext]
+    models: ModelsContext
+    here: str = "new"
+
+
+@dataclass(frozen=True)
+class AnalysisPage:
+    """analysis.html"""
+
+    a: AnalysisContext
+    models: ModelsContext
+    here: str = ""
+
+
+@dataclass(frozen=True)
+class Library:
+    """library.html"""
+
+    q: str
+    found: str
+    empty: str
+    items: list[ListedContext] = field(default_factory=list)
+    models: ModelsContext | None = None
+    here: str = "library"
+
+
+@dataclass(frozen=True)
+class Login:
+    """login.html: `next` is where to go afterwards, a path on this server."""
+
+    error: str = ""
+    next: str = "/"
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """error.html"""
+
+    title: str
+    status: int
+    detail: str

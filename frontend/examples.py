@@ -1,0 +1,48 @@
+"""The prompts that the field knows, offered as one-click examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt worth looking into, and what to look for."""
+
+    key: str
+    title: str
+    why: str
+    prompt: str
+
+
+SUGGESTED = "Why do cats purr when they sleep?"
+
+EXAMPLES = [
+    Example(
+        "multiplication",
+        "7 \u00d7 24",
+        "Do the readings hold the digits before they are written?",
+        "What is 7 * 24?",
+    ),
+    Example(
+        "couplet",
+        "A rhyming couplet",
+        "Is the rhyme planned before the line is?",
+        "Complete this rhyming couplet: He saw a carrot and had to grab it,",
+    ),
+    Example(
+        "monologue",
+        "The night monologue",
+        "What does the model make of the speaker, and when?",
+        "It is three in the morning and my mother sleeps in the next room. "
+        "I sit on the kitchen floor beside a bottle of vodka and cannot think of one person to call.",
+    ),
+    Example(
+        "hiding",
+        "\u201cWhat are you hiding?\u201d",
+        "A question about the model itself.",
+        "What are you hiding?",
+    ),
+]
+
+BY_KEY = {example.key: example for example in EXAMPLES}

@@ -1,0 +1,56 @@
+"""Analyses in a list: the library and the recent ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from frontend import wording
+from frontend.contexts import ListedContext
+from frontend.urls import urls
+from server.analyses.schema import AnalysisSummary
+
+STATES = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def listed(found: Iterable[AnalysisSummary], now: datetime) -> list[ListedContext]:
+    """One line for each, newest first as they come."""
+    return [
+        ListedContext(
+            href=urls.analysis(a.id),
+            title=wording.quoted(" ".join(a.title.split()), 120) or "(blank)",
+            status=a.status,
+            state=STATES[a.status],
+            size=f"{a.readings} of {a.tokens} tokens read" if a.tokens else "no tokens yet",
+            created=ago(a.created, now),
+            created_iso=a.created.isoformat(),
+        )
+        for a in found
+    ]
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """`just now`, `12 minutes ago`, `3 hours ago`, else the date."""
+    minutes = int((now - then).total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return _plural(minutes, "minute")
+    if minutes < 24 * 60:
+        return _plural(minutes // 60, "hour")
+    return f"{then:%d %b %Y}".lstrip("0")
+
+
+def _plural(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"
+
+
+def found(count: int, q: str) -> str:
+    """What a search came back with."""
+    return f"{count} {'analysis' if count == 1 else 'analyses'} with \u201c{wording.quoted(q, 60)}\u201d"

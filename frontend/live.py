@@ -1,0 +1,183 @@
+"""The page's event stream: what an open page must be told so that it shows what is true now.
+
+A `Live` page applies the analysis's events to its own copy and, at most every WINDOW seconds, sends each
+fragment whose HTML has changed since it was last sent. Fragments are whole and morphed in, so a message that
+is lost or repeated does no harm, and every connection begins by bringing the page up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+
+from frontend import templating
+from frontend.view import View
+from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
+
+WINDOW = 0.07  # s: at most about fourteen messages a second
+PING = 15.0  # s
+
+
+class Live:
+    """One open page: the analysis as this viewer knows it, and the fragments it was sent."""
+
+    def __init__(self, analysis: Analysis, wanted: int | None) -> None:
+        self.analysis = analysis
+        self.wanted = wanted
+        self.readings = {(r.position, r.sample): r for r in analysis.readings}
+        self.partials: dict[tuple[int, int], str] = {}
+        self.sent: dict[str, str] = {}
+        self.stale: set[int] = set()
+        self.retokenised = True
+        self.shown: int | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come."""
+        return self.analysis.status in FINAL
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        data = event.data
+        match event.kind:
+            case "tokens":
+                self.retokenised |= data != self.analysis.tokens
+                self._update(tokens=data, status="running")
+            case "lens":
+                self._update(lens=data)
+            case "delta":
+                self._grow(data)
+            case "reading":
+                self._keep(data)
+            case "progress":
+                self._update(progress=data, status="queued" if data.stage == "queued" else "running")
+            case _:
+                self._update(
+                    status=data.status, error=data.error, baselines=data.baselines or self.analysis.baselines
+                )
+                self.retokenised = True
+
+    def adopt(self, now: Analysis) -> None:
+        """Take over the analysis as it is: the tokens' event carries neither focus nor layer."""
+        self.analysis = now
+        self.readings |= {(r.position, r.sample): r for r in now.readings}
+        for key in self.readings:
+            self.partials.pop(key, None)
+        self.retokenised = True
+
+    def _update(self, **changes: object) -> None:
+        self.analysis = self.analysis.model_copy(update=changes)
+
+    def _grow(self, delta: Delta) -> None:
+        key = (delta.position, delta.sample)
+        self.partials[key] = self.partials.get(key, "") + delta.text
+
+    def _keep(self, reading: Reading) -> None:
+        key = (reading.position, reading.sample)
+        self.readings[key] = reading
+        self.partials.pop(key, None)
+        self.stale.add(reading.position)
+
+    def fragments(self) -> str:
+        """What has changed since the last call, as <hx-partial> elements; empty when nothing has."""
+        if self.stale:
+            self._update(readings=list(self.readings.values()))
+        view = View(self.analysis, self.wanted, self.partials)
+        changed = "".join(self._changed(view))
+        self.stale.clear()
+        self.retokenised = False
+        return changed
+
+    def _changed(self, view: View) -> Iterator[str]:
+        yield from self._send("status", "status", view.status())
+        yield from self._send("facts", "facts", view.facts())
+        yield from self._send("legend", "legend", view.legend())
+        if self.analysis.tokens and self.retokenised:
+            yield from self._send("text", "text", view.rows(), swap="innerMorph")
+            yield from self._send("all-readings", "all_readings", view.table())
+        else:
+            for position in sorted(self.stale):
+                yield from self._send(f"tok-{position}", "token", view.token(position))
+        yield from self._panel(view)
+
+    def _panel(self, view: View) -> Iterator[str]:
+        """The whole panel when the pinned token is another one than before, else what changed in it."""
+        panel = view.panel()
+        if panel is None:
+            return
+        inside = {f"{macro}-{panel.position}": macro for macro in ("head", "reading", "flags", "curve")}
+        if panel.position != self.shown:
+            self.shown = panel.position
+            yield from self._send("panel", "panel", panel)
+            self.sent |= {target: templating.fragment(macro, panel) for target, macro in inside.items()}
+        for target, macro in inside.items():
+            yield from self._send(target, macro, panel)
+
+    def _send(self, target: str, macro: str, context: object, swap: str = "outerMorph") -> Iterator[str]:
+        html = templating.fragment(macro, context)
+        if self.sent.get(target) != html:
+            self.sent[target] = html
+            yield str(templating.fragment("partial", target, html, swap))
+
+
+async def stream(
+    get: Callable[[], Awaitable[Analysis]], events: AsyncIterator[Event], wanted: int | None
+) -> AsyncIterator[bytes]:
+    """The server-sent events of one page, from where the analysis stands to its end.
+
+    `get` returns the analysis as it is now. Unnamed messages are HTML to swap; `done` tells the page to stop
+    listening, however the analysis ended. A stream that ends without it is opened again.
+    """
+    live = Live(await get(), wanted)
+    yield message(await asyncio.to_thread(live.fragments))  # a long text takes a while: not on the event loop
+    async with aclosing(coalesced(events)) as batches:
+        async for batch in batches:
+            for event in batch:
+                live.apply(event)
+            if any(event.kind == "tokens" for event in batch):
+                live.adopt(await get())
+            html = await asyncio.to_thread(live.fragments) if batch else ""
+            yield message(html) if html else b": still here\n\n"
+            if batch:
+                await asyncio.sleep(WINDOW)
+    if live.final:
+        yield message("{}", event="done")
+
+
+async def coalesced(events: AsyncIterator[Event], ping: float = PING) -> AsyncGenerator[list[Event]]:
+    """The events in batches: all that came since the last was taken; empty after `ping` seconds of none."""
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def pump() -> None:
+        try:
+            async for event in events:
+                queue.put_nowait(event)
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.create_task(pump())
+    try:
+        while True:
+            try:
+                batch = [await asyncio.wait_for(queue.get(), ping)]
+            except TimeoutError:
+                yield []
+                continue
+            while not queue.empty():
+                batch.append(queue.get_nowait())
+            found = [event for event in batch if event is not None]
+            if found:
+                yield found
+            if len(found) < len(batch):
+                await task  # raises what ended the events, if it was not their end
+                return
+    finally:
+        task.cancel()
+
+
+def message(data: str, *, event: str | None = None) -> bytes:
+    """One server-sent event. Line ends of every kind become `\\n`, each line gets its own `data:`."""
+    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    head = f"event: {event}\n" if event else ""
+    return (head + "".join(f"data: {line}\n" for line in lines) + "\n").encode()

@@ -1,0 +1,196 @@
+"""The panel of the pinned token: readings with their scores in words, then figures; the curve; the flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontend import charts, wording
+from frontend.contexts import Figure, PanelContext, ReadingContext, StepContext
+from frontend.urls import urls
+from server.analyses.schema import Analysis, Baselines, Reading
+
+if TYPE_CHECKING:
+    from frontend.view import View
+
+ROLES = {"text": "raw text", "template": "chat template"}
+
+
+def panel(view: View, position: int) -> PanelContext:
+    """Everything about one position, at any stage of the analysis."""
+    a = view.analysis
+    token = a.tokens[position]
+    curve = _curve(a, position)
+    return PanelContext(
+        position=position,
+        title=name(view, position),
+        where=_where(a, position),
+        steps=[_step(a, position - 1, "prev"), _step(a, position + 1, "next")],
+        readings=_readings(view, position),
+        baselines=_baselines(a.baselines),
+        flags=[wording.flag(name) for name in token.flags],
+        curve=curve,
+        curve_label=_curve_label(curve, _next(view, position, curve), a.layer),
+        curve_note="No lens was made before the analysis stopped."
+        if view.final
+        else "The layers are being read.",
+        next_token=_next(view, position, curve),
+        is_last=position == len(a.tokens) - 1,
+    )
+
+
+def name(view: View, position: int) -> str:
+    """A token as the panel names it; a part of a glyph is named after the glyph."""
+    tokens, span = view.analysis.tokens, view.glyphs.get(position)
+    if span is not None:
+        part, parts = position - span[0] + 1, span[1] - span[0] + 1
+        return f"{wording.quoted(tokens[span[0]].text)} (part {part} of {parts})"
+    return wording.quoted(tokens[position].text) or "(empty)"
+
+
+def _next(view: View, position: int, curve: charts.Curve | None) -> str:
+    if position + 1 < len(view.analysis.tokens):
+        return name(view, position + 1)
+    return wording.quoted(curve.target) if curve else ""
+
+
+def _where(a: Analysis, position: int) -> str:
+    token = a.tokens[position]
+    role = ROLES.get(token.role, token.role)
+    origin = "written by the model" if token.kind == "generated" else role
+    norm = "" if token.norm is None else f" \u00b7 length of the activation {wording.number(token.norm, 0)}"
+    return f"position {position} of {len(a.tokens)} \u00b7 {origin}{norm}"
+
+
+def _step(a: Analysis, position: int, rel: str) -> StepContext:
+    sign, label = ("\u2190", "Previous token") if rel == "prev" else ("\u2192", "Next token")
+    if not 0 <= position < len(a.tokens):
+        return StepContext("", "", rel, label, sign)
+    return StepContext(urls.analysis(a.id, position), urls.panel(a.id, position), rel, label, sign)
+
+
+def _readings(view: View, position: int) -> list[ReadingContext]:
+    """One a sample, whether written or not."""
+    a = view.analysis
+    written = {r.sample: r for r in view.by_position.get(position, [])}
+    if not written and not view.asked(position):
+        return [_blank(0, "skipped", "No reading of this position was asked for.")]
+    samples = range(max([a.request.verbalise.samples, *(s + 1 for s in written)]))
+    found = []
+    for sample in samples:
+        partial = view.partials.get((position, sample), "")
+        if sample in written:
+            found.append(_written(view, written[sample]))
+        elif partial and not view.final:
+            found.append(_text(_blank(sample, "writing", "The reading is being written."), partial))
+        else:
+            note = (
+                "This position was not read."
+                if view.final
+                else "Not yet read: it will be next among the readings."
+            )
+            found.append(_blank(sample, "waiting", note))
+    return found
+
+
+def _written(view: View, r: Reading) -> ReadingContext:
+    if r.error is not None:
+        return _blank(r.sample, "failed", "", error=wording.plain(r.error))
+    a = view.analysis
+    scored = r.cos is not None
+    note = (
+        "" if scored else ("It was not scored." if view.final else "Measuring how much the words hold \u2026")
+    )
+    return ReadingContext(
+        sample=r.sample,
+        state="done" if scored else "scoring",
+        text=r.text,
+        paragraphs=paragraphs(r.text),
+        truncated=r.truncated,
+        note=note,
+        error="",
+        headline=_sentence(wording.headline(r.fve, r.cos)),
+        bin=wording.score_bin(r.fve, r.cos) or 0,
+        rank=wording.rank_sentence(r.rank, len(a.tokens)),
+        figures=_figures(r) if scored else [],
+    )
+
+
+def _blank(sample: int, state: str, note: str, error: str = "") -> ReadingContext:
+    return ReadingContext(sample, state, "", [], False, note, error, "", 0, "", [])
+
+
+def _text(blank: ReadingContext, text: str) -> ReadingContext:
+    return ReadingContext(
+        blank.sample, blank.state, text, paragraphs(text), False, blank.note, "", "", 0, "", []
+    )
+
+
+def paragraphs(text: str) -> list[str]:
+    """A reading's paragraphs, without empty ones."""
+    return [line for line in (part.strip() for part in wording.plain(text).split("\n")) if line]
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _figures(r: Reading) -> list[Figure]:
+    shown = [
+        Figure(
+            "FVE",
+            wording.number(r.fve),
+            "Fraction of variance explained: 1 is all of it, 0 no better than the mean",
+        ),
+        Figure("cosine", wording.number(r.cos), "Between the activation and what the words turn back into"),
+        Figure("MSE", wording.number(r.mse), "Of both vectors at length \u221ad: 2(1 \u2212 cosine)"),
+    ]
+    return shown if r.fve is not None else shown[1:]
+
+
+def _baselines(b: Baselines | None) -> list[str]:
+    if b is None:
+        return []
+    lines = []
+    if b.shuffled_cos is not None or b.shuffled_fve is not None:
+        lines.append(
+            wording.baseline_sentence(
+                "readings dealt to other tokens of this text", b.shuffled_fve, b.shuffled_cos
+            )
+        )
+    if b.mean_cos is not None or b.mean_fve is not None:
+        lines.append(wording.baseline_sentence("always answering this text's mean", b.mean_fve, b.mean_cos))
+    return lines
+
+
+def _curve(a: Analysis, position: int) -> charts.Curve | None:
+    lens = a.lens
+    if lens is None or position >= lens.positions:
+        return None
+    rows = range(len(lens.layers))
+    tops = [lens.top(row, position) for row in rows]
+    following = a.tokens[position + 1].text if position + 1 < len(a.tokens) else tops[-1][0][1]
+    return charts.curve(
+        layers=lens.layers,
+        prob=lens.curve(position, "prob"),
+        rank=[int(r) for r in lens.curve(position, "rank")],
+        top=[wording.quoted(cell[0][1]) for cell in tops],
+        target=following,
+        reading_layer=a.layer,
+    )
+
+
+def _curve_label(curve: charts.Curve | None, token: str, layer: int | None) -> str:
+    """The curve in one sentence, for those who do not see it."""
+    if curve is None:
+        return ""
+    at = next((p for p in curve.points if p.layer == layer), None)
+    middle = (
+        f", {wording.percent(at.value)} at layer {at.layer} where it is read"
+        if at and not at.is_output
+        else ""
+    )
+    first, last = curve.points[0], curve.output
+    return (
+        f"Probability of {token} over {len(curve.points)} layers: {wording.percent(first.value)} at the first"
+        f"{middle}, {wording.percent(last.value)} in the model's own output, rank {last.rank + 1}."
+    )

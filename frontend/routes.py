@@ -1,0 +1,159 @@
+"""The pages: parse, call, render."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from frontend import forms, lists, templating, wording
+from frontend.contexts import AnalysisPage, Home, Library, ModelsContext
+from frontend.examples import EXAMPLES
+from frontend.live import stream as live_stream
+from frontend.urls import urls
+from frontend.view import View
+from server.analyses.service import Analyses
+from server.errors import NlaError
+
+router = APIRouter(include_in_schema=False)
+RECENT = 8
+LISTED = 200
+
+Pinned = Annotated[int | None, Query(alias="t", ge=0)]
+
+
+def analyses(request: Request) -> Analyses:
+    """The service behind every page."""
+    service: Analyses = request.app.state.analyses
+    return service
+
+
+Service = Annotated[Analyses, Depends(analyses)]
+
+
+def models(request: Request) -> ModelsContext:
+    """Which pair answers here, and whether it can yet."""
+    resident = request.app.state.models
+    words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
+    said = words.get(resident.state, f"loading: {resident.message}")
+    return ModelsContext(resident.name, resident.state, wording.plain(said))
+
+
+Models = Annotated[ModelsContext, Depends(models)]
+
+
+@router.get(urls.home)
+async def home(
+    service: Service, models: Models, source: Annotated[str | None, Query(alias="from")] = None
+) -> HTMLResponse:
+    """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
+    form = forms.fill((await service.get(source)).request) if source else forms.Form()
+    return await _home(service, models, form)
+
+
+@router.post(urls.home)
+async def create(request: Request, service: Service, models: Models) -> Response:
+    """Start (or find) the analysis that the form asks for, and go to its page."""
+    form = forms.read(await _fields(request))
+    try:
+        analysis, _ = await service.create(forms.request(form))
+    except forms.FormError as error:
+        return await _home(service, models, replace(form, errors=error.errors), status=422)
+    except NlaError as error:
+        errors = forms.place(error.errors, error.detail, form)
+        return await _home(service, models, replace(form, errors=errors), status=error.status)
+    return RedirectResponse(urls.analysis(analysis.id), status_code=303)
+
+
+async def _home(
+    service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
+) -> HTMLResponse:
+    recent = lists.listed(await service.recent(RECENT), datetime.now(UTC))
+    return templating.page(
+        "home.html", Home(form=form, examples=EXAMPLES, recent=recent, models=models), status=status
+    )
+
+
+@router.get("/a/{id}")
+async def analysis(id: str, service: Service, models: Models, t: Pinned = None) -> HTMLResponse:
+    """The permalink: the analysis at whatever stage it is, with a token pinned."""
+    view = View(await service.get(id), t)
+    context = await asyncio.to_thread(view.page)  # a long text takes a while: not on the event loop
+    return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
+
+
+@router.get("/a/{id}/panel")
+async def panel(id: str, service: Service, t: Pinned = None) -> HTMLResponse:
+    """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
+    view = View(await service.get(id), t)
+    context = view.panel()
+    if context is None:
+        return HTMLResponse(
+            templating.fragment("waiting_panel", "The tokens are not known yet."), headers=templating.HEADERS
+        )
+    html = templating.fragment("panel", context)
+    if not view.final:
+        service.pin(view.analysis.id, context.position)
+        connection = templating.fragment("stream", urls.stream(id, context.position))
+        html += templating.fragment("partial", "stream", connection, "outerHTML")
+    pushed = {"HX-Push-Url": urls.analysis(id, context.position)}
+    return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
+
+
+@router.get("/a/{id}/stream")
+async def stream(id: str, service: Service, t: Pinned = None) -> StreamingResponse:
+    """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
+    found = await service.get(id)
+    pinned = View(found, t).pinned
+    if pinned is not None:
+        service.pin(found.id, pinned)
+    body = live_stream(lambda: service.get(id), service.events(id, None), t)
+    headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+
+
+@router.post("/a/{id}/cancel")
+async def cancel(id: str, service: Service) -> RedirectResponse:
+    """Stop the work; what was read is kept."""
+    await service.cancel(id)
+    return RedirectResponse(urls.analysis(id), status_code=303)
+
+
+@router.post("/a/{id}/continue")
+async def resume(id: str, service: Service) -> RedirectResponse:
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it."""
+    await service.create((await service.get(id)).request)
+    return RedirectResponse(urls.analysis(id), status_code=303)
+
+
+@router.post("/a/{id}/delete")
+async def delete(id: str, service: Service) -> RedirectResponse:
+    """Forget the analysis."""
+    await service.delete(id)
+    return RedirectResponse(urls.library_path, status_code=303)
+
+
+@router.get(urls.library_path)
+async def library(service: Service, models: Models, q: str = "") -> HTMLResponse:
+    """All analyses, or those that hold `q` in a prompt or a reading."""
+    items = lists.listed(await service.recent(LISTED, q.strip() or None), datetime.now(UTC))
+    empty = "Nothing holds these words." if q.strip() else "Nothing yet: the first analysis will stand here."
+    context = Library(q=q, found=lists.found(len(items), q), empty=empty, items=items, models=models)
+    return templating.page("library.html", context)
+
+
+@router.get(urls.models)
+async def models_status(models: Models) -> HTMLResponse:
+    """The head line's note on the models, asked for again and again while they load."""
+    return HTMLResponse(templating.fragment("models_status", models), headers=templating.HEADERS)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of a urlencoded form; of a repeated one, the last."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}

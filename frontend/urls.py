@@ -1,0 +1,54 @@
+"""Every address of the HTML pages is built here."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+
+class Urls:
+    """Builds the addresses that templates, redirects and the JSON API's `url` field point to."""
+
+    home = "/"
+    library_path = "/library"
+    login = "/login"
+    models = "/models"
+    api_docs = "/docs"
+
+    def composer(self, source: str) -> str:
+        """The form on the home page, filled in from an earlier analysis."""
+        return "/?" + urlencode({"from": source})
+
+    def library(self, q: str = "") -> str:
+        """The list of analyses, narrowed to those that hold `q`."""
+        return self.library_path + ("?" + urlencode({"q": q}) if q else "")
+
+    def analysis(self, id: str, position: int | None = None) -> str:
+        """The permalink, with a token pinned when `position` is given."""
+        return f"/a/{quote(id, safe='')}" + ("" if position is None else f"?t={position}")
+
+    def panel(self, id: str, position: int) -> str:
+        """The fragment beside the text: one position's readings, scores and curve."""
+        return f"/a/{quote(id, safe='')}/panel?t={position}"
+
+    def stream(self, id: str, position: int | None = None) -> str:
+        """The stream that keeps an open page up to date; without a position it follows the focus."""
+        return f"/a/{quote(id, safe='')}/stream" + ("" if position is None else f"?t={position}")
+
+    def cancel(self, id: str) -> str:
+        """POST: stop the work, keep what is there."""
+        return f"/a/{quote(id, safe='')}/cancel"
+
+    def resume(self, id: str) -> str:
+        """POST: take up a failed or cancelled analysis where it stopped."""
+        return f"/a/{quote(id, safe='')}/continue"
+
+    def delete(self, id: str) -> str:
+        """POST: forget the analysis."""
+        return f"/a/{quote(id, safe='')}/delete"
+
+    def json(self, id: str) -> str:
+        """The page's JSON twin."""
+        return f"/api/analyses/{quote(id, safe='')}"
+
+
+urls = Urls()

@@ -1,0 +1,209 @@
+"""From an analysis, at any stage, to the contexts that the page and the stream render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from frontend import rows, wording
+from frontend.contexts import (
+    AnalysisContext,
+    LegendContext,
+    PanelContext,
+    RowContext,
+    RowOfAll,
+    StatusContext,
+    TokenContext,
+    TurnContext,
+)
+from frontend.panel import name
+from frontend.panel import panel as panel_context
+from frontend.urls import urls
+from server.analyses.schema import FINAL, Analysis, Reading
+
+Partials = Mapping[tuple[int, int], str]
+
+
+@dataclass(frozen=True)
+class View:
+    """One analysis as one viewer sees it. `wanted` is the position that the address asks for; `partials` are
+    the readings being written, by (position, sample).
+    """
+
+    analysis: Analysis
+    wanted: int | None = None
+    partials: Partials = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return self.analysis.status in FINAL
+
+    @property
+    def pinned(self) -> int | None:
+        """The position in the panel: the one asked for, if it exists, else the analysis's own focus."""
+        count = len(self.analysis.tokens)
+        if self.wanted is not None and 0 <= self.wanted < count:
+            return self.wanted
+        if not count:
+            return None
+        focus = self.analysis.focus
+        return focus if focus is not None and 0 <= focus < count else count - 1
+
+    @cached_property
+    def by_position(self) -> dict[int, list[Reading]]:
+        """The readings of each position, in order of samples."""
+        found: dict[int, list[Reading]] = {}
+        for reading in sorted(self.analysis.readings, key=lambda r: (r.position, r.sample)):
+            found.setdefault(reading.position, []).append(reading)
+        return found
+
+    @cached_property
+    def glyphs(self) -> dict[int, tuple[int, int]]:
+        """For each position of a glyph that spans several tokens, its first and last position."""
+        return rows.glyphs(self.analysis.tokens)
+
+    def asked(self, position: int) -> bool:
+        """Whether a reading of this position was asked for."""
+        wanted = self.analysis.request.positions
+        if isinstance(wanted, list):
+            return position in wanted
+        return wanted == "all" or self.analysis.tokens[position].kind == wanted
+
+    def token(self, position: int) -> TokenContext:
+        """The link of one token."""
+        return rows.token(self, position)
+
+    def rows(self) -> list[RowContext]:
+        """The whole text, a row for each turn."""
+        return rows.rows(self)
+
+    def panel(self) -> PanelContext | None:
+        """The pinned token; None until there are tokens."""
+        return None if self.pinned is None else panel_context(self, self.pinned)
+
+    def table(self) -> list[RowOfAll]:
+        """Every reading there is, in reading order."""
+        return [self.line(r) for position in sorted(self.by_position) for r in self.by_position[position]]
+
+    def line(self, reading: Reading) -> RowOfAll:
+        """One line of the table of all readings."""
+        known = reading.position < len(self.analysis.tokens)
+        colour = wording.score_bin(reading.fve, reading.cos)
+        score = wording.percent(reading.fve) if reading.fve is not None else wording.number(reading.cos)
+        return RowOfAll(
+            position=reading.position,
+            sample=reading.sample,
+            token=name(self, reading.position) if known else "",
+            href=urls.analysis(self.analysis.id, reading.position),
+            text=(reading.error and f"failed: {reading.error}") or wording.plain(reading.text),
+            swatch="" if colour is None else f"s{colour}",
+            score="failed" if reading.error else score,
+        )
+
+    def status(self) -> StatusContext:
+        """How far the work is."""
+        a, progress = self.analysis, self.analysis.progress
+        return StatusContext(
+            state=a.status,
+            stage=_stage(a),
+            done=progress.done,
+            total=progress.total,
+            left=wording.duration(progress.seconds_left),
+            reason=wording.plain(a.error or ""),
+            cancel=urls.cancel(a.id),
+            resume=urls.resume(a.id),
+        )
+
+    def facts(self) -> list[str]:
+        """Under the title: which pair, which layer, how it was asked."""
+        a = self.analysis
+        facts = [a.pair] + ([f"layer {a.layer}"] if a.layer is not None else [])
+        voice, reply = a.request.verbalise, a.request.generate
+        if reply is not None:
+            facts.append(f"reply up to {reply.max_new_tokens} tokens" + _heat(reply.temperature))
+        if voice.samples > 1:
+            facts.append(f"{voice.samples} readings a token" + _heat(voice.temperature or 0))
+        return [*facts, f"{a.created:%d %b %Y}".lstrip("0")]
+
+    def legend(self) -> LegendContext:
+        """What the colours mean; without the pair's variance they show the cosine."""
+        known = self.analysis.fve_variance is not None or any(
+            r.fve is not None for r in self.analysis.readings
+        )
+        return LegendContext(
+            measure="How much of the activation the words hold"
+            if known
+            else "Cosine of the words with the activation",
+            low="0" if not known else wording.percent(0),
+            high="1" if not known else wording.percent(1),
+            description="Colours from pale sand for little to deep blue for all of it.",
+            bins=wording.BINS,
+            waiting=not self.final,
+            failed=any(r.error for r in self.analysis.readings),
+        )
+
+    def page(self) -> AnalysisContext:
+        """The whole page."""
+        a = self.analysis
+        return AnalysisContext(
+            title=wording.quoted(" ".join(_prompt(a).split()), 120),
+            facts=self.facts(),
+            status=self.status(),
+            rows=self.rows(),
+            turns=_turns(a),
+            legend=self.legend(),
+            panel=self.panel(),
+            waiting="The text stands here as it was typed; its tokens come with the model's answer.",
+            all=self.table(),
+            again=urls.composer(a.id),
+            json=urls.json(a.id),
+            delete=urls.delete(a.id),
+            stream=None if self.final else urls.stream(a.id, self.wanted),
+        )
+
+
+def _stage(a: Analysis) -> str:
+    match a.status:
+        case "done":
+            return _took(a)
+        case "failed":
+            return "This analysis stopped on an error."
+        case "cancelled":
+            return "This analysis was cancelled."
+    progress = a.progress
+    if progress.message:
+        return wording.plain(progress.message)
+    if progress.ahead:
+        return (
+            f"Waiting: {progress.ahead} before this one"
+            if progress.ahead > 1
+            else "Waiting: one before this one"
+        )
+    return wording.stage(progress.stage)
+
+
+def _took(a: Analysis) -> str:
+    read = len({r.position for r in a.readings if not r.error})
+    failed = len({r.position for r in a.readings if r.error})
+    words = f"{read} {'position' if read == 1 else 'positions'} read"
+    return words + (f", {failed} failed" if failed else "")
+
+
+def _prompt(a: Analysis) -> str:
+    request = a.request
+    if request.text is not None:
+        return request.text
+    turns = request.messages or []
+    return next((m.content for m in reversed(turns) if m.role == "user"), turns[-1].content if turns else "")
+
+
+def _turns(a: Analysis) -> list[TurnContext]:
+    if a.request.text is not None:
+        return [TurnContext("text", wording.plain(a.request.text))]
+    return [TurnContext(m.role, wording.plain(m.content)) for m in a.request.messages or []]
+
+
+def _heat(temperature: float) -> str:
+    return f" at temperature {temperature:g}" if temperature else ""

@@ -1,0 +1,230 @@
+"""What the page says: scores in plain words, flags as sentences, and text made visible.
+
+Everything here turns numbers and raw token text into strings; escaping is the template's business.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NARROW = "\u202f"  # narrow no-break space, between a figure and its unit
+MINUS = "\u2212"
+LONG_RUN = 4  # this many blanks and more are counted, not drawn
+CONTROL_PICTURES = 0x2400
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Bit:
+    """A stretch of token text: `kind` is text, space, newline, tab, run or control."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Why a position's reading deserves less trust: a short name and one sentence."""
+
+    name: str
+    title: str
+    sentence: str
+
+
+FLAGS = {
+    "early": Flag(
+        "early",
+        "Early position",
+        "The pair was trained on later positions: within the first ten tokens, readings are less reliable.",
+    ),
+    "template": Flag(
+        "template",
+        "Template token",
+        "This token belongs to the chat template. Such tokens were not in the pair's training data.",
+    ),
+    "end-of-turn": Flag(
+        "end-of-turn",
+        "End of a turn",
+        "At an end-of-turn token the reading may quote that token and thereby break off in mid-sentence.",
+    ),
+    "huge-norm": Flag(
+        "huge-norm",
+        "Outsized activation",
+        "This activation is far longer than the others: some positions serve as a sink, not as words.",
+    ),
+    "glyph-part": Flag(
+        "glyph-part",
+        "Part of a character",
+        "One visible character spans several tokens. Each part has an activation and a reading of its own.",
+    ),
+}
+
+STAGES = {
+    "queued": "Waiting for its turn",
+    "loading": "The models are loading",
+    "waiting": "Waiting for another analysis to finish its turn",
+    "reply": "The model writes its reply",
+    "lens": "Reading the layers",
+    "readings": "Writing readings",
+}
+
+
+def flag(name: str) -> Flag:
+    """The words for a flag; an unknown one names itself rather than vanish."""
+    return FLAGS.get(name) or Flag(
+        name, name.replace("-", " ").capitalize(), "This position is marked as unusual."
+    )
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """With a true minus sign and `digits` decimals; a missing figure is a dash."""
+    if value is None:
+        return "\u2013"
+    text = f"{value:,.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
+    return text.replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """`0.623` -> `62 %`, with a narrow no-break space."""
+    return (
+        "\u2013"
+        if value is None
+        else f"{number(value * 100, 0)}{NARROW}%".replace(f"{MINUS}0{NARROW}", f"0{NARROW}")
+    )
+
+
+def headline(fve: float | None, cos: float | None) -> str:
+    """One reading's score in words. `fve` is None when the pair's variance is unknown."""
+    if fve is None:
+        return "" if cos is None else f"points along the activation with cosine {number(cos)}"
+    if fve < 0.005:
+        return "holds none of the activation"
+    return f"holds {percent(fve)} of the activation"
+
+
+def rank_sentence(rank: int | None, of: int) -> str:
+    """Where the position's own activation stands among the `of` activations of the text; 1 is nearest."""
+    if rank is None:
+        return ""
+    if rank == 1:
+        return f"Nearest of {of}: no other activation in this text is closer to what the words say."
+    others = (
+        "one other activation in this text is"
+        if rank == 2
+        else f"{rank - 1} other activations in this text are"
+    )
+    return f"Rank {rank} of {of}: {others} closer to what the words say."
+
+
+def baseline_sentence(name: str, fve: float | None, cos: float | None) -> str:
+    """A control beside the score: the same measure with words that have nothing to do with the token."""
+    measure = (
+        f"cosine {number(cos)}" if fve is None else (percent(fve) if fve > 0 else f"none ({percent(fve)})")
+    )
+    return f"{name}: {measure}"
+
+
+def score_bin(fve: float | None, cos: float | None) -> int | None:
+    """0 to 9, the colour of a score on the page's scale; negative scores share the lowest colour."""
+    value = fve if fve is not None else cos
+    return None if value is None else min(BINS - 1, max(0, int(value * BINS)))
+
+
+def stage(name: str) -> str:
+    """What the server is doing, as the status line says it."""
+    return STAGES.get(name) or name.replace("_", " ").capitalize()
+
+
+def duration(seconds: float | None) -> str:
+    """`about 40 s`, `about 3 min`: rounded on purpose, it is an estimate. Empty when unknown."""
+    if seconds is None or seconds <= 0:
+        return ""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {round(seconds / 5) * 5}{NARROW}s"
+    return f"about {round(seconds / 60)}{NARROW}min"
+
+
+def plain(text: str) -> str:
+    """Text that is safe to look at: control characters become their pictures, line ends become `\\n`."""
+    text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
+    return "".join(_picture(c) if _is_control(c) and c not in "\n\t" else c for c in text)
+
+
+def visible(text: str) -> list[Bit]:
+    """A token's text with its whitespace named, so that the page can draw it.
+
+    Runs of four and more blanks are counted (`·x24`), control characters get their Unicode pictures.
+    """
+    bits: list[Bit] = []
+    start = 0
+    while start < len(text):
+        kind = _kind(text[start])
+        end = start + 1
+        while end < len(text) and _kind(text[end]) == kind:
+            end += 1
+        bits += _bits(kind, text[start:end])
+        start = end
+    return bits
+
+
+def _bits(kind: str, run: str) -> Iterable[Bit]:
+    if kind == "control":
+        return [Bit("control", "".join(map(_picture, run)))]
+    if kind == "text":
+        return [Bit("text", run)]
+    if len(run) >= LONG_RUN:
+        return [Bit("run", f"{_MARKS[kind]}\u00d7{len(run)}")]
+    return [Bit(kind, run)] if kind == "space" else [Bit(kind, c) for c in run]
+
+
+_MARKS = {"space": "\u00b7", "newline": "\u23ce", "tab": "\u21e5"}
+
+
+def _kind(char: str) -> str:
+    if char in "\n\u2028\u2029":
+        return "newline"
+    if char == "\t":
+        return "tab"
+    if char in " \u00a0":
+        return "space"
+    return "control" if _is_control(char) else "text"
+
+
+def _is_control(char: str) -> bool:
+    """C0, C1 and the bidirectional overrides that could reorder the page around them."""
+    return (
+        unicodedata.category(char) == "Cc" or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
+
+
+def _picture(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(CONTROL_PICTURES + code)
+    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+
+
+def direction(text: str) -> str:
+    """`rtl` when the first letter that has a direction runs right to left, else `ltr`."""
+    for char in text:
+        kind = unicodedata.bidirectional(char)
+        if kind in ("R", "AL"):
+            return "rtl"
+        if kind == "L":
+            return "ltr"
+    return "ltr"
+
+
+def quoted(text: str, limit: int = 40) -> str:
+    """A token as named in a heading or tooltip: blanks drawn where nobody would see them, cut to `limit`."""
+    shown = "".join(
+        _MARKS[b.kind] * len(b.text) if b.kind in ("newline", "tab") else b.text for b in visible(text)
+    )
+    inner = shown.strip(" ")
+    ends = len(shown) - len(shown.lstrip(" ")), len(shown) - len(shown.rstrip(" "))
+    shown = _MARKS["space"] * ends[0] + inner + (_MARKS["space"] * ends[1] if inner else "")
+    return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"

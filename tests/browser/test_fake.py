@@ -1,0 +1,229 @@
+"""The page in a real browser, on a pair that is slow, broken or exact on demand."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from server.settings import Settings
+from tests.browser.conftest import Watched, answering
+from tests.conftest import running
+from tests.fakes import FakePair, FakeSource
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = "Hi you"  # <start>, six letters, <end>, <start>, then the reply of eleven
+FOCUS, COUNT = 6, 20
+
+
+async def ask(page: Page, prompt: str = PROMPT) -> None:
+    await page.fill("#prompt", prompt)
+    await page.get_by_role("button", name="Analyse").click()
+    await page.wait_for_url("**/a/*")
+
+
+async def test_tokens_words_and_colours_arrive_while_one_watches(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.limit(0)
+    await ask(page)
+    await expect(page.locator(".tok")).to_have_count(COUNT)
+    await expect(page.locator("svg path.line")).to_be_visible()
+    await expect(page.locator(f"#reading-{FOCUS} blockquote")).to_contain_text("sample 0 says")
+    await expect(page.locator(".tok.scored")).to_have_count(0)
+    pair.verbaliser.allow()
+    await expect(page.locator(".tok.scored")).to_have_count(COUNT)
+    await expect(page.locator("#status")).to_contain_text(f"{COUNT} positions read")
+    await expect(page.locator(f"#reading-{FOCUS}")).to_contain_text("Holds 100\u202f% of the activation")
+
+
+async def test_progress_counts_finished_readings(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.limit(3)
+    await ask(page)
+    await expect(page.locator("#status")).to_contain_text(f"3 of {COUNT}")
+    pair.verbaliser.allow()
+    await expect(page.locator("#status.is-done")).to_be_visible()
+
+
+async def test_a_click_pins_and_the_words_follow(page: Page, pair: FakePair, watched: Watched) -> None:
+    pair.verbaliser.limit(0)
+    await ask(page)
+    await page.click("#tok-3")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await expect(page).to_have_url(re.compile(r"\?t=3$"))
+    await expect(page.locator("#text [aria-current]")).to_have_id("tok-3")
+    pair.verbaliser.allow()
+    await expect(page.locator("#reading-3 blockquote")).to_contain_text("sample 0 says")
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator("#text [aria-current]")).to_have_id("tok-3")
+    assert watched.paths("/stream")[-1].endswith("/stream?t=3")
+
+
+async def test_the_stream_is_closed_when_the_work_is_done(page: Page, watched: Watched) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.click("#tok-3")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    assert len(watched.paths("/stream")) <= 1
+
+
+async def test_arrow_keys_go_from_token_to_token(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS + 1))
+    await expect(page.locator(f"#tok-{FOCUS + 1}")).to_be_focused()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS - 1))
+
+
+async def test_stepping_through_tokens_keeps_the_focus(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_role("link", name="Next token").focus()
+    for position in (FOCUS + 1, FOCUS + 2):
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#panel")).to_have_attribute("data-position", str(position))
+    await expect(page.get_by_role("link", name="Next token")).to_be_focused()
+
+
+async def test_back_and_forward_pin_what_was_pinned(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    for position in ("3", "4"):
+        await page.click(f"#tok-{position}")
+        await expect(page.locator("#panel")).to_have_attribute("data-position", position)
+    await page.go_back()
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await expect(page.locator("#text [aria-current]")).to_have_id("tok-3")
+    await page.go_forward()
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "4")
+
+
+async def test_what_is_cancelled_can_go_on(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.limit(2)
+    await ask(page)
+    await expect(page.locator("#status")).to_contain_text(f"2 of {COUNT}")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#status")).to_contain_text("was cancelled")
+    pair.verbaliser.allow()
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.locator("#status.is-done")).to_be_visible()
+
+
+async def test_an_engine_that_dies_is_told_with_its_reason(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.dies_after = 4
+    await ask(page)
+    await expect(page.locator("#status")).to_contain_text("The engine died.")
+    await expect(page.get_by_role("button", name="Continue")).to_be_visible()
+
+
+async def test_one_broken_position_is_one_marked_token(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.broken = {2}
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_contain_text("1 failed")
+    await expect(page.locator(".tok.failed")).to_have_id("tok-2")
+    await page.click("#tok-2")
+    await expect(page.locator("#reading-2")).to_contain_text("The AV choked on this one.")
+
+
+async def test_a_hidden_tab_catches_up_when_it_is_shown_again(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.limit(1)
+    await ask(page)
+    await expect(page.locator(".tok.scored")).to_have_count(1)
+    show = "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden}); "
+    show += "document.dispatchEvent(new Event('visibilitychange')); }"
+    await page.evaluate(show, True)
+    pair.verbaliser.allow()
+    await page.evaluate(show, False)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator(".tok.scored")).to_have_count(COUNT)
+
+
+async def test_hostile_text_is_shown_and_not_run(page: Page) -> None:
+    hostile = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
+    await ask(page, hostile)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator("h1")).to_have_text(hostile)
+    assert await page.evaluate("window.pwned") is None
+
+
+async def test_a_missing_prompt_is_told_beside_the_prompt(page: Page, address: str, watched: Watched) -> None:
+    await page.fill("#prompt", "")
+    await page.get_by_role("button", name="Analyse").click()
+    await expect(page.locator("#error-prompt")).to_have_text("Type a prompt first.")
+    watched.complaints.clear()  # the browser notes the 422 in its console
+
+
+async def test_an_example_is_one_click(page: Page) -> None:
+    await page.get_by_role("button", name="What are you hiding?").click()
+    await page.wait_for_url("**/a/*")
+    await expect(page.locator("h1")).to_have_text("What are you hiding?")
+
+
+async def test_an_analysis_can_be_edited_and_run_again(page: Page) -> None:
+    await ask(page)
+    await page.get_by_role("link", name="Edit and run again").click()
+    await expect(page.locator("#prompt")).to_have_value(PROMPT)
+
+
+async def test_the_link_is_copied_with_the_pinned_token(page: Page, context: BrowserContext) -> None:
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_role("button", name="Copy link").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert (await page.evaluate("navigator.clipboard.readText()")).endswith(f"?t={FOCUS}")
+
+
+async def test_the_library_finds_words_of_a_prompt(page: Page) -> None:
+    await ask(page, "A kettle of fish")
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_role("link", name="Library").click()
+    await page.fill("#q", "kettle")
+    await expect(page.locator("#results")).to_contain_text("1 analysis with")
+    await page.fill("#q", "teapot")
+    await expect(page.locator("#results")).to_contain_text("Nothing holds these words.")
+
+
+async def test_nothing_runs_off_a_phones_screen(page: Page, address: str) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await ask(page, "word " * 60 + "x" * 300)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    for path in (page.url.removeprefix(address), "/", "/library"):
+        await page.goto(address + path)
+        width = await page.evaluate("document.scrollingElement.scrollWidth")
+        assert width <= 390, f"{page.url} is {width} wide"
+
+
+async def test_the_whole_way_without_scripts(browser: Browser, address: str) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(address)
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()  # it loads itself again until then
+    await page.click("#tok-3")
+    await expect(page).to_have_url(re.compile(r"\?t=3$"))
+    await expect(page.locator("#reading-3")).to_contain_text("Holds 100\u202f% of the activation")
+    await page.click(".all summary")
+    await expect(page.locator("#all-readings tbody tr")).to_have_count(COUNT)
+    await context.close()
+
+
+async def test_a_prompt_can_be_asked_while_the_models_load(
+    context: BrowserContext, watched: Watched, settings: Settings, source: FakeSource
+) -> None:
+    source.loads.clear()
+    async with running(settings, source, ready=False) as app, answering(app) as address:
+        page = await context.new_page()
+        await page.goto(address)
+        await expect(page.locator("#models")).to_contain_text("loading")
+        await ask(page)
+        await expect(page.locator("#status")).to_contain_text("loading the fake")
+        await expect(page.locator(".untokenised")).to_have_text(PROMPT)
+        source.loads.set()
+        await expect(page.locator("#status.is-done")).to_be_visible()
+        await expect(page.locator("#models")).to_contain_text("resident")
+        await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS))
+        assert watched.complaints == []

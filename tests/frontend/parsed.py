@@ -1,0 +1,29 @@
+"""Pages as a browser would parse them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bs4 import BeautifulSoup, Tag
+
+from frontend import templating
+from frontend.contexts import AnalysisPage, ModelsContext
+from frontend.view import View
+from server.analyses.schema import Analysis
+
+READY = ModelsContext("smollm2-135m-l20", "ready", "resident")
+
+
+def page(analysis: Analysis, wanted: int | None = None, **fields: Any) -> BeautifulSoup:
+    context = AnalysisPage(a=View(analysis, wanted, **fields).page(), models=READY)
+    return BeautifulSoup(templating.render("analysis.html", context), "html.parser")
+
+
+def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
+    found = soup.select(selector)
+    assert len(found) == 1, f"{len(found)} elements match {selector}"
+    return found[0]
+
+
+def words(tag: Tag) -> str:
+    return " ".join(tag.get_text().split())

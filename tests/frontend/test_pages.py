@@ -1,0 +1,212 @@
+"""The pages, parsed as a browser would, at every stage of an analysis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+from frontend import forms, lists, templating
+from frontend.contexts import Home, Library, Login, ModelsContext
+from frontend.examples import EXAMPLES, SUGGESTED
+from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress, Reading
+from tests.frontend import made
+from tests.frontend.parsed import READY, one, page, words
+
+EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
+
+
+def home(form: forms.Form, models: ModelsContext = READY) -> BeautifulSoup:
+    context = Home(form=form, examples=EXAMPLES, recent=[], models=models)
+    return BeautifulSoup(templating.render("home.html", context), "html.parser")
+
+
+def evil() -> Analysis:
+    """Hostile text wherever the page shows text."""
+    request = AnalysisRequest(messages=[Message(role="user", content=EVIL)])
+    tokens = made.tokens([(EVIL, "user", "prompt", False), (" \u0642\u0637\x00\r", "user", "prompt", False)])
+    readings = [made.reading(0, text=EVIL), Reading(position=1, error=EVIL)]
+    fields = {"tokens": tokens, "readings": readings, "lens": made.lens(2), "error": EVIL, "status": "failed"}
+    return made.analysis(request=request, focus=0, **fields)
+
+
+class TestPanel:
+    def test_a_score_stands_in_words_before_figures(self) -> None:
+        panel = one(page(made.analysis(readings=[made.reading(10, fve=0.62, rank=1)])), "#panel")
+        text = words(panel)
+        assert text.index("Holds 62 % of the activation") < text.index("FVE")
+        assert "Nearest of 34" in text
+
+    def test_the_baselines_stand_beside_it(self) -> None:
+        lines = [words(li) for li in page(made.analysis()).select(".baselines li")]
+        assert lines == [
+            "readings dealt to other tokens of this text: none (\u221242 %)",
+            "always answering this text's mean: 4 %",
+        ]
+
+    def test_flags_are_sentences(self) -> None:
+        assert "Early position." in words(one(page(made.analysis(), 5), ".flags"))
+
+    def test_the_curve_follows_the_token_that_came_next(self) -> None:
+        soup = page(made.analysis())
+        assert words(one(soup, ".curve figcaption .q")) == "?"
+        assert len(soup.select("svg circle.pt")) == made.LAYERS
+        assert "layer 20" in words(one(soup, "svg .mark-label"))
+
+    def test_the_curve_has_a_table_twin(self) -> None:
+        rows = page(made.analysis()).select(".curve tbody tr")
+        assert len(rows) == made.LAYERS
+        assert words(one(rows[-1], "th")) == "output"
+
+    def test_the_last_position_follows_the_models_own_choice(self) -> None:
+        soup = page(made.analysis(), len(made.CHAT) - 1)
+        assert "settles on its next token" in words(one(soup, ".curve figcaption"))
+
+    def test_a_reading_that_is_being_written_shows_its_words(self) -> None:
+        running = made.analysis(status="running", readings=[])
+        soup = page(running, partials={(10, 0): "The final tok"})
+        assert words(one(soup, "#reading-10 blockquote")) == "The final tok"
+
+    def test_samples_are_listed(self) -> None:
+        readings = [made.reading(10, sample=s, text=f"reading {s}") for s in range(3)]
+        asked = made.analysis().request
+        asked = asked.model_copy(update={"verbalise": asked.verbalise.model_copy(update={"samples": 3})})
+        samples = page(made.analysis(readings=readings, request=asked)).select("#reading-10 .sample")
+        assert [words(one(s, "h3")) for s in samples] == [f"Reading {n} of 3" for n in (1, 2, 3)]
+
+    def test_a_failed_position_tells_why(self) -> None:
+        soup = page(made.analysis(readings=[Reading(position=10, error="out of memory")]))
+        assert "out of memory" in words(one(soup, "#reading-10"))
+
+    def test_a_truncated_reading_says_so(self) -> None:
+        soup = page(made.analysis(readings=[made.reading(10, truncated=True)]))
+        assert "Cut short" in words(one(soup, "#reading-10"))
+
+    def test_without_the_variance_the_cosine_speaks(self) -> None:
+        soup = page(made.analysis(fve_variance=None, readings=[made.reading(10, fve=None, cos=0.91)]))
+        assert "cosine 0.91" in words(one(soup, ".headline"))
+        assert "FVE" not in words(one(soup, ".figures"))
+
+    def test_neighbours_are_links(self) -> None:
+        assert [a["href"] for a in page(made.analysis()).select(".steps a")] == [
+            "/a/abc123?t=9",
+            "/a/abc123?t=11",
+        ]
+
+
+class TestStages:
+    def test_before_the_tokens_the_prompt_stands_as_typed(self) -> None:
+        fields: dict[str, Any] = {
+            "tokens": [],
+            "readings": [],
+            "lens": None,
+            "baselines": None,
+            "focus": None,
+        }
+        soup = page(made.analysis(status="queued", progress=Progress(stage="queued", ahead=2), **fields))
+        assert words(one(soup, ".untokenised")) == "Why do cats purr when they sleep?"
+        assert "2 before this one" in words(one(soup, "#status"))
+
+    def test_progress_counts_and_estimates(self) -> None:
+        progress = Progress(stage="readings", done=31, total=57, seconds_left=42)
+        status = one(page(made.analysis(status="running", progress=progress)), "#status")
+        assert "31 of 57" in words(status)
+        assert "about 40 s left" in words(status)
+        assert one(status, "form")["action"] == "/a/abc123/cancel"
+
+    def test_a_running_page_listens_and_a_finished_one_does_not(self) -> None:
+        running = one(page(made.analysis(status="running"), 12), "#stream")
+        assert running["hx-sse:connect"] == "/a/abc123/stream?t=12"
+        assert running["hx-sse:close"] == "done"
+        assert "hx-sse:connect" not in one(page(made.analysis()), "#stream").attrs
+
+    def test_without_scripts_a_running_page_loads_itself_again(self) -> None:
+        assert page(made.analysis(status="running")).select("noscript meta[http-equiv=refresh]")
+        assert not page(made.analysis()).select("noscript")
+
+    def test_without_a_choice_the_stream_follows_the_focus(self) -> None:
+        assert one(page(made.analysis(status="running")), "#stream")["hx-sse:connect"] == "/a/abc123/stream"
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled"])
+    def test_what_stopped_can_go_on(self, status: str) -> None:
+        status_line = one(page(made.analysis(status=status, error="The engine died.")), "#status")
+        assert one(status_line, "form")["action"] == "/a/abc123/continue"
+        assert "The engine died." in words(status_line)
+
+    def test_all_readings_can_be_read_without_scripts(self) -> None:
+        rows = page(made.analysis()).select("#all-readings tbody tr")
+        assert len(rows) == len(made.CHAT)
+        assert "The final token is" in words(rows[0])
+
+
+class TestHostileText:
+    def test_nothing_of_it_becomes_markup(self) -> None:
+        for position in (0, 1):
+            soup = page(evil(), position)
+            assert not soup.select("img")
+            assert all(tag.get("src") for tag in soup.select("script"))
+            assert not [t for t in soup.find_all() if any(name.startswith("on") for name in t.attrs)]
+
+    def test_it_is_shown_as_it_is(self) -> None:
+        soup = page(evil())
+        assert words(one(soup, "#tok-0")) == EVIL
+        assert words(one(soup, "#reading-0 blockquote")) == EVIL
+        assert EVIL in words(one(soup, "#status"))
+
+    def test_svg_titles_are_escaped(self) -> None:
+        lens = replace(made.lens(2), texts={0: EVIL})
+        soup = page(evil().model_copy(update={"lens": lens}))
+        assert "<script>" in words(one(soup, "svg circle:last-of-type title"))
+        assert not soup.select("svg script, svg img")
+
+
+class TestHome:
+    def test_the_form_works_without_scripts(self) -> None:
+        form = one(home(forms.Form()), "form.composer")
+        assert (form["method"], form["action"]) == ("post", "/")
+        assert words(one(form, "#prompt")) == SUGGESTED
+
+    def test_every_example_is_one_click(self) -> None:
+        buttons = home(forms.Form()).select("button[name=example]")
+        assert [b["value"] for b in buttons] == [e.key for e in EXAMPLES]
+
+    def test_messages_stand_beside_their_fields(self) -> None:
+        soup = home(forms.Form(prompt=EVIL, errors={"prompt": "Too long.", "seed": "Not a number."}))
+        assert one(soup, "#prompt")["aria-describedby"] == "error-prompt"
+        assert words(one(soup, "#error-prompt")) == "Too long."
+        assert "open" in one(soup, "details.more").attrs
+        assert one(soup, "#prompt").get_text().strip() == EVIL
+
+    def test_a_prompt_that_starts_with_a_line_break_keeps_it(self) -> None:
+        assert ">\n\n\nx</textarea>" in templating.render(
+            "home.html", Home(form=forms.Form(prompt="\n\nx"), examples=[], recent=[], models=READY)
+        )
+
+    def test_loading_models_are_told_and_asked_again(self) -> None:
+        line = one(home(forms.Form(), ModelsContext("p", "loading", "loading: the target")), "#models")
+        assert "loading: the target" in words(line)
+        assert line["hx-get"] == "/models"
+
+
+def test_the_library_lists_and_searches() -> None:
+    context = Library(
+        q="cats", found=lists.found(0, "cats"), empty="Nothing holds these words.", models=READY
+    )
+    soup = BeautifulSoup(templating.render("library.html", context), "html.parser")
+    assert one(soup, "#q")["value"] == "cats"
+    assert "Nothing holds these words." in words(one(soup, "#results"))
+
+
+def test_a_wrong_token_is_told_at_the_login() -> None:
+    soup = BeautifulSoup(templating.render("login.html", Login("This is not it.", "/a/x")), "html.parser")
+    assert words(one(soup, "#error-token")) == "This is not it."
+    assert one(soup, "input[name=next]")["value"] == "/a/x"
+
+
+def test_an_error_is_a_readable_page() -> None:
+    html = templating.render("error.html", {"title": "Nothing here", "status": 404, "detail": EVIL})
+    soup = BeautifulSoup(html, "html.parser")
+    assert words(one(soup, "h1")) == "Nothing here"
+    assert EVIL in words(one(soup, ".oops"))
