@@ -87,6 +87,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     sockets = [config.bind_socket()]
+    sockets[0].listen()  # whoever comes before the server has started waits instead of being refused
     task = asyncio.create_task(server.serve(sockets=sockets))
     try:
         yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"

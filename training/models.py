@@ -59,4 +59,4 @@ def ar(target: Path) -> Tuned:
     model.norm = nn.Identity()
     head = nn.Linear(model.config.hidden_size, model.config.hidden_size, bias=False, device=device())
     head.weight.data.copy_(torch.eye(model.config.hidden_size))
-    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), head.weight], head)
+    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), *head.parameters()], head)
