@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -77,6 +78,8 @@ class Served:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=None)
         while self.client.get("/readyz").status_code != 200:
             time.sleep(0.1)
+        gc.collect()
+        gc.freeze()  # as `nla-explorer serve` does once the models are there
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,7 +19,6 @@ from training import export, models, report, rounds, texts, tune
 from training.positions import Positions, collect
 
 SEED = 0
-TEXTS, TEXT_TOKENS = 1250, 96
 BATCH, RATE = 32, 1e-3
 ROUND_RATE = 3e-4
 
@@ -28,11 +27,13 @@ ROUND_RATE = 3e-4
 class Plan:
     """How much of each stage."""
 
-    ar_steps: int = 420
+    texts: int = 1250
+    text_tokens: int = 96
+    ar_steps: int = 800
     av_steps: int = 600
-    round_positions: tuple[int, ...] = (4000, 1500, 1500)
-    samples: tuple[int, ...] = (1, 3, 3)
-    last_ar_steps: int = 0
+    round_positions: tuple[int, ...] = (2560, 1280)
+    samples: tuple[int, ...] = (1, 1)
+    """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
 
 
 class Work:
@@ -53,9 +54,9 @@ class Work:
         if not (folder / "positions.jsonl").exists():
             kept = self.folder / "texts.jsonl"
             model = models.base(self.target)
-            planned = texts.plan(TEXTS, SEED)
+            planned = texts.plan(self.plan.texts, SEED)
             written = texts.write(
-                model, self.tokenizer, planned, kept, tokens=TEXT_TOKENS, batch=250, seed=SEED
+                model, self.tokenizer, planned, kept, tokens=self.plan.text_tokens, batch=250, seed=SEED
             )
             folder.mkdir(exist_ok=True)
             traced = models.base(self.target, torch.float32)
@@ -80,7 +81,7 @@ class Work:
         return self._tune_av(models.av(self.target), data, pairs, "av.pt", self.plan.av_steps, RATE)
 
     def round(self, number: int, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
-        """One round, in place: sample; the AR on all (and as many descriptions); the AV on the winners."""
+        """One round, in place: sample; the AR on all (and half as many descriptions); the AV on the winners."""
         count, samples = self.plan.round_positions[number], self.plan.samples[number]
         chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
         path = self.folder / f"round{number}.jsonl"
@@ -100,7 +101,7 @@ class Work:
             pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
             self._tune_av(av, data, pairs, f"av-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
         whole = [(r.position, r.text) for r in readings]
-        pairs = whole + self._descriptions(data, len(whole), number)
+        pairs = whole + self._descriptions(data, len(whole) // 2, number)
         self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
 
     def _descriptions(self, data: Positions, count: int, number: int) -> list[tuple[int, str]]:
@@ -141,26 +142,32 @@ class Work:
         )  # fmt: skip
 
 
+def train(work: Work, out: Path) -> str:
+    """Every stage that is not done; writes the adapters to `out` and returns the report."""
+    data = work.positions()
+    ar, av = work.warm_ar(data), work.warm_av(data)
+    for number in range(len(work.plan.samples)):
+        work.round(number, data, av, ar)
+    spec = rounds.av_spec(work.tokenizer, out, data.activations.shape[1])
+    v = export.variance(data.activations[data.training()])
+    export.write(out, av, ar, spec, work.tokenizer, v)
+    return measured(work, out)
+
+
+def measured(work: Work, out: Path) -> str:
+    """The report on the adapters in `out`."""
+    return report.table(report.measure(work.positions(), out, work.target, work.folder))
+
+
 def main() -> None:
-    """Run every stage that is not done."""
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"), help="where stages keep their files")
     parser.add_argument("--out", type=Path, default=ADAPTERS, help="where the adapters go")
-    parser.add_argument("--rounds", type=int, default=None, help="stop after so many rounds")
     parser.add_argument("--report-only", action="store_true", help="only report on what is in --out")
     options = parser.parse_args()
-    plan = Plan()
-    work = Work(options.work, plan)
-    data = work.positions()
-    if not options.report_only:
-        ar, av = work.warm_ar(data), work.warm_av(data)
-        count = len(plan.samples) if options.rounds is None else options.rounds
-        for number in range(count):
-            work.round(number, data, av, ar)
-        spec = rounds.av_spec(work.tokenizer, options.out, data.activations.shape[1])
-        v = export.variance(data.activations[data.training()])
-        export.write(options.out, av, ar, spec, work.tokenizer, v)
-    print(report.table(report.measure(data, options.out, work.target, work.folder)))
+    work = Work(options.work, Plan())
+    print(measured(work, options.out) if options.report_only else train(work, options.out))
 
 
 if __name__ == "__main__":

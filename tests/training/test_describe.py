@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from server.nla import demo
+from server.settings import Settings
+from training.describe import Facts, describe, expected, name_token
+from training.positions import PER_TEXT, choose, facts, lay_out
+from training.texts import HELD_OUT, TOPICS, Text, plan
+
+TEXT = Text(
+    "poem",
+    "owls",
+    False,
+    "Write a poem about owls.",
+    "In the night the owls fly, and the moon is high above them.",
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(demo.build(Settings().cache_dir)["target"])
+
+
+def test_a_description_says_token_next_words_and_setting_in_this_order() -> None:
+    said = describe(
+        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats", "user", "question", "cats", False)
+    )
+    assert said == (
+        'The final token is " purr"; next probably " when" or " and". Before it stands "Why do cats". '
+        "This is the user's question about cats."
+    )
+
+
+def test_candidates_that_differ_in_form_alone_are_merged() -> None:
+    assert expected([(" heart", 0.3), ("heart", 0.3), (" Heart", 0.2), (" mind", 0.1)]) == (
+        'next probably " heart" or " mind"'
+    )
+
+
+def test_a_sure_next_token_stands_alone() -> None:
+    assert expected([(".", 0.95), ("!", 0.04)]) == 'next comes "."'
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("<|im_end|>", "the end-of-turn mark"), ("\n", "a line break"), ("  ", "a blank"), (" so", '" so"')],
+)
+def test_tokens_that_a_quotation_would_not_show_have_names(text: str, name: str) -> None:
+    assert name_token(text) == name
+
+
+def test_no_description_tells_what_comes_later(tokenizer: Any) -> None:
+    layout = lay_out(tokenizer, TEXT, "chat")
+    text = ""
+    for position, id in enumerate(layout.ids):
+        text += tokenizer.decode([id])
+        known = facts(tokenizer, layout, position, [("x", 1.0)])
+        assert (known.topic is not None) == ("owl" in text.lower())
+        if layout.roles[position] == "user" and "poem" not in text:
+            assert known.genre is None
+
+
+def test_raw_text_has_a_genre_only_after_some_of_it(tokenizer: Any) -> None:
+    layout = lay_out(tokenizer, TEXT, "raw")
+    assert facts(tokenizer, layout, 2, []).genre is None
+    assert layout.roles == ["text"] * len(layout.ids)
+
+
+def test_a_chat_is_laid_out_as_the_target_sees_it(tokenizer: Any) -> None:
+    chat = [{"role": "user", "content": TEXT.prompt}, {"role": "assistant", "content": TEXT.reply}]
+    assert lay_out(tokenizer, TEXT, "chat").ids == tokenizer.apply_chat_template(chat, return_dict=False)
+
+
+def test_the_first_position_is_never_chosen(tokenizer: Any) -> None:
+    layout = lay_out(tokenizer, TEXT, "chat")
+    chosen = choose(layout, random.Random(0))
+    assert len(set(chosen)) == PER_TEXT and 0 not in chosen
+
+
+def test_topics_are_held_out_whole() -> None:
+    planned = plan(400, 0)
+    assert not set(TOPICS) & set(HELD_OUT)
+    assert {t.topic in HELD_OUT for t in planned if t.held_out} == {True}
+    assert {t.topic in TOPICS for t in planned if not t.held_out} == {True}
+    assert sum(t.held_out for t in planned) == 50

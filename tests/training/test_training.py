@@ -1,0 +1,76 @@
+"""The whole recipe, far too short to learn anything, on the real target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from server.nla import demo
+from server.nla.checkpoint import read_av
+from server.nla.reconstructor import HEAD_FILE
+from server.settings import Settings
+from training import lora, report, tune
+from training.__main__ import Plan, Work, train
+
+SHORT = Plan(texts=8, text_tokens=24, ar_steps=2, av_steps=2, round_positions=(2, 2), samples=(1, 2))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    (tmp_path / "target").symlink_to(demo.build(Settings().cache_dir)["target"])
+    return Work(tmp_path, SHORT)
+
+
+def test_the_recipe_runs_from_texts_to_report_and_can_be_taken_up_again(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "POSITIONS", 6)
+    monkeypatch.setattr(report, "CROWD", 5)
+    out = tmp_path / "adapters"
+    said = train(work, out)
+    assert "| positions, held-out texts and topics | 6 |" in said
+    assert (out / "ar" / HEAD_FILE).exists()
+    assert read_av(demo_folder(work, out, tmp_path)).injection_scale == tune.INJECTION_NORM
+
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}
+    before = load_file(out / "av" / "adapter_model.safetensors")
+    train(work, out)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")} == kept
+    after = load_file(out / "av" / "adapter_model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def demo_folder(work: Work, out: Path, tmp_path: Path) -> Path:
+    """The trained AV as the explorer would build it."""
+    folder = tmp_path / "merged"
+    folder.mkdir()
+    demo.merge(work.target, out / "av", folder)
+    return folder
+
+
+def test_sampled_cross_entropy_with_all_tokens_is_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vocabulary, hidden = torch.randn(50, 8, generator=generator), torch.randn(6, 8, generator=generator)
+    goal = torch.tensor([3, 3, 7, 49, 0, 12])
+    plain = torch.nn.functional.cross_entropy(hidden @ vocabulary.T, goal)
+    torch.testing.assert_close(tune.sampled_cross_entropy(vocabulary, hidden, goal, negatives=50), plain)
+
+
+def test_an_adapter_adds_its_product_to_the_weight() -> None:
+    torch.manual_seed(0)
+    adapted = lora.LoraLinear(torch.nn.Linear(6, 4, bias=False), rank=2)
+    torch.nn.init.normal_(adapted.lora_B)
+    x = torch.randn(3, 6)
+    expected = x @ (adapted.weight + adapted.lora_B @ adapted.lora_A).T
+    torch.testing.assert_close(adapted(x), expected)
+    model = torch.nn.Sequential(adapted)
+    torch.testing.assert_close(lora.merged(model)(x), expected)
+
+
+def test_batches_hold_every_text_once_an_epoch() -> None:
+    batches = tune.mixed_batches(list(range(100)), 8, seed=0)
+    first = [n for _ in range(13) for n in next(batches)]
+    assert sorted(first) == list(range(100))
