@@ -31,7 +31,7 @@ class Plan:
     text_tokens: int = 96
     ar_steps: int = 800
     av_steps: int = 600
-    round_positions: tuple[int, ...] = (2560, 1280)
+    round_positions: tuple[int, ...] = (1536, 1792)
     samples: tuple[int, ...] = (1, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
 
