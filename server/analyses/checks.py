@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.analyses.schema import AnalysisRequest
 from server.errors import BadInput, FieldError
+from server.nla.prompt import ROLES
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def check_limits(request: AnalysisRequest, settings: Settings) -> None:
         wrong.append(_above("verbalise.samples", reading.samples, settings.max_samples))
     if request.positions == "generated" and reply is None:
         wrong.append(FieldError("positions", "There is no reply to read: ask for one with `generate`."))
+    for n, message in enumerate(request.messages or ()):
+        if message.role not in ROLES:
+            said = f"Unknown role {message.role!r}: use {', '.join(sorted(ROLES))}."
+            wrong.append(FieldError(f"messages.{n}.role", said))
     letters = len(request.prompt_text)
     if letters > settings.max_prompt_tokens * LETTERS_PER_TOKEN:
         detail = f"{letters:,} letters: this server takes up to {settings.max_prompt_tokens:,} tokens."

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from server.errors import NlaError, NotReady
+from server.analyses.schema import AnalysisRequest, Message
+from server.errors import BadInput, NlaError, NotReady
 from server.settings import Settings
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
 from tests.conftest import running
@@ -89,3 +90,13 @@ async def test_what_is_asked_while_loading_turns_out_to_be_known(settings: Setti
         assert (await analyses.get(provisional.id)).model_dump() == done.model_dump()
         assert len(await analyses.recent()) == 1
         assert source.pair.target.traced == []
+
+
+async def test_an_unknown_role_is_refused_before_the_models_are_there(settings: Settings) -> None:
+    source = FakeSource()
+    source.loads.clear()
+    async with running(settings, source, ready=False) as app:
+        with pytest.raises(BadInput) as caught:
+            await analyses_of(app).create(AnalysisRequest(messages=[Message(role="wizard", content="a")]))
+        assert caught.value.field == "messages.0.role"
+        source.loads.set()
