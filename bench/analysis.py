@@ -30,7 +30,7 @@ import uvicorn
 
 from server.app import create_app
 from server.nla.resident import ResidentPair
-from server.nla.verbalisers.base import Delta, Finished, Order
+from server.nla.verbalisers.base import Delta, Order
 from server.settings import Settings
 
 TEXT = (
@@ -139,8 +139,6 @@ async def _stream(pair: ResidentPair, rows: list[Any]) -> AsyncIterator[float]:
         if isinstance(outcome, Delta) and not spoke:
             spoke = True
             yield time.perf_counter() - start
-        elif isinstance(outcome, Finished):
-            pass
     yield time.perf_counter() - start
 
 

@@ -83,10 +83,7 @@ class TargetModel:
 
     def logits(self, residual: Tensor) -> Tensor:
         """[n, d] -> [n, V]: the model's final norm, head and soft-capping."""
-        out: Tensor = self.model.lm_head(text_model(self.model).norm(residual))
-        if self._soft_cap is not None:
-            out = torch.tanh(out / self._soft_cap) * self._soft_cap
-        return out
+        return self._head(text_model(self.model).norm(residual))
 
     @torch.inference_mode()
     def generate(

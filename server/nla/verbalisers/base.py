@@ -73,11 +73,7 @@ class ReadingText:
         """The bit that `decoded` (everything up to now) adds. What may yet turn out to be a tag is held back."""
         body = _body(decoded)
         end = body.find(CLOSING)
-        if end >= 0:
-            ready = body[:end].rstrip()
-        else:
-            ready = body[: len(body) - _held_back(body)]
-            ready = ready[: len(ready) - (len(ready) - len(ready.rstrip()))]
+        ready = body[: end if end >= 0 else len(body) - _held_back(body)].rstrip()
         if ready.endswith("\ufffd"):  # a glyph whose last bytes are still to come
             ready = ready.rstrip("\ufffd")
         if not ready.startswith(self.sent):
