@@ -84,7 +84,8 @@ class FakeTarget:
         self.traced: list[list[int]] = []
         self.generated = 0
         self.hold = threading.Event()
-        """Clear it to keep `generate` busy until it is set or stopped."""
+        """Clear it to keep `generate` busy, after `held_after` tokens, until it is set or stopped."""
+        self.held_after = 0
         self.hold.set()
         self.stopped = threading.Event()
         """Set when a generation was told to stop."""
@@ -101,13 +102,19 @@ class FakeTarget:
         temperature: float,
         seed: int,
         stop: Callable[[], bool] = lambda: False,
+        told: Callable[[int], None] = lambda _: None,
     ) -> list[int]:
         self.generated += 1
+        ids = [ord(c) for c in REPLY[:max_new_tokens]]
+        for id in ids[: self.held_after]:
+            told(id)
         while not self.hold.wait(0.01):
             if stop():
                 self.stopped.set()
                 return []
-        return [ord(c) for c in REPLY[:max_new_tokens]]
+        for id in ids[self.held_after :]:
+            told(id)
+        return ids
 
 
 class FakeVerbaliser:
@@ -116,6 +123,8 @@ class FakeVerbaliser:
     name = "fake"
 
     def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.counted: dict[str, float] = {}
         self.asked: list[list[Any]] = []
         """The keys of each call, in the order of asking."""
         self.finished: list[Any] = []
@@ -126,6 +135,13 @@ class FakeVerbaliser:
         """Readings after which the engine dies."""
         self.allowed = asyncio.Semaphore(10**9)
         """One is taken for each reading: `limit(n)` makes it slow."""
+
+    async def open(self) -> None:
+        """It is always there."""
+
+    def figures(self) -> dict[str, float]:
+        """What a test says that it has counted."""
+        return self.counted
 
     def limit(self, n: int) -> None:
         """Write n readings, then wait for `allow`."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
 
 Activations = NDArray[np.float32]  # [T, d]
+GROWTH = 0.15
+"""Seconds at least between two looks at a reply that grows."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,13 @@ async def analyse(
 ) -> AsyncGenerator[Step, None]:
     """All steps from the prompt to the baselines. Close it to stop the work."""
     if plan.lens is None or plan.activations is None:
-        pieces = await _pieces(pair, plan)
         if plan.generated_ids is None and plan.request.generate is not None:
-            yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=False)
-            plan.generated_ids = await _reply(pair, plan, plan.request.generate)
-            yield Reply(plan.generated_ids)
-            pieces = await _pieces(pair, plan)
+            async with aclosing(_replying(pair, plan.prompt.ids, plan.request.generate)) as growing:
+                async for plan.generated_ids in growing:
+                    pieces = await _pieces(pair, plan)
+                    yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=False)
+            yield Reply(plan.generated_ids or [])
+        pieces = await _pieces(pair, plan)
         yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=True)
         traced = await _trace(pair, plan, pieces)
         plan.tokens, plan.lens, plan.activations = traced.tokens, traced.lens, traced.activations
@@ -149,22 +152,40 @@ async def _pieces(pair: ResidentPair, plan: Plan) -> list[Piece]:
     )
 
 
-async def _reply(pair: ResidentPair, plan: Plan, ask: Generate) -> list[int]:
-    stop = threading.Event()
+async def _replying(
+    pair: ResidentPair, prompt: Sequence[int], ask: Generate
+) -> AsyncGenerator[list[int], None]:
+    """The reply as it grows, first empty, at last whole. Close it to stop the model."""
+    loop = asyncio.get_running_loop()
+    stop, news = threading.Event(), asyncio.Event()
+    ids: list[int] = []
+
+    def told(token: int) -> None:
+        ids.append(token)
+        loop.call_soon_threadsafe(news.set)
 
     def generate() -> list[int]:
         return pair.target.generate(
-            plan.prompt.ids,
+            prompt,
             max_new_tokens=ask.max_new_tokens,
             temperature=ask.temperature,
             seed=ask.seed,
             stop=stop.is_set,
+            told=told,
         )
 
+    job = asyncio.create_task(pair.in_lane("target", generate))
+    job.add_done_callback(lambda _: news.set())
     try:
-        return await pair.in_lane("target", generate)
+        while not job.done():
+            yield list(ids)
+            await asyncio.wait([job], timeout=GROWTH)
+            await news.wait()
+            news.clear()
+        yield await job
     finally:
         stop.set()
+        await asyncio.gather(job, return_exceptions=True)
 
 
 async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:

@@ -94,8 +94,12 @@ class TargetModel:
         temperature: float,
         seed: int,
         stop: Callable[[], bool] = lambda: False,
+        told: Callable[[int], None] = lambda _: None,
     ) -> list[int]:
-        """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy; `stop` is asked at each token."""
+        """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy.
+
+        `stop` is asked before each token, each is `told` as it comes.
+        """
         from transformers import DynamicCache
 
         cache = DynamicCache(config=text_config(self.model))
@@ -109,6 +113,7 @@ class TargetModel:
             logits = self._head(hidden[:, -1])
             token = int(next_tokens(logits, temperature, generators)[0])
             new.append(token)
+            told(token)
             if token in self.stop_ids:
                 break
             feed = self._tensor([token])
@@ -124,5 +129,10 @@ class TargetModel:
 
 def stop_ids(model: Any) -> frozenset[int]:
     """The end-of-sequence ids of a model's generation config (one, several or none)."""
-    eos = model.generation_config.eos_token_id
+    return stops(model.generation_config)
+
+
+def stops(generation: Any) -> frozenset[int]:
+    """The end-of-sequence ids that a generation config names."""
+    eos = generation.eos_token_id
     return frozenset() if eos is None else frozenset([eos] if isinstance(eos, int) else eos)

@@ -154,3 +154,19 @@ async def test_a_watcher_of_the_first_server_goes_on_at_the_second(settings: Set
         events = await watch(analyses_of(app), analysis.id, last)
     assert {e.data.position for e in events if e.kind == "reading"} == {1, 2, 3, 5, 6}  # 4 and 0 it had
     assert min(e.id for e in events) > last
+
+
+async def test_a_reply_is_told_as_it_grows(app: FastAPI, pair: FakePair) -> None:
+    analyses = analyses_of(app)
+    pair.target.held_after = 4
+    pair.target.hold.clear()
+    analysis, _ = await analyses.create(chat("cats", generate={}))
+    replies = []
+    async for event in analyses.events(analysis.id):
+        if event.kind == "tokens":
+            replies.append("".join(token.text for token in event.data if token.kind == "generated"))
+            if replies[-1] == REPLY[:4]:
+                pair.target.hold.set()
+    assert replies[0] == ""
+    assert REPLY[:4] in replies
+    assert replies[-1] == REPLY
