@@ -6,6 +6,7 @@ texts -> positions -> AR and AV on the descriptions -> rounds -> adapters -> rep
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from training import export, models, report, rounds, texts, tune
 from training.positions import Positions, collect
 
 SEED = 0
-BATCH, RATE = 32, 1e-3
+BATCH, RATE = 16, 1e-3
 ROUND_RATE = 3e-4
 
 
@@ -27,13 +28,15 @@ ROUND_RATE = 3e-4
 class Plan:
     """How much of each stage."""
 
-    texts: int = 1250
+    texts: int = 1600
     text_tokens: int = 96
-    ar_steps: int = 800
-    av_steps: int = 600
-    round_positions: tuple[int, ...] = (1536, 1792)
+    ar_steps: int = 1600
+    av_steps: int = 1900
+    round_positions: tuple[int, ...] = (2048, 2048)
     samples: tuple[int, ...] = (1, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
+    trips: int = 200
+    """Held-out positions on which the round trip is measured after the warm start and after each round."""
 
 
 class Work:
@@ -56,11 +59,10 @@ class Work:
             model = models.base(self.target)
             planned = texts.plan(self.plan.texts, SEED)
             written = texts.write(
-                model, self.tokenizer, planned, kept, tokens=self.plan.text_tokens, batch=250, seed=SEED
+                model, self.tokenizer, planned, kept, tokens=self.plan.text_tokens, batch=200, seed=SEED
             )
             folder.mkdir(exist_ok=True)
-            traced = models.base(self.target, torch.float32)
-            collect(traced, self.tokenizer, written, seed=SEED).save(folder)
+            collect(model, self.tokenizer, written, seed=SEED).save(folder)
         return Positions.load(folder)
 
     def warm_ar(self, data: Positions) -> models.Tuned:
@@ -85,16 +87,7 @@ class Work:
         count, samples = self.plan.round_positions[number], self.plan.samples[number]
         chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
         path = self.folder / f"round{number}.jsonl"
-        if len(rounds.read(path)) < count * samples:
-            fresh = models.av(self.target)
-            for to, source in zip(fresh.parameters, av.parameters, strict=True):
-                to.data.copy_(source.data)
-            spec = rounds.av_spec(self.tokenizer, self.folder, data.activations.shape[1])
-            rounds.sample(
-                fresh, self.tokenizer, spec, data.activations, chosen, path,
-                samples=samples, temperature=0.7, seed=SEED + number,
-            )  # fmt: skip
-        readings = rounds.read(path)
+        readings = self._sample(data, av, chosen, path, samples=samples, temperature=0.7, seed=SEED + number)
         print(f"round {number}: {len(readings)} readings, {sum(r.truncated for r in readings)} cut short")
         if samples > 1:
             best = rounds.winners(rounds.scored(ar, self.tokenizer, data.activations, readings))
@@ -103,6 +96,39 @@ class Work:
         whole = [(r.position, r.text) for r in readings]
         pairs = whole + self._descriptions(data, len(whole) // 2, number)
         self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
+
+    def trip(self, stage: str, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
+        """How far held-out activations come back after a stage: a line in `trips.jsonl`, for the report."""
+        path = self.folder / "trips.jsonl"
+        known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if any(line["stage"] == stage for line in known):
+            return
+        held = [i for i, out in enumerate(data.held_out.tolist()) if out]
+        chosen = random.Random(SEED + 300).sample(held, min(self.plan.trips, len(held)))
+        still = max(self.plan.samples, default=1) == 1  # the AV is as it was: its greedy readings are too
+        texts = self.folder / f"trip-{'warm start' if still else stage}.jsonl".replace(" ", "-")
+        readings = self._sample(data, av, chosen, texts, samples=1, temperature=0.0, seed=SEED)
+        given = [rounds.Sampled(i, data.descriptions[i], False) for i in chosen]
+        v = export.variance(data.activations[data.training()])
+        found: dict[str, Any] = {"stage": stage, "positions": len(chosen)}
+        for name, those in (("readings", readings), ("descriptions", given)):
+            cosines = [r.cos for r in rounds.scored(ar, self.tokenizer, data.activations, those)]
+            found[name] = 1 - 2 * (1 - sum(cosines) / len(cosines)) / v
+        print(found)
+        with path.open("a") as out:
+            out.write(json.dumps(found) + "\n")
+
+    def _sample(
+        self, data: Positions, av: models.Tuned, chosen: list[int], path: Path, **settings: Any
+    ) -> list[rounds.Sampled]:
+        """Readings of the chosen positions, from a merged copy of the AV."""
+        if len(rounds.read(path)) < len(chosen) * settings["samples"]:
+            fresh = models.av(self.target)
+            for to, source in zip(fresh.parameters, av.parameters, strict=True):
+                to.data.copy_(source.data)
+            spec = rounds.av_spec(self.tokenizer, self.folder, data.activations.shape[1])
+            rounds.sample(fresh, self.tokenizer, spec, data.activations, chosen, path, **settings)
+        return rounds.read(path)
 
     def _descriptions(self, data: Positions, count: int, number: int) -> list[tuple[int, str]]:
         chosen = random.Random(SEED + 200 + number).sample(data.training(), count)
@@ -146,8 +172,10 @@ def train(work: Work, out: Path) -> str:
     """Every stage that is not done; writes the adapters to `out` and returns the report."""
     data = work.positions()
     ar, av = work.warm_ar(data), work.warm_av(data)
+    work.trip("warm start", data, av, ar)
     for number in range(len(work.plan.samples)):
         work.round(number, data, av, ar)
+        work.trip(f"round {number + 1}", data, av, ar)
     spec = rounds.av_spec(work.tokenizer, out, data.activations.shape[1])
     v = export.variance(data.activations[data.training()])
     export.write(out, av, ar, spec, work.tokenizer, v)
@@ -156,7 +184,9 @@ def train(work: Work, out: Path) -> str:
 
 def measured(work: Work, out: Path) -> str:
     """The report on the adapters in `out`."""
-    return report.table(report.measure(work.positions(), out, work.target, work.folder))
+    said = report.table(report.measure(work.positions(), out, work.target, work.folder))
+    path = work.folder / "trips.jsonl"
+    return said + ("\n\n" + report.rise(path.read_text()) if path.exists() else "")
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """What the AV is taught to say of a position: plain sentences that the activation can support.
 
 The order matters: the final token and what is expected next first, the recent words after, genre and topic
-last. With the words first, the AV invents words and then copies its own invention.
+last. With the words first, the AV invents words and then copies its own invention. The words are quoted up to
+and with the final token: a model that reads them is then, at that token, nearly in the state to be described.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEAST_PROBABILITY = 0.04
-MOST_CANDIDATES = 5
-RECENT_WORDS = 5
+MOST_CANDIDATES = 4
 
 NOUNS = {
     "question": ("an answer", "question"),
@@ -57,7 +57,7 @@ class Facts:
 
     token: str
     candidates: Sequence[tuple[str, float]]  # the target's next tokens with their probabilities, best first
-    before: str  # the text of this turn before the final token
+    recent: str  # the words that lead up to the final token, and it; empty where nothing came before
     role: str  # "system", "user", "assistant" or "text"
     genre: str | None
     topic: str | None
@@ -75,8 +75,10 @@ def name_token(text: str) -> str:
             return "a line break"
         case "\n\n":
             return "an empty line"
+    if "\ufffd" in text:
+        return "part of a character"
     if not text.strip():
-        return "a blank"
+        return "a blank" if len(text) == 1 else f"{len(text)} blanks"
     return f'"{text}"'
 
 
@@ -100,8 +102,7 @@ def expected(candidates: Sequence[tuple[str, float]]) -> str:
 def describe(facts: Facts) -> str:
     """The description of one position, three sentences at most."""
     final = f"The final token is {name_token(facts.token)}; {expected(facts.candidates)}."
-    words = facts.before.split()[-RECENT_WORDS:]
-    recent = f'Before it stands "{" ".join(words)}".' if words else "It opens the turn."
+    recent = f'The text runs "{facts.recent}".' if facts.recent else "It opens the text."
     return f"{final} {recent} {setting(facts)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ PER_TEXT = 24
 LONGEST = 192
 GENRE_SHOWS = 16  # tokens of a text after which its genre may be told without having been named
 TOP = 12
+RECENT = 14  # tokens that are quoted
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,28 @@ def choose(layout: Layout, rng: random.Random) -> list[int]:
     return sorted(position for _, position in sorted(keyed, reverse=True)[:PER_TEXT])
 
 
+def recent(tokenizer: Any, layout: Layout, position: int) -> str:
+    """The last words up to `position`, as one quotes them: " / " for a new line, " — " for another speaker."""
+    shown = [i for i in range(position + 1) if not layout.marks[i]][-RECENT:]
+    if not shown or shown == [0]:
+        return ""
+    turns: list[list[int]] = []
+    for i in shown:
+        if turns and layout.starts[i] == layout.starts[turns[-1][-1]]:
+            turns[-1].append(i)
+        else:
+            turns.append([i])
+    spoken = [tokenizer.decode([layout.ids[i] for i in turn]) for turn in turns]
+    if shown[0] > layout.starts[shown[0]] and " " in spoken[0].strip():
+        spoken[0] = re.sub(r"^\S+", "", spoken[0])  # the rest of a word whose beginning is not shown
+    lines = [re.sub(r" *\n[ \n]*", " / ", text) for text in spoken]
+    return " — ".join(" ".join(text.split()) for text in lines).strip("\ufffd")
+
+
 def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[str, float]]) -> Facts:
     """What the text up to `position` supports."""
     role = layout.roles[position]
     start = layout.starts[position]
-    before = tokenizer.decode(layout.ids[start:position])
     so_far = tokenizer.decode(layout.ids[: position + 1]).lower()
     request = layout.kind == "chat" and role == "user"
     opening = len(tokenizer.decode(layout.ids[: layout.roles.index(role)]))
@@ -88,7 +107,7 @@ def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[
     return Facts(
         token=tokenizer.decode([layout.ids[position]]),
         candidates=candidates,
-        before=before,
+        recent=recent(tokenizer, layout, position),
         role=role,
         genre=layout.text.genre if said else None,
         topic=layout.text.topic if topic_said else None,

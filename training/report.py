@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import tempfile
 from dataclasses import dataclass
@@ -111,8 +112,17 @@ def _plain(text: str) -> bool:
     return (
         text.startswith("The final token is ")
         and "; next" in text
+        and ("The text runs" in text or "It opens the text." in text)
         and "This is the" in text.replace("This is a", "This is the")
     )
+
+
+def rise(trips: str) -> str:
+    """The round trip after each stage, as rows of a Markdown table."""
+    lines = [json.loads(line) for line in trips.splitlines()]
+    rows = [f"| {line['stage']} | {line['readings']:.3f} | {line['descriptions']:.3f} |" for line in lines]
+    head = f"| after ({lines[0]['positions']} held-out positions) | FVE, AV → AR | FVE, descriptions |"
+    return "\n".join([head, "| --- | --- | --- |", *rows])
 
 
 def _interval(values: Floats, seed: int = 5) -> tuple[float, float]:

@@ -115,7 +115,7 @@ def plan(count: int, seed: int) -> list[Text]:
 def write(
     model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: int, batch: int, seed: int
 ) -> list[Text]:
-    """Let the target answer every prompt (temperature 0.9); finished batches are kept in `path`."""
+    """Let the target answer every prompt (temperature 0.9, from the 50 likeliest); finished batches are kept in `path`."""
     done = read(path)
     tokenizer.padding_side = "left"
     with path.open("a") as out:
@@ -131,7 +131,7 @@ def write(
             inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(
                 model.device
             )
-            ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=True, temperature=0.9, top_k=0)
+            ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=True, temperature=0.9, top_k=50)
             for text, row in zip(part, ids[:, inputs["input_ids"].shape[1] :], strict=True):
                 reply = tokenizer.decode(row, skip_special_tokens=True)
                 done.append(Text(text.genre, text.topic, text.held_out, text.prompt, reply))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from transformers import AutoTokenizer
 from server.nla import demo
 from server.settings import Settings
 from training.describe import Facts, describe, expected, name_token
-from training.positions import PER_TEXT, choose, facts, lay_out
+from training.positions import PER_TEXT, Layout, choose, facts, lay_out, recent
 from training.texts import HELD_OUT, TOPICS, Text, plan
 
 TEXT = Text(
@@ -28,10 +29,10 @@ def tokenizer() -> Any:
 
 def test_a_description_says_token_next_words_and_setting_in_this_order() -> None:
     said = describe(
-        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats", "user", "question", "cats", False)
+        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats purr", "user", "question", "cats", False)
     )
     assert said == (
-        'The final token is " purr"; next probably " when" or " and". Before it stands "Why do cats". '
+        'The final token is " purr"; next probably " when" or " and". The text runs "Why do cats purr". '
         "This is the user's question about cats."
     )
 
@@ -48,7 +49,14 @@ def test_a_sure_next_token_stands_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("<|im_end|>", "the end-of-turn mark"), ("\n", "a line break"), ("  ", "a blank"), (" so", '" so"')],
+    [
+        ("<|im_end|>", "the end-of-turn mark"),
+        ("\n", "a line break"),
+        (" ", "a blank"),
+        ("   ", "3 blanks"),
+        ("\ufffd", "part of a character"),
+        (" so", '" so"'),
+    ],
 )
 def test_tokens_that_a_quotation_would_not_show_have_names(text: str, name: str) -> None:
     assert name_token(text) == name
@@ -63,6 +71,32 @@ def test_no_description_tells_what_comes_later(tokenizer: Any) -> None:
         assert (known.topic is not None) == ("owl" in text.lower())
         if layout.roles[position] == "user" and "poem" not in text:
             assert known.genre is None
+
+
+def recent_at(tokenizer: Any, layout: Layout, words: str) -> str:
+    """What is quoted where the text up to some position ends with these words."""
+    ends = (n for n in range(len(layout.ids)) if tokenizer.decode(layout.ids[: n + 1]).endswith(words))
+    return recent(tokenizer, layout, next(ends))
+
+
+def test_the_words_are_quoted_up_to_and_with_the_final_token(tokenizer: Any) -> None:
+    layout = lay_out(tokenizer, TEXT, "chat")
+    assert recent_at(tokenizer, layout, "and the moon") == (
+        "poem about owls. — In the night the owls fly, and the moon"
+    )
+
+
+def test_nothing_is_quoted_where_nothing_has_been_said(tokenizer: Any) -> None:
+    layout = lay_out(tokenizer, TEXT, "chat")
+    assert recent(tokenizer, layout, 1) == ""
+    assert recent(tokenizer, lay_out(tokenizer, TEXT, "raw"), 0) == ""
+
+
+def test_lines_are_told_apart_and_a_word_that_began_before_the_window_is_left_out(tokenizer: Any) -> None:
+    text = replace(TEXT, reply="A line.\n\nAnother antidisestablishmentarian word " + "so " * 12 + "on")
+    layout = lay_out(tokenizer, text, "raw")
+    assert recent_at(tokenizer, layout, "Another") == "A line. / Another"
+    assert recent_at(tokenizer, layout, "on") in ("so " * 12 + "on", "word " + "so " * 12 + "on")
 
 
 def test_raw_text_has_a_genre_only_after_some_of_it(tokenizer: Any) -> None:

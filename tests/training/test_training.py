@@ -15,7 +15,7 @@ from server.settings import Settings
 from training import lora, report, tune
 from training.__main__ import Plan, Work, train
 
-SHORT = Plan(texts=8, text_tokens=24, ar_steps=2, av_steps=2, round_positions=(2, 2), samples=(1, 2))
+SHORT = Plan(texts=8, text_tokens=24, ar_steps=2, av_steps=2, round_positions=(2, 2), samples=(1, 2), trips=3)
 
 
 @pytest.fixture
