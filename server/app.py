@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from server import __version__
-from server.analyses.metrics import Metrics
+from server.analyses.metrics import AvFigures, Metrics
 from server.analyses.models import Catalogue, Models, PairSource
 from server.analyses.service import Analyses
 from server.api import analyses, docs, health, login, pairs, problems, vectors
@@ -46,6 +46,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.metrics = Metrics()
     state.store = Store(settings.url)
     state.models = Models(settings.pair, source or Catalogue(settings))
+    state.metrics.registry.register(AvFigures(state.models.figures))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.page = None
     problems.install(app)

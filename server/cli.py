@@ -88,8 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_model_options(analyse)
     analyse.set_defaults(run=_analyse)
 
-    pairs = commands.add_parser("pairs", help="list the pairs, or check one against the contract")
-    pairs.add_argument("action", nargs="?", choices=["check"])
+    pairs = commands.add_parser(
+        "pairs", help="list the pairs, check one against the contract, or print the AV's template for vLLM"
+    )
+    pairs.add_argument("action", nargs="?", choices=["check", "template"])
     pairs.add_argument("name", nargs="?", metavar="NAME")
     pairs.add_argument("--json", action="store_true")
     pairs.set_defaults(run=_pairs)
@@ -106,7 +108,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pair", help="the pair to load (smollm2-135m-l20)")
     parser.add_argument("--data-dir", type=Path, help="where the database stands")
     parser.add_argument(
-        "--verbaliser", help="the AV's engine: auto, transformers, vllm or a vLLM server's address"
+        "--verbaliser", help="the AV's engine: auto, transformers, vllm, or vllm-server (at NLA_VLLM_URLS)"
     )
 
 
@@ -222,6 +224,11 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
         if options.name is None:
             raise NlaError("Which pair? `nla-explorer pairs check NAME`; `nla-explorer pairs` lists them.")
         return asyncio.run(_check(catalogue, options.name))
+    if options.action == "template":
+        if options.name is None:
+            raise NlaError("Which pair? `nla-explorer pairs template NAME > av.jinja`.")
+        print(catalogue.serving_template(options.name))
+        return 0
     described: list[dict[str, Any]] = catalogue.describe()
     if options.json:
         print(json.dumps(described, indent=2, default=str))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,7 +37,12 @@ class Settings(BaseSettings):
     pairs_file: Path | None = None
     """A TOML file of `[[pair]]` tables."""
     verbaliser: str = "auto"
-    """transformers, vllm, the address of a vLLM server, or auto."""
+    """transformers, vllm (in this server's care), vllm-server (at vllm_urls), or auto: vllm where there are a GPU and
+    the package."""
+    vllm_urls: str = ""
+    """Addresses of vLLM servers that hold the AV, with commas."""
+    vllm_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of vLLM's engine (JSON), over those that are derived from the pair and the free memory."""
     data_dir: Path = Field(default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"))
     """The database stands here."""
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
@@ -75,6 +80,11 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def vllm_servers(self) -> list[str]:
+        """The addresses in vllm_urls."""
+        return [url.strip() for url in self.vllm_urls.split(",") if url.strip()]
 
     @property
     def hosts(self) -> frozenset[str]:

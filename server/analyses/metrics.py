@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+_AV = {
+    "prompt_tokens": "Tokens of AV prompts.",
+    "cached_tokens": "Tokens of AV prompts whose keys and values came out of the prefix cache.",
+    "reading_tokens": "Tokens that the AV wrote.",
+    "restarts": "How often the AV's engine died and was started again.",
+}
+
+
+class AvFigures(Collector):
+    """What the AV's engine counts by itself, asked for when somebody looks."""
+
+    def __init__(self, figures: Callable[[], dict[str, float]]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for name, value in self._figures().items():
+            yield CounterMetricFamily(f"nla_av_{name}", _AV[name], value=value)
 
 
 class Metrics:

@@ -51,17 +51,30 @@ class Catalogue:
         pairs = importlib.import_module("server.nla.pairs")
         return [pairs.describe(entry, self._settings.cache_dir) for entry in self._entries().values()]
 
-    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
-        entries = await asyncio.to_thread(self._entries)
+    def serving_template(self, name: str) -> str:
+        """The chat template with which `vllm serve` builds the prompt of this pair's AV."""
+        choose = importlib.import_module("server.nla.verbalisers.choose")
+        template: str = choose.serving_template(self._entry(name), self._settings.cache_dir)
+        return template
+
+    def _entry(self, name: str) -> PairEntry:
+        entries = self._entries()
         if name not in entries:
             raise BadInput("pair", f"There is no pair named {name!r}. Known are: {', '.join(entries)}.")
+        return entries[name]
+
+    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+        entry = await asyncio.to_thread(self._entry, name)
         progress("importing the model libraries")
         resident = await asyncio.to_thread(importlib.import_module, "server.nla.resident")
+        serving = resident.Serving(
+            self._settings.verbaliser,
+            self._settings.vllm_servers,
+            self._settings.vllm_options,
+            self._settings.max_reading_tokens,
+        )
         pair: ResidentPair = await resident.load(
-            entries[name],
-            cache_dir=self._settings.cache_dir,
-            verbaliser=self._settings.verbaliser,
-            progress=progress,
+            entry, cache_dir=self._settings.cache_dir, serving=serving, progress=progress
         )
         return pair
 
@@ -106,6 +119,15 @@ class Models:
             what = "is loading" if self.state == "loading" else "could not be loaded"
             raise NotReady(f"The pair {self.name} {what}: {self.message}")
         return self._pair
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a pair that is loaded cannot be used at the moment: its AV's engine is being started again."""
+        return None if self._pair is None else self._pair.verbaliser.trouble
+
+    def figures(self) -> dict[str, float]:
+        """What the AV's engine has counted."""
+        return {} if self._pair is None else self._pair.verbaliser.figures()
 
     def _say(self, message: str) -> None:
         if self.state != "loading":

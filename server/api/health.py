@@ -20,15 +20,17 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "The models are loading, or could not be loaded."}})
 async def readyz(request: Request) -> Response:
-    """200 when the models are resident; before that 503 with what is loading."""
+    """200 when the models are resident and the AV's engine is well; otherwise 503 with what is loading or amiss."""
     models = request.app.state.models
     body = {"status": models.state, "pair": models.name, "detail": models.message}
-    return JSONResponse(body, 200 if models.state == "ready" else 503)
+    if models.trouble:
+        body |= {"status": "trouble", "detail": models.trouble}
+    return JSONResponse(body, 200 if body["status"] == "ready" else 503)
 
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Prometheus figures."""
     state = request.app.state
-    state.metrics.ready.set(state.models.state == "ready")
+    state.metrics.ready.set(state.models.state == "ready" and state.models.trouble is None)
     return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

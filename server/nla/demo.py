@@ -27,10 +27,14 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 AR_BLOCKS = 21
 ADAPTER_PREFIX = "base_model.model."
 SHORT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}{{ part['text'] }}{% endfor %}{% endif %}"
+    "<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""The AV's own: no default system message, so the prompt is a third as long."""
+"""The AV's own: no default system message, so the prompt is a third as long. It walks a message's parts itself, so that
+`vllm serve` puts the activation where it belongs."""
 
 
 def folders(cache_dir: Path) -> dict[str, Path]:
@@ -118,7 +122,7 @@ def _beyond(key: str, blocks: int) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(SHORT_TEMPLATE.encode())
     for path in sorted(folder.glob("*")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]

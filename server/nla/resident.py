@@ -15,14 +15,14 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from server.errors import CheckpointError, SettingsError
+from server.errors import CheckpointError
 from server.nla.checkpoint import SIDECAR, check_pair, read_ar, read_av
 from server.nla.pairs import PairEntry, fetch
 from server.nla.prompt import Prompter
 from server.nla.reconstructor import HEAD_FILE, Reconstructor, load_head
 from server.nla.target import TargetModel
 from server.nla.verbalisers.base import Verbaliser
-from server.nla.verbalisers.transformers import TransformersVerbaliser
+from server.nla.verbalisers.choose import Serving, make
 
 T = TypeVar("T")
 Lane = Literal["target", "ar"]
@@ -67,16 +67,24 @@ async def load(
     entry: PairEntry,
     *,
     cache_dir: Path,
-    verbaliser: str = "auto",
+    serving: Serving | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ResidentPair:
     """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
-    if verbaliser not in ("auto", "transformers"):
-        raise SettingsError(f"The verbaliser {verbaliser!r} is not known: use transformers or auto.")
-    return await asyncio.to_thread(_load, entry, cache_dir, progress)
+    serving = serving or Serving()
+    serving.engine()  # what cannot be is said before anything is loaded
+    pair = await asyncio.to_thread(_load, entry, cache_dir, serving, progress)
+    try:
+        await pair.verbaliser.open()
+    except BaseException:
+        await pair.close()
+        raise
+    return pair
 
 
-def _load(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) -> ResidentPair:
+def _load(
+    entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callable[[str], None]
+) -> ResidentPair:
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     places = fetch(entry, cache_dir, progress)
@@ -100,12 +108,7 @@ def _load(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) ->
 
     progress("loading the target")
     target = TargetModel(AutoModelForCausalLM.from_pretrained(places["target"], **kind), layer)
-    progress("loading the AV")
-    av = AutoModelForCausalLM.from_pretrained(places["av"], **kind)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
-    engine = TransformersVerbaliser(
-        av, AutoTokenizer.from_pretrained(places["av"]), av_spec, lanes["av"], turn
-    )
     progress("loading the AR")
     ar, report = AutoModel.from_pretrained(places["ar"], output_loading_info=True, **kind)
     lost = [key for key in report["missing_keys"] if not key.endswith("norm.weight") or "layers." in key]
@@ -119,6 +122,8 @@ def _load(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) ->
         AutoTokenizer.from_pretrained(places["ar"]),
         ar_spec,
     )
+    progress("loading the AV")
+    engine = make(serving, av_spec, kind, lanes["av"], turn, progress)
     return ResidentPair(
         name=entry.name,
         layer=layer,

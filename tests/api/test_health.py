@@ -28,6 +28,29 @@ async def test_ready_when_the_models_are_and_not_before(settings: Settings) -> N
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
 
 
+async def test_not_ready_while_the_avs_engine_is_started_again(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair
+) -> None:
+    pair.verbaliser.trouble = "The engine has stopped."
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "trouble")
+    assert answer.json()["detail"] == "The engine has stopped."
+    pair.verbaliser.trouble = None
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_what_the_engine_counts_is_in_the_metrics(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair
+) -> None:
+    pair.verbaliser.counted = {"cached_tokens": 96.0, "restarts": 1.0}
+    found = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families((await client.get("/metrics")).text)
+        for sample in family.samples
+    }
+    assert (found["nla_av_cached_tokens_total"], found["nla_av_restarts_total"]) == (96, 1)
+
+
 async def test_not_ready_says_why_when_the_checkpoint_was_refused(settings: Settings) -> None:
     source = FakeSource(error=CheckpointError("injection_scale is missing: add it to nla_meta.yaml"))
     async with running(settings, source) as app, client_of(app) as client:

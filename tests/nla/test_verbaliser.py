@@ -11,7 +11,8 @@ from server.nla.checkpoint import AvSpec
 from server.nla.lens import Floats
 from server.nla.resident import ResidentPair
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
-from server.nla.verbalisers.transformers import TransformersVerbaliser, inject
+from server.nla.verbalisers.prompt import inject
+from server.nla.verbalisers.transformers import TransformersVerbaliser
 
 pytestmark = pytest.mark.anyio
 

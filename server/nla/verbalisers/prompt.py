@@ -1,0 +1,86 @@
+"""The AV's prompt, the same for every engine: its ids, the slot where the activation goes, and the row put there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from server.errors import CheckpointError
+from server.nla.checkpoint import SIDECAR, AvSpec, check_marker
+from server.nla.verbalisers.base import Order
+
+
+@dataclass(frozen=True)
+class AvPrompt:
+    """`ids` with the marker at `slot`. `salt` keeps caches of prefixes apart from those of other checkpoints."""
+
+    ids: list[int]
+    slot: int
+    salt: str
+    spec: AvSpec
+
+    @classmethod
+    def of(cls, tokenizer: Any, spec: AvSpec) -> AvPrompt:
+        """Raises CheckpointError where the marker is not what the sidecar says."""
+        ids = prompt_ids(tokenizer, spec)
+        sidecar = spec.folder / SIDECAR
+        content = sidecar.read_bytes() if sidecar.exists() else b""
+        salt = hashlib.sha256(f"{spec.folder} {ids}".encode() + content).hexdigest()[:16]
+        return cls(ids, check_marker(spec, ids), salt, spec)
+
+    def fits(self, order: Order) -> bool:
+        """Whether the order's activation can be injected: finite, and of the AV's width."""
+        return order.activation.shape == (self.spec.d_model,) and bool(np.isfinite(order.activation).all())
+
+    def rows(self, orders: Sequence[Order]) -> Tensor:
+        """[B, d] float32: what is injected for each order."""
+        h = torch.from_numpy(np.stack([order.activation for order in orders]).astype(np.float32))
+        return inject(h, self.spec.injection_scale)
+
+
+def inject(h: Tensor, scale: float) -> Tensor:
+    """[B, d] rescaled to L2 norm `scale`, in float32; a zero vector stays zero."""
+    norm = h.float().norm(dim=-1, keepdim=True)
+    return torch.where(norm > 0, h.float() * (scale / norm.clamp_min(torch.finfo(torch.float32).tiny)), 0.0)
+
+
+def prompt_ids(tokenizer: Any, spec: AvSpec) -> list[int]:
+    """The AV's prompt: rendered by its chat template, then tokenised without adding special tokens (exactly one BOS)."""
+    ids: list[int] = tokenizer(rendered(tokenizer, spec), add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def rendered(tokenizer: Any, spec: AvSpec) -> str:
+    """The AV's prompt as text, the marker in its place."""
+    content = spec.template.replace("{injection_char}", spec.marker)
+    chat = [{"role": "user", "content": content}]
+    text: str = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The rendered prompt in pieces: what opens the turn, the user's words around the marker, what closes it."""
+
+    opening: str
+    before: str
+    after: str
+    closing: str
+
+    @classmethod
+    def of(cls, tokenizer: Any, spec: AvSpec) -> Pieces:
+        """Raises CheckpointError where the chat template changes the user's words by more than trimming them."""
+        whole = rendered(tokenizer, spec)
+        content = spec.template.replace("{injection_char}", spec.marker)
+        for said in (content, content.strip()):
+            opening, found, closing = whole.partition(said)
+            if found:
+                before, _, after = said.partition(spec.marker)
+                return cls(opening, before, after, closing)
+        raise CheckpointError(f"{spec.folder}: the chat template does not keep the AV's prompt as it is.")

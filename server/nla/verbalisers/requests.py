@@ -1,0 +1,45 @@
+"""What the vLLM engines are asked, and what they count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from server.nla.verbalisers.base import Order
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to an engine: one activation, `orders` are consecutive samples of it."""
+
+    orders: list[Order]
+    rank: int
+    """Place in line: the pinned position comes first."""
+
+
+def requests(orders: Sequence[Order]) -> Iterator[Request]:
+    """Consecutive samples of one activation become one request; it is put in only once."""
+    run: list[Order] = []
+    for n, order in enumerate(orders):
+        if run and order.activation is run[-1].activation and order.sample == run[-1].sample + 1:
+            run.append(order)
+            continue
+        if run:
+            yield Request(run, n - len(run))
+        run = [order]
+    if run:
+        yield Request(run, len(orders) - len(run))
+
+
+@dataclass
+class Counts:
+    """What an engine has counted since it was opened."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    reading_tokens: int = 0
+    restarts: int = 0
+
+    def figures(self) -> dict[str, float]:
+        """By name."""
+        return {name: float(value) for name, value in vars(self).items()}

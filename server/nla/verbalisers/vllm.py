@@ -1,0 +1,291 @@
+"""The AV in vLLM, inside this server: an engine process that is fed from a thread with an event loop of its own.
+
+The engine belongs to one event loop, and building it blocks that loop for a while; the web server's loop must not
+wait, so the engine has its own. A dead engine fails the readings that were in it and is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from server.errors import NotReady, SettingsError
+from server.nla.checkpoint import AvSpec
+from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.prompt import AvPrompt
+from server.nla.verbalisers.requests import Counts, Request, requests
+from server.nla.verbalisers.writing import Writing
+
+_log = logging.getLogger(__name__)
+
+WATCH = 1.0
+"""Seconds between looks at an idle engine."""
+PAUSES = (0, 2, 5, 15, 30, 60)
+"""Seconds to wait before each new start of a dead engine; the last one holds for all further ones."""
+DIED = (
+    "The AV's engine stopped while this was being read. It is started again by itself; ask for it once more."
+)
+
+
+@dataclass
+class _Call:
+    """One call of `stream`: outcomes of its requests on their way to the caller's loop."""
+
+    loop: asyncio.AbstractEventLoop
+    queue: asyncio.Queue[list[Outcome] | None]
+    pending: list[Outcome] = field(default_factory=list)
+
+    def put(self, outcome: Outcome) -> None:
+        """Collect; everything that one step of the engine brought goes over together."""
+        if not self.pending:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self.pending.append(outcome)
+
+    def flush(self) -> None:
+        if self.pending:
+            outcomes, self.pending = self.pending, []
+            self.loop.call_soon_threadsafe(self.queue.put_nowait, outcomes)
+
+
+class VllmVerbaliser:
+    """An AV held by vLLM's `AsyncLLM`. `options` go to its `AsyncEngineArgs`, over what is derived here."""
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        spec: AvSpec,
+        stop_ids: frozenset[int],
+        options: dict[str, Any],
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.stop_ids = stop_ids
+        self.prompt = AvPrompt.of(tokenizer, spec)
+        self.options = options
+        self.trouble: str | None = "The AV's engine is starting."
+        self.engine: Any = None
+        self._progress = progress
+        self._counts = Counts()
+        self._numbers = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._keeper: Future[None] | None = None
+        self._alive = asyncio.Event()
+
+    # On the caller's loop
+
+    async def open(self) -> None:
+        """Start the engine. Raises SettingsError with vLLM's own reason when it cannot be."""
+        self._progress(
+            "starting vLLM: " + ", ".join(f"{k} {v}" for k, v in self.options.items() if k != "model")
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
+        self._thread.start()
+        try:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._build(), self._loop))
+        except Exception as error:
+            await self.close()
+            raise SettingsError(
+                f"vLLM could not start with {self.options}: {error}. Its log above tells more; NLA_VLLM_OPTIONS "
+                "changes what it is given, and --verbaliser transformers does without it."
+            ) from error
+        self._keeper = asyncio.run_coroutine_threadsafe(self._keep(), self._loop)
+
+    async def stream(
+        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncIterator[Outcome]:
+        """See `Verbaliser.stream`. Waits for an engine that is being started again."""
+        if self._loop is None:
+            raise NotReady("The AV's engine is closed.")
+        call = _Call(asyncio.get_running_loop(), asyncio.Queue())
+        params = {"temperature": temperature, "max_tokens": max_new_tokens, "seed": seed}
+        job = asyncio.run_coroutine_threadsafe(self._write(orders, params, call), self._loop)
+        job.add_done_callback(lambda _: call.loop.call_soon_threadsafe(call.queue.put_nowait, None))
+        try:
+            while (outcomes := await call.queue.get()) is not None:
+                for outcome in outcomes:
+                    yield outcome
+            job.result()
+        finally:
+            job.cancel()
+
+    def figures(self) -> dict[str, float]:
+        """See `Verbaliser.figures`."""
+        return self._counts.figures()
+
+    async def close(self) -> None:
+        """End the engine's process and this thread."""
+        loop, self._loop = self._loop, None
+        if loop is None or self._thread is None:
+            return
+        if self._keeper is not None:
+            self._keeper.cancel()
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._shut(), loop))
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        loop.close()
+
+    # On the engine's loop
+
+    async def _build(self) -> None:
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self.engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self.options))
+        self.trouble = None
+        self._alive.set()
+
+    async def _shut(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.engine is not None:
+            self.engine.shutdown()
+            self.engine = None
+
+    async def _keep(self) -> None:
+        """Look after the engine: when it has died, start another, however often it takes."""
+        while True:
+            await asyncio.sleep(WATCH)
+            if not self.engine.errored:
+                continue
+            self._alive.clear()
+            self._counts.restarts += 1
+            tries = 0
+            while self.trouble is not None or self.engine.errored:
+                self.trouble = "The AV's engine has stopped and is being started again."
+                _log.error("%s (try %d)", self.trouble, tries + 1)
+                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
+                self.engine.shutdown()
+                try:
+                    await self._build()
+                except Exception:
+                    _log.exception("vLLM did not start")
+            _log.info("the AV's engine is there again")
+
+    async def _write(self, orders: Sequence[Order], params: dict[str, Any], call: _Call) -> None:
+        fit = [order for order in orders if self.prompt.fits(order)]
+        for order in orders:
+            if not self.prompt.fits(order):
+                call.put(Failed(order.key, UNFIT))
+        await self._alive.wait()
+        async with asyncio.TaskGroup() as group:
+            for request in requests(fit):
+                group.create_task(self._answer(request, params, call))
+        call.flush()
+
+    async def _answer(self, request: Request, params: dict[str, Any], call: _Call) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        writings = [Writing(self.tokenizer, self.stop_ids, params["max_tokens"]) for _ in request.orders]
+        sampling = SamplingParams(
+            n=len(request.orders),
+            temperature=params["temperature"],
+            max_tokens=params["max_tokens"],
+            seed=(params["seed"] + request.orders[0].sample) % 2**31,
+            stop=[CLOSING],
+            include_stop_str_in_output=True,
+            skip_special_tokens=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        self._numbers += 1
+        told = False
+        try:
+            async for output in self.engine.generate(
+                self._embedded(request), sampling, f"reading-{self._numbers}", priority=request.rank
+            ):
+                if not told:
+                    told = True
+                    self._counts.prompt_tokens += len(self.prompt.ids)
+                    self._counts.cached_tokens += output.num_cached_tokens or 0
+                for part in output.outputs:
+                    self._counts.reading_tokens += len(part.token_ids)
+                    order, writing = request.orders[part.index], writings[part.index]
+                    if bit := writing.add(part.token_ids):
+                        call.put(Delta(order.key, bit))
+                    if part.finish_reason is not None:
+                        call.put(writing.finish(order.key))
+                        writings[part.index] = None  # type: ignore[call-overload]
+        except EngineDeadError:
+            self._alive.clear()
+            self.trouble = "The AV's engine has stopped and is being started again."
+            self._fail(request, writings, DIED, call)
+        except Exception as error:
+            _log.exception("vLLM refused a reading")
+            self._fail(request, writings, f"vLLM could not read this: {error.__cause__ or error}", call)
+
+    def _fail(self, request: Request, writings: list[Writing], reason: str, call: _Call) -> None:
+        for order, writing in zip(request.orders, writings, strict=True):
+            if writing is not None:
+                call.put(Failed(order.key, reason))
+
+    def _embedded(self, request: Request) -> Any:
+        """Ids for all positions but one: there vLLM takes the row (mixed mode), so its own embedding does the rest."""
+        from vllm.inputs import EmbedsPrompt
+
+        embeds = torch.zeros(len(self.prompt.ids), self.spec.d_model)
+        embeds[self.prompt.slot] = self.prompt.rows(request.orders[:1])[0]
+        return EmbedsPrompt(
+            prompt_embeds=embeds.to(self.engine.model_config.dtype),
+            prompt_token_ids=self.prompt.ids,
+            prompt_is_token_ids=[n != self.prompt.slot for n in range(len(self.prompt.ids))],
+            cache_salt=self.prompt.salt,
+        )
+
+
+def derived(folder: Path, prompt_length: int, longest: int, shape: Any) -> dict[str, Any]:
+    """What the engine is given unless told otherwise: from the prompt, the longest reading and the memory that is free.
+
+    `shape` is the AV's text configuration. Keys and values are kept for `max_num_seqs` readings at once, as many as
+    fit in the share of the free memory that the AV may take.
+    """
+    cuda = torch.cuda.is_available()
+    length = prompt_length + longest
+    heads = getattr(shape, "num_key_value_heads", shape.num_attention_heads)
+    head_dim = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
+    size = 2 if cuda else 4
+    row = 2 * shape.num_hidden_layers * heads * head_dim * size * (length + 64)
+    rows = max(1, min(256, int(_for_keys(folder, cuda)) // row))
+    options: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": "bfloat16" if cuda else "float32",
+        "max_model_len": length,
+        "max_num_seqs": rows,
+        "kv_cache_memory_bytes": rows * row,
+        "enable_prompt_embeds": True,
+        "enable_prefix_caching": True,
+        "scheduling_policy": "priority",
+        "disable_log_stats": True,
+    }
+    if not cuda:
+        # A CPU's block is 128 tokens by default: a prompt shorter than that would never be cached.
+        options |= {"block_size": 32, "enforce_eager": True}
+    return options
+
+
+def _for_keys(folder: Path, cuda: bool) -> float:
+    """Bytes for keys and values: half of what is free once the weights are in; an eighth of the memory of a CPU."""
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if cuda:
+        free, _ = torch.cuda.mem_get_info()
+        return max(0.0, (free - weights) * 0.5)
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(0.0, (pages - weights) * 0.125)

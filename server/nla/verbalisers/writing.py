@@ -1,0 +1,45 @@
+"""One reading in the making: ids in, bits of text out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from server.nla.verbalisers.base import Finished, ReadingText
+
+
+class Writing:
+    """One reading in the making, from the ids that an engine has decoded of it so far."""
+
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], budget: int) -> None:
+        self._tokenizer = tokenizer
+        self._stop_ids = stop_ids
+        self._budget = budget
+        self._ids: list[int] = []
+        self._decoded = ""
+        self._text = ReadingText()
+        self._stopped = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether a stop token or the closing tag has come, or the budget is used up."""
+        return self._stopped or ReadingText.closed(self._decoded) or len(self._ids) >= self._budget
+
+    def add(self, ids: Sequence[int]) -> str:
+        """Take the next ids; returns the bit that they add to the reading."""
+        for token in ids:
+            if self.ended:
+                break
+            if token in self._stop_ids:
+                self._stopped = True
+            else:
+                self._ids.append(token)
+        self._decoded = self._tokenizer.decode(
+            self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return self._text.feed(self._decoded)
+
+    def finish(self, key: Hashable) -> Finished:
+        """The reading as it stands."""
+        text, truncated = ReadingText.finish(self._decoded)
+        return Finished(key, text, truncated, len(self._ids))

@@ -1,0 +1,177 @@
+"""Engines that die, and servers that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server.app import create_app
+from server.errors import CheckpointError, NotReady, SettingsError
+from server.nla.checkpoint import AvSpec, read_av
+from server.nla.lens import Floats
+from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
+from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
+from server.settings import Settings
+from tests.conftest import client_of
+from tests.engines.conftest import (
+    LONGEST,
+    OPTIONS,
+    Server,
+    copy_with,
+    engine,
+    finished,
+    ordered,
+    outcomes,
+    serving,
+    until,
+)  # fmt: skip
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.anyio
+
+
+def kill_engine(av: Any) -> None:
+    """End the engine's own process, as the kernel does when memory runs out."""
+    for process in av.engine.engine_core.resources.engine_manager.processes:
+        os.kill(process.pid, 9)
+
+
+async def test_a_killed_engine_fails_what_it_was_reading_and_is_started_again(
+    spec: AvSpec, activations: Floats
+) -> None:
+    av = engine("vllm", spec)
+    await av.open()
+    try:
+        said = []
+        async for outcome in av.stream(ordered(activations), temperature=0.0, max_new_tokens=LONGEST, seed=0):
+            if not said:
+                kill_engine(av)
+            said.append(outcome)
+        failed = [outcome for outcome in said if isinstance(outcome, Failed)]
+        assert len(failed) + len(finished(said)) == len(activations)
+        assert failed and all("started again" in outcome.reason for outcome in failed)
+        assert av.trouble
+        later = finished(await outcomes(av, ordered(activations[:3])))  # waits for the new engine
+        assert len(later) == 3
+        assert (av.trouble, av.figures()["restarts"]) == (None, 1)
+    finally:
+        await av.close()
+
+
+async def test_the_server_outlives_its_engine_and_finishes_the_analysis(
+    tmp_path: Path, plain_environment: None, cache_dir: Path
+) -> None:
+    options = OPTIONS | {"max_model_len": 256}
+    settings = Settings(
+        data_dir=tmp_path, cache_dir=cache_dir, verbaliser="vllm", vllm_options=options, window=8
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        await app.state.models.settled()
+        assert app.state.models.error is None
+        made = (
+            await client.post("/api/analyses", json={"text": "Cats purr when they sleep in the sun. " * 3})
+        ).json()
+        seen = 0
+        async for event in app.state.analyses.events(made["id"]):
+            if event.kind == "reading" and (seen := seen + 1) == 1:
+                kill_engine(app.state.models.resident().verbaliser)
+                await until(lambda: app.state.models.trouble is not None)
+                ready = await client.get("/readyz")
+                assert (ready.status_code, ready.json()["status"]) == (503, "trouble")
+        found = (await client.get(f"/api/analyses/{made['id']}")).json()
+        assert found["status"] == "done"
+        good = [reading for reading in found["readings"] if reading["fve"] is not None]
+        bad = [reading for reading in found["readings"] if reading["error"]]
+        assert len(good) + len(bad) == len(found["tokens"])
+        assert 0 < len(bad) <= 8  # one window
+        assert (await client.get("/readyz")).status_code == 200
+        figures = (await client.get("/metrics")).text
+        assert "nla_av_restarts_total 1.0" in figures
+
+
+@pytest.fixture
+async def remote(spec: AvSpec, server: Server) -> Any:
+    """A function that opens engines on servers of its own."""
+    opened: list[Verbaliser] = []
+
+    async def connect(*urls: str, patience: float = 60.0, of: AvSpec = spec) -> VllmServerVerbaliser:
+        from transformers import AutoTokenizer
+
+        av = VllmServerVerbaliser(
+            AutoTokenizer.from_pretrained(of.folder), of, frozenset({2}), urls, patience
+        )
+        await av.open()
+        opened.append(av)
+        return av
+
+    yield connect
+    for av in opened:
+        await av.close()
+
+
+async def test_a_server_that_dies_loses_no_reading_when_another_is_there(
+    remote: Any, spec: AvSpec, server: Server, activations: Floats, tmp_path: Path
+) -> None:
+    expected = finished(await outcomes(await remote(server.url), ordered(activations)))
+    with serving(spec.folder, tmp_path / "log") as doomed:
+        av = await remote(doomed.url, server.url)
+        said = []
+        async for outcome in av.stream(ordered(activations), temperature=0.0, max_new_tokens=LONGEST, seed=0):
+            if not said:
+                doomed.kill()
+            said.append(outcome)
+    assert {n: r.text for n, r in finished(said).items()} == {n: r.text for n, r in expected.items()}
+    bits = {n: "".join(o.text for o in said if isinstance(o, Delta) and o.key == n) for n in expected}
+    assert bits == {n: reading.text for n, reading in expected.items()}  # nothing was told twice
+
+
+async def test_when_none_is_left_it_says_so_and_goes_on_when_one_is_back(
+    remote: Any, spec: AvSpec, activations: Floats, tmp_path: Path
+) -> None:
+    with serving(spec.folder, tmp_path / "log") as only:
+        av = await remote(only.url, patience=0.5)
+        only.kill()
+        with pytest.raises(NotReady, match=r"No vLLM server answers at http://127\.0\.0\.1"):
+            await outcomes(av, ordered(activations[:2]))
+        assert av.trouble
+        only.start()
+        await until(lambda: av.trouble is None)
+        assert len(finished(await outcomes(av, ordered(activations[:2])))) == 2
+
+
+async def test_a_server_of_another_prompt_is_refused(
+    remote: Any, spec: AvSpec, server: Server, tmp_path: Path
+) -> None:
+    folder = copy_with(spec.folder, tmp_path / "av", spec.template)
+    template = folder / "chat_template.jinja"
+    template.write_text("<|im_start|>system\nBe brief.<|im_end|>\n" + template.read_text())
+    with pytest.raises(CheckpointError, match="makes another prompt"):
+        await remote(server.url, of=read_av(folder))
+
+
+async def test_no_server_at_all_is_said_at_once(remote: Any) -> None:
+    with pytest.raises(SettingsError, match="No vLLM server answers"):
+        await remote("http://127.0.0.1:9")
+
+
+async def test_what_nobody_waits_for_is_aborted_on_the_server(
+    remote: Any, server: Server, activations: Floats
+) -> None:
+    av = await remote(server.url)
+    orders = [Order(n, activations[n % 30]) for n in range(120)]
+    stream = av.stream(orders, temperature=0.0, max_new_tokens=LONGEST, seed=0)
+    await anext(stream)
+    await stream.aclose()
+    async with asyncio.timeout(60), httpx.AsyncClient() as client:
+        while True:
+            figures = (await client.get(f"{server.url}/metrics")).text
+            lines = [line for line in figures.splitlines() if line.startswith("vllm:num_requests_")]
+            if lines and all(line.endswith(" 0.0") for line in lines):
+                break
+            await asyncio.sleep(0.05)

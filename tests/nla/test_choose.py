@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+from jinja2 import Environment
+from transformers import AutoTokenizer
+
+from server.errors import SettingsError
+from server.nla.checkpoint import read_av
+from server.nla.resident import ResidentPair
+from server.nla.verbalisers.base import Order
+from server.nla.verbalisers.choose import Serving
+from server.nla.verbalisers.prompt import Pieces, rendered
+from server.nla.verbalisers.requests import requests
+from server.nla.verbalisers.vllm_server import template_for
+
+
+def test_an_engine_that_is_not_known_is_refused() -> None:
+    with pytest.raises(SettingsError, match="'sglang' is not known: use auto, transformers"):
+        Serving("sglang").engine()
+
+
+def test_a_server_without_an_address_is_refused() -> None:
+    with pytest.raises(SettingsError, match="NLA_VLLM_URLS"):
+        Serving("vllm-server").engine()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is here")
+def test_vllm_without_the_package_says_how_to_get_it() -> None:
+    with pytest.raises(SettingsError, match="uv sync --extra vllm"):
+        Serving("vllm").engine()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_auto_is_transformers_without_a_gpu() -> None:
+    assert Serving("auto").engine() == "transformers"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        None,  # the demo's own, which walks the parts
+        "<bos>{% for m in messages %}<turn>{{ m['role'] }}\n{{ m['content'] | trim }}<end>\n{% endfor %}<turn>model\n",
+        "{% for m in messages %}[{{ m['content'] }}]{% endfor %} \"quoted\" →",
+    ],
+)
+def test_the_serving_template_makes_the_same_prompt_of_parts(
+    places: dict[str, object], template: str | None
+) -> None:
+    spec = read_av(places["av"])  # type: ignore[arg-type]
+    tokenizer = AutoTokenizer.from_pretrained(spec.folder)
+    if template is not None:
+        tokenizer.chat_template = template
+    pieces = Pieces.of(tokenizer, spec)
+    parts = [{"type": "text", "text": text} for text in (pieces.before, spec.marker, pieces.after) if text]
+    made = Environment().from_string(template_for(tokenizer, spec))
+    assert made.render(messages=[{"role": "user", "content": parts}]) == rendered(tokenizer, spec)
+
+
+def test_the_demos_own_template_takes_parts_and_strings_alike(places: dict[str, object]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(places["av"])
+    parts = [{"type": "text", "text": "One"}, {"type": "text", "text": ":two"}]
+    said = [
+        tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+        for content in ("One:two", parts)
+    ]
+    assert said[0] == said[1]
+
+
+def test_consecutive_samples_of_one_activation_are_one_request(pair: ResidentPair, ids: list[int]) -> None:
+    a, b = pair.target.trace(ids).activations[:2]
+    orders = [Order(0, a, 0), Order(1, a, 1), Order(2, a, 3), Order(3, b, 4), Order(4, b, 5)]
+    made = list(requests(orders))
+    assert [[order.key for order in request.orders] for request in made] == [[0, 1], [2], [3, 4]]
+    assert [request.rank for request in made] == [0, 2, 3]

@@ -1,0 +1,43 @@
+"""The benchmark of the engines runs on a machine that has neither a GPU nor vLLM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from bench import gpu
+from server.nla.checkpoint import read_av
+from server.nla.verbalisers.base import Finished
+
+TINY = gpu.QWEN | {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 49160,
+}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is here")
+def test_the_table_has_a_row_for_each_count_and_says_what_is_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = read_av(gpu.random_av(tmp_path / "av", TINY))
+    options = argparse.Namespace(positions=[1, 9], tokens=12, engines=["transformers", "vllm"])
+    asyncio.run(gpu.measure(options, spec))
+    said = capsys.readouterr().out
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| transformers")]
+    assert [row[1] for row in rows] == ["1", "9"]
+    assert "| vllm | not installed |" in said
+    assert "GiB in use" in said
+
+
+def test_agreement_counts_equal_readings_and_how_far_the_others_go_together() -> None:
+    theirs = {n: Finished(n, "abcd", False, 4) for n in range(2)}
+    ours = {0: theirs[0], 1: Finished(1, "abXd", False, 4)}
+    assert gpu.agreement(ours, theirs) == ("1 of 2 equal, 75% of the letters before the first difference")
