@@ -31,8 +31,8 @@ class Plan:
     texts: int = 1600
     text_tokens: int = 96
     ar_steps: int = 1600
-    av_steps: int = 1900
-    round_positions: tuple[int, ...] = (2048, 2048)
+    av_steps: int = 1750
+    round_positions: tuple[int, ...] = (1536, 1536)
     samples: tuple[int, ...] = (1, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
     trips: int = 200

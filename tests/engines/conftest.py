@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,10 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # What `vllm serve` runs: the CPU build's own command stumbles over the name of its package.
         command = [
-            str(Path(sys.executable).with_name("vllm")), "serve", str(self.folder), "--enable-prompt-embeds",
+            sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.folder),
+            "--enable-prompt-embeds",
             "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--block-size", "32",
             "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "64",
             "--kv-cache-memory-bytes", str(2**29), "--enable-prompt-tokens-details",
@@ -116,7 +118,8 @@ class Server:
     def kill(self) -> None:
         """The whole family, at once."""
         if self.process is not None:
-            os.killpg(self.process.pid, 9)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self.process.pid, 9)
             self.process.wait()
             self.process = None
 

@@ -31,9 +31,9 @@ WATCH = 1.0
 """Seconds between looks at an idle engine."""
 PAUSES = (0, 2, 5, 15, 30, 60)
 """Seconds to wait before each new start of a dead engine; the last one holds for all further ones."""
-DIED = (
-    "The AV's engine stopped while this was being read. It is started again by itself; ask for it once more."
-)
+PATIENCE = 300.0
+"""Seconds that readings wait for a dead engine to come back."""
+DIED = "The AV's engine stopped while this was being read. It is started again by itself."
 
 
 @dataclass
@@ -107,7 +107,9 @@ class VllmVerbaliser:
     async def stream(
         self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
-        """See `Verbaliser.stream`. Waits for an engine that is being started again."""
+        """See `Verbaliser.stream`. Waits for an engine that is being started again; raises NotReady if that takes too
+        long.
+        """
         if self._loop is None:
             raise NotReady("The AV's engine is closed.")
         call = _Call(asyncio.get_running_loop(), asyncio.Queue())
@@ -184,7 +186,10 @@ class VllmVerbaliser:
         for order in orders:
             if not self.prompt.fits(order):
                 call.put(Failed(order.key, UNFIT))
-        await self._alive.wait()
+        try:
+            await asyncio.wait_for(self._alive.wait(), PATIENCE)
+        except TimeoutError:
+            raise NotReady(f"{self.trouble} What has been read is kept; ask again later.") from None
         async with asyncio.TaskGroup() as group:
             for request in requests(fit):
                 group.create_task(self._answer(request, params, call))
@@ -263,7 +268,10 @@ def derived(folder: Path, prompt_length: int, longest: int, shape: Any) -> dict[
     head_dim = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     size = 2 if cuda else 4
     row = 2 * shape.num_hidden_layers * heads * head_dim * size * (length + 64)
-    rows = max(1, min(256, int(_for_keys(folder, cuda)) // row))
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    free, total = _memory(cuda)
+    # Half of what is left on a GPU; on a CPU an eighth, since it is everybody's.
+    rows = max(1, min(256, int((free - weights) * (0.5 if cuda else 0.125)) // row))
     options: dict[str, Any] = {
         "model": str(folder),
         "dtype": "bfloat16" if cuda else "float32",
@@ -275,17 +283,18 @@ def derived(folder: Path, prompt_length: int, longest: int, shape: Any) -> dict[
         "scheduling_policy": "priority",
         "disable_log_stats": True,
     }
-    if not cuda:
+    if cuda:
+        # vLLM demands its share of the whole GPU to be free, where the target and the AR are already.
+        options["gpu_memory_utilization"] = round(min(0.95 * free, weights + rows * row + 2**32) / total, 3)
+    else:
         # A CPU's block is 128 tokens by default: a prompt shorter than that would never be cached.
         options |= {"block_size": 32, "enforce_eager": True}
     return options
 
 
-def _for_keys(folder: Path, cuda: bool) -> float:
-    """Bytes for keys and values: half of what is free once the weights are in; an eighth of the memory of a CPU."""
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+def _memory(cuda: bool) -> tuple[int, int]:
+    """(free, total) bytes of the GPU, or of this machine."""
     if cuda:
-        free, _ = torch.cuda.mem_get_info()
-        return max(0.0, (free - weights) * 0.5)
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(0.0, (pages - weights) * 0.125)
+        return torch.cuda.mem_get_info()
+    size = os.sysconf("SC_PAGE_SIZE")
+    return os.sysconf("SC_AVPHYS_PAGES") * size, os.sysconf("SC_PHYS_PAGES") * size
