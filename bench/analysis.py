@@ -57,8 +57,8 @@ class Heartbeat:
 class Served:
     """A real server on loopback, in a thread with a loop of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.app = create_app(Settings(data_dir=folder, port=0))
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+        self.app = create_app(settings or Settings(data_dir=folder, port=0))
         self.server = uvicorn.Server(uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="error"))
         self.heart = Heartbeat()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))

@@ -21,7 +21,7 @@ from training.positions import Positions, collect
 
 SEED = 0
 BATCH, RATE = 16, 1e-3
-ROUND_RATE = 3e-4
+ROUND_RATE = 5e-4
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,12 @@ class Plan:
     text_tokens: int = 96
     ar_steps: int = 1600
     av_steps: int = 1750
-    round_positions: tuple[int, ...] = (1536, 1536)
+    round_positions: tuple[int, ...] = (1536, 1024)
+    round_steps: tuple[int, ...] = (288, 420)
+    mixed: tuple[float, ...] = (0.5, 1.0)
+    """Descriptions for each reading, so that the AR does not forget them."""
+    temperatures: tuple[float, ...] = (0.7, 0.0)
+    """The last round reads greedily, as the explorer does unless told otherwise."""
     samples: tuple[int, ...] = (1, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
     trips: int = 200
@@ -83,19 +88,23 @@ class Work:
         return self._tune_av(models.av(self.target), data, pairs, "av.pt", self.plan.av_steps, RATE)
 
     def round(self, number: int, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
-        """One round, in place: sample; the AR on all (and half as many descriptions); the AV on the winners."""
+        """One round, in place: sample; the AR on all readings so far (and some descriptions); the AV on the best."""
         count, samples = self.plan.round_positions[number], self.plan.samples[number]
         chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
         path = self.folder / f"round{number}.jsonl"
-        readings = self._sample(data, av, chosen, path, samples=samples, temperature=0.7, seed=SEED + number)
+        warmth = self.plan.temperatures[number]
+        readings = self._sample(
+            data, av, chosen, path, samples=samples, temperature=warmth, seed=SEED + number
+        )
         print(f"round {number}: {len(readings)} readings, {sum(r.truncated for r in readings)} cut short")
         if samples > 1:
             best = rounds.winners(rounds.scored(ar, self.tokenizer, data.activations, readings))
             pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
-            self._tune_av(av, data, pairs, f"av-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
-        whole = [(r.position, r.text) for r in readings]
-        pairs = whole + self._descriptions(data, len(whole) // 2, number)
-        self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", len(pairs) // BATCH, ROUND_RATE)
+            self._tune_av(av, data, pairs, f"av-round{number}.pt", self.plan.round_steps[number], ROUND_RATE)
+        earlier = [rounds.read(self.folder / f"round{n}.jsonl") for n in range(number)]
+        whole = [(r.position, r.text) for r in [*readings, *(r for those in earlier for r in those)]]
+        pairs = whole + self._descriptions(data, int(len(whole) * self.plan.mixed[number]), number)
+        self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", self.plan.round_steps[number], ROUND_RATE)
 
     def trip(self, stage: str, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
         """How far held-out activations come back after a stage: a line in `trips.jsonl`, for the report."""

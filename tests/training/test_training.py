@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,20 @@ from server.nla import demo
 from server.nla.checkpoint import read_av
 from server.nla.reconstructor import HEAD_FILE
 from server.settings import Settings
-from training import lora, report, tune
+from training import context, lora, report, texts, tune
 from training.__main__ import Plan, Work, train
 
-SHORT = Plan(texts=8, text_tokens=24, ar_steps=2, av_steps=2, round_positions=(2, 2), samples=(1, 2), trips=3)
+SHORT = Plan(
+    texts=8,
+    text_tokens=24,
+    ar_steps=2,
+    av_steps=2,
+    round_positions=(2, 2),
+    round_steps=(1, 1),
+    temperatures=(0.7, 0.7),
+    samples=(1, 2),
+    trips=3,
+)
 
 
 @pytest.fixture
@@ -74,3 +86,11 @@ def test_batches_hold_every_text_once_an_epoch() -> None:
     batches = tune.mixed_batches(list(range(100)), 8, seed=0)
     first = [n for _ in range(13) for n in next(batches)]
     assert sorted(first) == list(range(100))
+
+
+def test_more_of_the_text_brings_the_target_nearer_to_its_activation(work: Work) -> None:
+    reply = "Owls are birds of the night. They hunt mice in the dark and sleep in hollow trees by day. " * 2
+    written = [texts.Text("story", "owls", False, "Write about owls.", reply)]
+    (work.folder / "texts.jsonl").write_text(json.dumps(asdict(written[0])) + "\n")
+    found = context.curve(work.folder, count=1)
+    assert found[32] > found[7] > found[1]
