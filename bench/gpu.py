@@ -75,7 +75,7 @@ def random_av(folder: Path, shape: dict[str, Any]) -> Path:
     torch.manual_seed(0)
     config = Qwen2Config(**shape, bos_token_id=None, eos_token_id=shape["vocab_size"] - 1)
     with torch.device("cuda" if CUDA else "cpu"):
-        model = Qwen2ForCausalLM._from_config(config, dtype=torch.bfloat16 if CUDA else torch.float32)
+        model = Qwen2ForCausalLM._from_config(config, dtype=torch.bfloat16 if CUDA else torch.float32)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     del model
     free()
@@ -101,7 +101,8 @@ def used() -> float:
         left, total = torch.cuda.mem_get_info()
         return (total - left) / 2**30
     me = psutil.Process()
-    return sum(p.memory_info().rss for p in [me, *me.children(recursive=True)]) / 2**30
+    sizes: list[int] = [process.memory_info().rss for process in (me, *me.children(recursive=True))]
+    return sum(sizes) / 2**30
 
 
 def bandwidth() -> float:
