@@ -100,7 +100,10 @@ class Work:
         if samples > 1:
             best = rounds.winners(rounds.scored(ar, self.tokenizer, data.activations, readings))
             pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
-            self._tune_av(av, data, pairs, f"av-round{number}.pt", self.plan.round_steps[number], ROUND_RATE)
+            if best:  # an AV that closes no reading has nothing to learn from
+                self._tune_av(
+                    av, data, pairs, f"av-round{number}.pt", self.plan.round_steps[number], ROUND_RATE
+                )
         earlier = [rounds.read(self.folder / f"round{n}.jsonl") for n in range(number)]
         whole = [(r.position, r.text) for r in [*readings, *(r for those in earlier for r in those)]]
         pairs = whole + self._descriptions(data, int(len(whole) * self.plan.mixed[number]), number)

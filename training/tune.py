@@ -23,6 +23,8 @@ OPENING, CLOSING = "<explanation>", "</explanation>"
 
 def mixed_batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
     """Endless shuffled batches of indices whose texts are of about the same length (little padding)."""
+    if not lengths:
+        raise ValueError("There is nothing to train on.")
     epoch = 0
     while True:
         rng = random.Random(seed * 1000 + epoch)
