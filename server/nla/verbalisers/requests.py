@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from server.nla.verbalisers.base import Order
 
 
@@ -17,11 +19,15 @@ class Request:
     """Place in line: the pinned position comes first."""
 
 
-def requests(orders: Sequence[Order]) -> Iterator[Request]:
-    """Consecutive samples of one activation become one request; it is put in only once."""
+def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:
+    """Consecutive samples of one activation become one request; it is put in only once.
+
+    Greedy ones stay apart: vLLM takes no several samples of what is not sampled.
+    """
     run: list[Order] = []
     for n, order in enumerate(orders):
-        if run and order.activation is run[-1].activation and order.sample == run[-1].sample + 1:
+        follows = bool(run) and temperature > 0 and order.sample == run[-1].sample + 1
+        if follows and np.array_equal(order.activation, run[-1].activation):
             run.append(order)
             continue
         if run:

@@ -191,7 +191,7 @@ class VllmVerbaliser:
         except TimeoutError:
             raise NotReady(f"{self.trouble} What has been read is kept; ask again later.") from None
         async with asyncio.TaskGroup() as group:
-            for request in requests(fit):
+            for request in requests(fit, params["temperature"]):
                 group.create_task(self._answer(request, params, call))
         call.flush()
 
