@@ -70,8 +70,11 @@ def test_the_demos_own_template_takes_parts_and_strings_alike(places: dict[str, 
 
 
 def test_consecutive_samples_of_one_activation_are_one_request(pair: ResidentPair, ids: list[int]) -> None:
-    a, b = pair.target.trace(ids).activations[:2]
-    orders = [Order(0, a, 0), Order(1, a, 1), Order(2, a, 3), Order(3, b, 4), Order(4, b, 5)]
-    made = list(requests(orders))
+    rows = pair.target.trace(ids).activations  # each look at a row is another array, as it is in an analysis
+    orders = [
+        Order(n, rows[p], sample) for n, (p, sample) in enumerate([(0, 0), (0, 1), (0, 3), (1, 4), (1, 5)])
+    ]
+    made = list(requests(orders, temperature=0.9))
     assert [[order.key for order in request.orders] for request in made] == [[0, 1], [2], [3, 4]]
     assert [request.rank for request in made] == [0, 2, 3]
+    assert [len(request.orders) for request in requests(orders, temperature=0.0)] == [1] * 5

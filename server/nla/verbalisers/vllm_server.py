@@ -66,10 +66,6 @@ class VllmServerVerbaliser:
         urls: Sequence[str],
         patience: float = PATIENCE,
     ) -> None:
-        if not urls:
-            raise SettingsError(
-                "NLA_VLLM_URLS is empty: name the addresses of the vLLM servers, with commas."
-            )
         self.tokenizer = tokenizer
         self.stop_ids = stop_ids
         self.prompt = AvPrompt.of(tokenizer, spec)
@@ -115,7 +111,7 @@ class VllmServerVerbaliser:
 
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
-                for request in requests(fit):
+                for request in requests(fit, temperature):
                     await self._slots.acquire()
                     task = group.create_task(self._read(request, params, queue))
                     task.add_done_callback(lambda _: self._slots.release())
