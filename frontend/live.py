@@ -71,6 +71,9 @@ class Live:
 
     def _grow(self, delta: Delta) -> None:
         key = (delta.position, delta.sample)
+        if key in self.readings and self.readings[key].error:  # it is written again
+            del self.readings[key]
+            self.stale.add(delta.position)
         self.partials[key] = self.partials.get(key, "") + delta.text
 
     def _keep(self, reading: Reading) -> None:

@@ -131,6 +131,8 @@ class FakeVerbaliser:
         self.aborted = 0
         self.broken: set[int] = set()
         """Positions that fail."""
+        self.dizzy: dict[int, int] = {}
+        """Positions over which the engine dies, and how often."""
         self.dies_after: int | None = None
         """Readings after which the engine dies."""
         self.allowed = asyncio.Semaphore(10**9)
@@ -162,6 +164,10 @@ class FakeVerbaliser:
                     raise NlaError("The engine died.")
                 if isinstance(order.key, tuple) and order.key[0] in self.broken:
                     yield Failed(order.key, "The AV choked on this one.")
+                    continue
+                if isinstance(order.key, tuple) and self.dizzy.get(order.key[0], 0) > 0:
+                    self.dizzy[order.key[0]] -= 1
+                    yield Failed(order.key, "The engine died over this.", passing=True)
                     continue
                 words = text_of(order.activation, order.sample).split(" ")
                 for i, word in enumerate(words[:max_new_tokens]):

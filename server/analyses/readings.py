@@ -5,6 +5,7 @@ busy.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from server.nla.scores import Score
     from server.nla.verbalisers.base import Outcome
 
+TRIES = 3
+"""How often a reading is asked for whose engine died over it: it may be what the engine dies of."""
 Key = tuple[int, int]  # position, sample
 Vector = NDArray[np.float32]
 
@@ -53,10 +56,11 @@ class Written:
 
 @dataclass(frozen=True)
 class Marked:
-    """A position could not be read or scored. The others go on."""
+    """A position could not be read or scored. The others go on; one that is `passing` is read again."""
 
     key: Key
     reason: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,15 +165,20 @@ async def _verbalise(
                 remaining.add(key)
         elif kept.vector is None:
             ended.put_nowait((key, kept.text))
+    failures: Counter[Key] = Counter()
     while remaining:
         async with av_turn:
             window = pins.first(remaining, job.window)
+            remaining.difference_update(window)
             async with aclosing(_window(pair, job, window, pins)) as answers:
                 async for finding in answers:
                     findings.put_nowait(finding)
                     if isinstance(finding, Written):
                         ended.put_nowait((finding.key, finding.text))
-        remaining.difference_update(window)
+                    elif isinstance(finding, Marked) and finding.passing:
+                        failures[finding.key] += 1
+                        if failures[finding.key] < TRIES:
+                            remaining.add(finding.key)
 
 
 def _unreadable(job: Read, position: int) -> str | None:
@@ -216,7 +225,7 @@ async def _window(
             if isinstance(answer, Finished):
                 yield Written(key, answer.text, answer.truncated, answer.tokens)
             elif isinstance(answer, Failed):
-                yield Marked(key, answer.reason)
+                yield Marked(key, answer.reason, answer.passing)
     for key in untold:
         yield Marked(key, "The verbaliser ended without an answer for this position.")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from server.analyses.pins import Pins
-from server.analyses.readings import Finding, Kept, Marked, Read, Scored, Words, Written, read
+from server.analyses.readings import TRIES, Finding, Kept, Marked, Read, Scored, Words, Written, read
 from server.analyses.schema import Verbalise
 from server.errors import NlaError
 from tests.fakes import FakePair, activation, held, text_of
@@ -192,3 +192,18 @@ async def test_an_order_without_an_answer_is_marked(pair: FakePair, monkeypatch:
     monkeypatch.setattr(pair.verbaliser, "stream", forgetful)
     findings = await all_of(pair, job())
     assert [f.key for f in findings if isinstance(f, Marked)] == [(T - 1, 0)]
+
+
+async def test_what_the_engine_died_over_is_read_again(pair: FakePair) -> None:
+    pair.verbaliser.dizzy = {2: 2}
+    findings = await all_of(pair, job())
+    marks = [f for f in findings if isinstance(f, Marked)]
+    assert [(mark.key, mark.reason) for mark in marks] == [((2, 0), "The engine died over this.")] * 2
+    assert set(scores(findings)) == set(range(T))
+
+
+async def test_what_the_engine_always_dies_over_is_given_up(pair: FakePair) -> None:
+    pair.verbaliser.dizzy = {2: 10**9}
+    findings = await all_of(pair, job())
+    assert set(scores(findings)) == set(range(T)) - {2}
+    assert len(pair.verbaliser.asked) == TRIES

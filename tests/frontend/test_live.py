@@ -59,6 +59,15 @@ def test_a_word_of_another_token_sends_nothing() -> None:
     assert page.fragments() == ""
 
 
+def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
+    page = settled(Live(running(), 12))
+    page.apply(Event(1, "reading", Reading(position=12, sample=0, error="The engine died.")))
+    assert "The engine died." in page.fragments()
+    page.apply(Event(2, "delta", Delta(position=12, sample=0, text="The final")))
+    html = page.fragments()
+    assert "The final" in html and "The engine died." not in html
+
+
 def test_a_finished_reading_recolours_its_token() -> None:
     page = settled(Live(running(), 12))
     page.apply(Event(1, "reading", made.reading(5, fve=0.62)))

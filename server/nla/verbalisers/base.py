@@ -41,10 +41,14 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A reading that could not be written: one marked position, not a failed analysis."""
+    """A reading that could not be written: one marked position, not a failed analysis.
+
+    `passing`: the engine's fault, not the activation's; asked again, it may well be written.
+    """
 
     key: Hashable
     reason: str
+    passing: bool = False
 
 
 Outcome = Delta | Finished | Failed

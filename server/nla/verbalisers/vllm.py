@@ -232,15 +232,17 @@ class VllmVerbaliser:
         except EngineDeadError:
             self._alive.clear()
             self.trouble = "The AV's engine has stopped and is being started again."
-            self._fail(request, writings, DIED, call)
+            self._fail(request, writings, DIED, call, passing=True)
         except Exception as error:
             _log.exception("vLLM refused a reading")
             self._fail(request, writings, f"vLLM could not read this: {error.__cause__ or error}", call)
 
-    def _fail(self, request: Request, writings: list[Writing], reason: str, call: _Call) -> None:
+    def _fail(
+        self, request: Request, writings: list[Writing], reason: str, call: _Call, *, passing: bool = False
+    ) -> None:
         for order, writing in zip(request.orders, writings, strict=True):
             if writing is not None:
-                call.put(Failed(order.key, reason))
+                call.put(Failed(order.key, reason, passing))
 
     def _embedded(self, request: Request) -> Any:
         """Ids for all positions but one: there vLLM takes the row (mixed mode), so its own embedding does the rest."""

@@ -225,7 +225,8 @@ class VllmServerVerbaliser:
                 replica.open -= 1
         for index, order in enumerate(request.orders):
             if index not in done:
-                queue.put_nowait(Failed(order.key, f"{TRIES} vLLM servers went away while reading this."))
+                reason = f"{TRIES} vLLM servers went away while reading this."
+                queue.put_nowait(Failed(order.key, reason, passing=True))
 
     async def _answers(
         self, replica: Replica, request: Request, params: dict[str, Any]
