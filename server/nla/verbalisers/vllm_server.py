@@ -90,12 +90,15 @@ class VllmServerVerbaliser:
 
     async def open(self) -> None:
         """Look at every server. Raises SettingsError if none answers, CheckpointError if one has another prompt."""
-        await asyncio.gather(*(self._look(replica) for replica in self.replicas))
-        if self.trouble:
+        try:
+            await asyncio.gather(*(self._look(replica) for replica in self.replicas))
+            if self.trouble:
+                raise SettingsError(
+                    f"{self.trouble} Start one with `vllm serve {self.prompt.spec.folder} --enable-prompt-embeds`."
+                )
+        except BaseException:
             await self._client.aclose()
-            raise SettingsError(
-                f"{self.trouble} Start one with `vllm serve {self.prompt.spec.folder} --enable-prompt-embeds`."
-            )
+            raise
         self._watch = asyncio.create_task(self._watching(), name="vllm-servers")
 
     async def stream(
