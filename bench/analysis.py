@@ -93,14 +93,15 @@ class Served:
         pair: ResidentPair = self.app.state.models.resident()
         return pair
 
-    def analyse(self, count: int, salt: str) -> dict[str, float]:
-        """Seconds from the POST to each stage of an analysis of `count` positions."""
+    def analyse(self, count: int, salt: str, positions: list[int] | None = None) -> dict[str, float]:
+        """Seconds from the POST to each stage of an analysis of `count` tokens, all of them read unless told otherwise."""
         prompter = self.pair.prompter
         ids = prompter.encode(None, f"{salt} " + TEXT * 4)[:count]
         text = prompter.tokenizer.decode(ids)
         first = len(self.heart.stalls)
         start = time.perf_counter()
-        made = self.client.post("/api/analyses", json={"text": text}).json()
+        body = {"text": text, "positions": positions or "all"}
+        made = self.client.post("/api/analyses", json=body).json()
         seen: dict[str, float] = {}
         with self.client.stream("GET", f"{made['url'].replace('/a/', '/api/analyses/')}/events") as stream:
             kind = ""

@@ -90,7 +90,7 @@ def main() -> None:
                 ids = served.pair.prompter.encode(None, "First. " + TEXT * 4)[: options.positions]
                 rows = list(served.pair.target.trace(ids).activations)
                 firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
-                alone = [served.analyse(1, f"Alone {n}.") for n in range(5)]
+                alone = [served.analyse(8, f"{n} alone.", [7]) for n in range(5)]
                 figures[name] = {
                     "explorer, HTTP to the last score": found["last score"],
                     "the engine alone": asyncio.run(bare(served, rows))[1],
