@@ -71,6 +71,9 @@ class FakePrompter:
             for i, (id, role) in enumerate(zip([*prompt_ids, *generated_ids], told, strict=True))
         ]
 
+    def word(self, text: str) -> list[int]:
+        return [ord(c) for c in text]
+
     def token_text(self, id: int) -> str:
         return SPECIAL.get(id) or chr(id)
 
@@ -82,6 +85,7 @@ class FakeTarget:
 
     def __init__(self) -> None:
         self.traced: list[list[int]] = []
+        self.followed: list[tuple[list[int], list[int]]] = []
         self.generated = 0
         self.hold = threading.Event()
         """Clear it to keep `generate` busy, after `held_after` tokens, until it is set or stopped."""
@@ -93,6 +97,12 @@ class FakeTarget:
     def trace(self, ids: Sequence[int]) -> Trace:
         self.traced.append(list(ids))
         return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids))
+
+    def follow(self, ids: Sequence[int], words: Sequence[int]) -> tuple[Vector, NDArray[np.int32]]:
+        """A word's probability grows with the layers; its rank is its number."""
+        self.followed.append((list(ids), list(words)))
+        prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / 10
+        return prob.astype(np.float32), np.tile(np.asarray(words, np.int32), (LAYERS, 1))
 
     def generate(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 from server.analyses import records
@@ -14,6 +14,7 @@ from server.analyses.events import EventLog
 from server.analyses.metrics import Metrics
 from server.analyses.models import Models
 from server.analyses.schema import FINAL, Analysis, AnalysisRequest, AnalysisSummary, Event, Progress
+from server.analyses.words import WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
 from server.settings import Settings
@@ -111,6 +112,10 @@ class Analyses:
         if whole is None:
             raise NotFound(f"Analysis {analysis_id!r} has just been deleted.")
         return whole
+
+    async def words(self, analysis_id: str, position: int, words: Sequence[str]) -> WordCurves:
+        """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
+        return await follow(self._models.resident(), await self.get(analysis_id), position, words)
 
     async def recent(self, limit: int = 50, q: str | None = None) -> list[AnalysisSummary]:
         """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings."""

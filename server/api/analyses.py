@@ -15,6 +15,7 @@ from starlette.responses import Response
 from server.analyses.encoding import analysis_json, data_json
 from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, Status
 from server.analyses.service import Analyses
+from server.analyses.words import WordCurves
 
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -83,6 +84,17 @@ async def events(
     async with aclosing(analyses.events(analysis_id, _cursor(last_event_id))) as stream:
         async for event in stream:
             yield ServerSentEvent(raw_data=await data_json(event.data), event=event.kind, id=str(event.id))
+
+
+@router.get("/{analysis_id}/lens")
+async def lens_of_words(
+    analysis_id: str,
+    analyses: Service,
+    position: Annotated[int, Query(ge=0)],
+    word: Annotated[list[str], Query()],
+) -> WordCurves:
+    """How likely every layer finds each `word` (given once or several times) as the one after `position`."""
+    return await analyses.words(analysis_id, position, word)
 
 
 @router.post("/{analysis_id}/cancel")

@@ -81,6 +81,10 @@ class Prompter:
                 )
         return pieces
 
+    def word(self, text: str) -> list[int]:
+        """The ids of a word as it is typed, a leading space included; never a control token."""
+        return self._ids(text, typed=True)
+
     def token_text(self, id: int) -> str:
         """One token by itself, spaces kept; a part of a glyph shows as the replacement character."""
         text: str = self.tokenizer.decode([id], clean_up_tokenization_spaces=False)

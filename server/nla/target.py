@@ -11,7 +11,7 @@ from torch import Tensor
 
 from server.errors import BadInput, ModelError
 from server.nla.decode import next_tokens, row_generator
-from server.nla.lens import Floats, Lens, lens
+from server.nla.lens import Floats, Ints, Lens, lens
 
 TOP_K = 5
 
@@ -62,6 +62,19 @@ class TargetModel:
                 "The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32."
             )
         return Trace(activations.cpu().numpy(), lens(residuals, ids, self.logits, TOP_K))
+
+    @torch.inference_mode()
+    def follow(self, ids: Sequence[int], words: Sequence[int]) -> tuple[Floats, Ints]:
+        """(probability, rank), each [layers, words]: every layer's lens after `ids` on the tokens `words` as the next.
+
+        Ranks count from 0.
+        """
+        last = torch.stack([residual[-1] for residual in self.residuals(ids)])  # [layers, d]
+        logits = self.logits(last).float()
+        own = logits[:, torch.tensor(list(words), device=logits.device)]
+        prob = (own - logits.logsumexp(-1, keepdim=True)).exp()
+        rank = torch.stack([(logits > column[:, None]).sum(-1) for column in own.unbind(1)], 1)
+        return prob.cpu().numpy(), rank.to(torch.int32).cpu().numpy()
 
     @torch.inference_mode()
     def residuals(self, ids: Sequence[int]) -> list[Tensor]:

@@ -42,6 +42,36 @@ def test_last_lens_row_is_what_the_model_says(trace: Trace, plain: Any, ids: lis
     np.testing.assert_allclose(trace.lens.kl[-1], 0, atol=1e-6)
 
 
+def test_lens_equals_a_plain_loop_over_hidden_states_at_every_layer(
+    pair: ResidentPair, trace: Trace, plain: Any, ids: list[int]
+) -> None:
+    model = pair.target.model
+    rows = np.arange(len(ids) - 1)
+    for layer in range(len(trace.lens.layers) - 1):  # the last entry of hidden_states is normed already
+        with torch.inference_mode():
+            logits = model.lm_head(model.model.norm(plain.hidden_states[layer + 1][0]))
+        p = logits.double().softmax(-1).numpy()[:-1]
+        own = p[rows, ids[1:]]
+        np.testing.assert_allclose(trace.lens.prob[layer, :-1], own, atol=1e-3)
+        assert trace.lens.rank[layer, :-1].tolist() == (p > own[:, None]).sum(-1).tolist()
+
+
+def test_words_are_followed_as_a_plain_loop_follows_them(
+    pair: ResidentPair, plain: Any, ids: list[int]
+) -> None:
+    model, position = pair.target.model, 7
+    words = [pair.prompter.word(text)[0] for text in (" the", " 7", "x")]
+    prob, rank = pair.target.follow(ids[: position + 1], words)
+    for layer in (0, 9, 20):
+        with torch.inference_mode():
+            logits = model.lm_head(model.model.norm(plain.hidden_states[layer + 1][0, position]))
+        p = logits.double().softmax(-1).numpy()
+        np.testing.assert_allclose(prob[layer], p[words], rtol=1e-3, atol=1e-9)
+        assert rank[layer].tolist() == [int((p > p[word]).sum()) for word in words]
+    final = plain.logits[0, position].double().softmax(-1).numpy()
+    np.testing.assert_allclose(prob[-1], final[words], rtol=1e-3, atol=1e-9)
+
+
 def test_lens_equals_a_plain_loop_over_hidden_states(
     pair: ResidentPair, trace: Trace, plain: Any, ids: list[int]
 ) -> None:

@@ -1,0 +1,78 @@
+"""Words that a person puts beside the token that came: how likely each layer finds them as the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from server.analyses.schema import Analysis, Answered
+from server.errors import BadInput, Conflict, FieldError
+
+if TYPE_CHECKING:
+    from server.nla.resident import ResidentPair
+
+MOST = 6
+"""Words compared at once."""
+LONGEST = 100
+"""Characters of a word."""
+
+
+class WordCurve(Answered):
+    """One word over the layers. A word of several tokens is followed by its first one, which is `token`."""
+
+    word: str
+    id: int
+    token: str
+    parts: list[str]
+    prob: list[float]
+    rank: list[int]
+    """0 = the layer's first choice."""
+
+
+class WordCurves(Answered):
+    """What the lens after `position` gives to each word, a number for each of `layers`."""
+
+    position: int
+    layers: list[int]
+    words: list[WordCurve]
+
+
+async def follow(pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str]) -> WordCurves:
+    """One pass through the target. Raises BadInput for a position or word, Conflict where there is no text of this pair."""
+    _check(pair, analysis, position, words)
+    found = [pair.prompter.word(word) for word in words]
+    ids = [token.id for token in analysis.tokens[: position + 1]]
+    prob, rank = await pair.in_lane("target", pair.target.follow, ids, [parts[0] for parts in found])
+    return WordCurves(
+        position=position,
+        layers=list(range(len(prob))),
+        words=[
+            WordCurve(
+                word=word,
+                id=parts[0],
+                token=pair.prompter.token_text(parts[0]),
+                parts=[pair.prompter.token_text(part) for part in parts],
+                prob=prob[:, n].tolist(),
+                rank=rank[:, n].tolist(),
+            )
+            for n, (word, parts) in enumerate(zip(words, found, strict=True))
+        ],
+    )
+
+
+def _check(pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str]) -> None:
+    if analysis.pair != pair.name:
+        raise Conflict(f"This analysis is of {analysis.pair}; the server holds {pair.name} at the moment.")
+    if not analysis.tokens:
+        raise Conflict("The tokens are not known yet.")
+    if not 0 <= position < len(analysis.tokens):
+        last = len(analysis.tokens) - 1
+        raise BadInput("position", f"There is no position {position}: the text ends at {last}.")
+    if not words:
+        raise BadInput("word", "Name at least one word; a leading space is a part of it.")
+    if len(words) > MOST:
+        raise BadInput("word", f"{len(words)} words; up to {MOST} can be compared at once.")
+    wrong = [FieldError(f"word.{n}", f"A word has 1 to {LONGEST} characters.")
+             for n, word in enumerate(words) if not 1 <= len(word) <= LONGEST]  # fmt: skip
+    if wrong:
+        raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])
