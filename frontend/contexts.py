@@ -124,8 +124,124 @@ class StepContext:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A link to another look at the same analysis: `href` for the whole page, `panel` for the part that changes."""
+
+    href: str
+    panel: str
+    label: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Field:
+    """A hidden field of a form."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class KeyContext:
+    """A line of the curve in the key beneath it: how it ends, and the link that takes it away."""
+
+    name: str
+    where: str
+    value: str
+    rank: str
+    remove: Choice | None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One of a layer's first guesses; `width` is its probability in whole percent."""
+
+    text: str
+    share: str
+    width: int
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """One layer at one position."""
+
+    position: int
+    row: int
+    name: str
+    token: str
+    following: str
+    guesses: list[Guess]
+    figures: list[tuple[str, str]]
+    above: Choice | None
+    below: Choice | None
+
+
+@dataclass(frozen=True)
+class LayersContext:
+    """The layers at the pinned token. `ask` is where the form for one more word goes, empty when there are enough."""
+
+    position: int
+    title: str
+    curve: Curve | None
+    label: str
+    note: str
+    following: str
+    is_last: bool
+    scales: list[Choice]
+    keys: list[KeyContext]
+    pin: Choice | None
+    ask: str
+    ask_panel: str
+    fields: list[Field]
+    said: list[str]
+    cell: CellContext | None
+
+
+@dataclass(frozen=True)
+class MapContext:
+    """The lens of the whole text as a map; `source` is where its numbers are, empty until there are any."""
+
+    source: str
+    cell: str
+    metric: str
+    metrics: list[Choice]
+    title: str
+    low: str
+    high: str
+    bins: int
+    position: int | None
+    row: int | None
+    table: str
+    note: str
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One layer of the map as a table; `read` marks layer K."""
+
+    name: str
+    read: bool
+    values: list[str]
+
+
+@dataclass(frozen=True)
+class MapTable:
+    """lens.html: the map around one token as a table. `tokens` are (position, name, pinned)."""
+
+    title: str
+    tokens: list[tuple[int, str, bool]]
+    rows: list[MapRow]
+    earlier: str | None
+    later: str | None
+    back: str
+    note: str
+    models: ModelsContext | None = None
+    here: str = ""
+
+
+@dataclass(frozen=True)
 class PanelContext:
-    """The pinned token: its readings, its scores, its curve."""
+    """The pinned token: its readings, its scores, its layers."""
 
     position: int
     title: str
@@ -134,11 +250,7 @@ class PanelContext:
     readings: list[ReadingContext]
     baselines: list[str]
     flags: list[Flag]
-    curve: Curve | None
-    curve_label: str
-    curve_note: str
-    next_token: str
-    is_last: bool
+    layers: LayersContext
 
 
 @dataclass(frozen=True)
@@ -165,6 +277,7 @@ class AnalysisContext:
     turns: list[TurnContext]
     legend: LegendContext
     panel: PanelContext | None
+    map: MapContext
     waiting: str
     all: list[RowOfAll]
     again: str

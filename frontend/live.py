@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 
 from frontend import templating
-from frontend.view import View
+from frontend.look import PLAIN, Look
+from frontend.view import NO_WORDS, View, Words
 from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
@@ -22,9 +23,10 @@ PING = 15.0  # s
 class Live:
     """One open page: the analysis as this viewer knows it, and the fragments it was sent."""
 
-    def __init__(self, analysis: Analysis, wanted: int | None) -> None:
+    def __init__(self, analysis: Analysis, look: Look = PLAIN, words: Words = NO_WORDS) -> None:
         self.analysis = analysis
-        self.wanted = wanted
+        self.look = look
+        self.words = words
         self.readings = {(r.position, r.sample): r for r in analysis.readings}
         self.partials: dict[tuple[int, int], str] = {}
         self.sent: dict[str, str] = {}
@@ -86,7 +88,7 @@ class Live:
         """What has changed since the last call, as <hx-partial> elements; empty when nothing has."""
         if self.stale:
             self._update(readings=list(self.readings.values()))
-        view = View(self.analysis, self.wanted, self.partials)
+        view = View(self.analysis, self.look, self.partials, *self.words)
         changed = "".join(self._changed(view))
         self.stale.clear()
         self.retokenised = False
@@ -102,6 +104,7 @@ class Live:
         else:
             for position in sorted(self.stale):
                 yield from self._send(f"tok-{position}", "token", view.token(position))
+        yield from self._send("lens", "lens", view.map())
         yield from self._panel(view)
 
     def _panel(self, view: View) -> Iterator[str]:
@@ -109,7 +112,7 @@ class Live:
         panel = view.panel()
         if panel is None:
             return
-        inside = {f"{macro}-{panel.position}": macro for macro in ("head", "reading", "flags", "curve")}
+        inside = {f"{macro}-{panel.position}": macro for macro in ("head", "reading", "flags", "layers")}
         if panel.position != self.shown:
             self.shown = panel.position
             yield from self._send("panel", "panel", panel)
@@ -125,21 +128,27 @@ class Live:
 
 
 async def stream(
-    get: Callable[[], Awaitable[Analysis]], events: AsyncIterator[Event], wanted: int | None
+    get: Callable[[], Awaitable[Analysis]],
+    events: AsyncIterator[Event],
+    look: Look,
+    compare: Callable[[Analysis], Awaitable[Words]],
 ) -> AsyncIterator[bytes]:
     """The server-sent events of one page, from where the analysis stands to its end.
 
-    `get` returns the analysis as it is now. Unnamed messages are HTML to swap; `done` tells the page to stop
+    `get` returns the analysis as it is now, `compare` the curves of the words that the page compares. Unnamed messages are HTML to swap; `done` tells the page to stop
     listening, however the analysis ended. A stream that ends without it is opened again.
     """
-    live = Live(await get(), wanted)
+    now = await get()
+    live = Live(now, look, await compare(now))
     yield message(await asyncio.to_thread(live.fragments))  # a long text takes a while: not on the event loop
     async with aclosing(coalesced(events)) as batches:
         async for batch in batches:
             for event in batch:
                 live.apply(event)
-            if any(event.kind == "tokens" for event in batch):
-                live.adopt(await get())
+            if any(event.kind in {"tokens", "lens"} for event in batch):
+                now = await get()
+                live.adopt(now)
+                live.words = await compare(now)
             html = await asyncio.to_thread(live.fragments) if batch else ""
             yield message(html) if html else b": still here\n\n"
             if batch:

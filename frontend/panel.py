@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from frontend import charts, wording
+from frontend import wording
 from frontend.contexts import Figure, PanelContext, ReadingContext, StepContext
+from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
 
@@ -19,22 +20,15 @@ def panel(view: View, position: int) -> PanelContext:
     """Everything about one position, at any stage of the analysis."""
     a = view.analysis
     token = a.tokens[position]
-    curve = _curve(a, position)
     return PanelContext(
         position=position,
         title=name(view, position),
         where=_where(a, position),
-        steps=[_step(a, position - 1, "prev"), _step(a, position + 1, "next")],
+        steps=[_step(view, position - 1, "prev"), _step(view, position + 1, "next")],
         readings=_readings(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
-        curve=curve,
-        curve_label=_curve_label(curve, _next(view, position, curve), a.layer),
-        curve_note="No lens was made before the analysis stopped."
-        if view.final
-        else "The layers are being read.",
-        next_token=_next(view, position, curve),
-        is_last=position == len(a.tokens) - 1,
+        layers=layers(view, position, name(view, position), next_name(view, position)),
     )
 
 
@@ -47,10 +41,12 @@ def name(view: View, position: int) -> str:
     return wording.quoted(tokens[position].text) or "(empty)"
 
 
-def _next(view: View, position: int, curve: charts.Curve | None) -> str:
+def next_name(view: View, position: int) -> str:
+    """The token that the lens at a position follows: the next one, at the end the model's own first choice."""
     if position + 1 < len(view.analysis.tokens):
         return name(view, position + 1)
-    return wording.quoted(curve.target) if curve else ""
+    lens = view.analysis.lens
+    return wording.quoted(lens.top(len(lens.layers) - 1, position)[0][1]) if lens else ""
 
 
 def _where(a: Analysis, position: int) -> str:
@@ -61,11 +57,13 @@ def _where(a: Analysis, position: int) -> str:
     return f"position {position} of {len(a.tokens)} \u00b7 {origin}{norm}"
 
 
-def _step(a: Analysis, position: int, rel: str) -> StepContext:
+def _step(view: View, position: int, rel: str) -> StepContext:
     sign, label = ("\u2190", "Previous token") if rel == "prev" else ("\u2192", "Next token")
+    a = view.analysis
     if not 0 <= position < len(a.tokens):
         return StepContext("", "", rel, label, sign)
-    return StepContext(urls.analysis(a.id, position), urls.panel(a.id, position), rel, label, sign)
+    look = view.look.but(t=position)
+    return StepContext(urls.analysis(a.id, look), urls.panel(a.id, look), rel, label, sign)
 
 
 def _readings(view: View, position: int) -> list[ReadingContext]:
@@ -160,37 +158,3 @@ def _baselines(b: Baselines | None) -> list[str]:
     if b.mean_cos is not None or b.mean_fve is not None:
         lines.append(wording.baseline_sentence("always answering this text's mean", b.mean_fve, b.mean_cos))
     return lines
-
-
-def _curve(a: Analysis, position: int) -> charts.Curve | None:
-    lens = a.lens
-    if lens is None or position >= lens.positions:
-        return None
-    rows = range(len(lens.layers))
-    tops = [lens.top(row, position) for row in rows]
-    following = a.tokens[position + 1].text if position + 1 < len(a.tokens) else tops[-1][0][1]
-    return charts.curve(
-        layers=lens.layers,
-        prob=lens.curve(position, "prob"),
-        rank=[int(r) for r in lens.curve(position, "rank")],
-        top=[wording.quoted(cell[0][1]) for cell in tops],
-        target=following,
-        reading_layer=a.layer,
-    )
-
-
-def _curve_label(curve: charts.Curve | None, token: str, layer: int | None) -> str:
-    """The curve in one sentence, for those who do not see it."""
-    if curve is None:
-        return ""
-    at = next((p for p in curve.points if p.layer == layer), None)
-    middle = (
-        f", {wording.percent(at.value)} at layer {at.layer} where it is read"
-        if at and not at.is_output
-        else ""
-    )
-    first, last = curve.points[0], curve.output
-    return (
-        f"Probability of {token} over {len(curve.points)} layers: {wording.percent(first.value)} at the first"
-        f"{middle}, {wording.percent(last.value)} in the model's own output, rank {last.rank + 1}."
-    )

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from frontend import forms, lists, templating, wording
+from frontend import forms, lists, templating
 from frontend.contexts import AnalysisPage, Home, Library, ModelsContext
 from frontend.examples import EXAMPLES
+from frontend.given import Looked, Models, Service, compare, view_of
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
@@ -23,28 +24,6 @@ from server.errors import NlaError
 router = APIRouter(include_in_schema=False)
 RECENT = 8
 LISTED = 200
-
-Pinned = Annotated[int | None, Query(alias="t", ge=0)]
-
-
-def analyses(request: Request) -> Analyses:
-    """The service behind every page."""
-    service: Analyses = request.app.state.analyses
-    return service
-
-
-Service = Annotated[Analyses, Depends(analyses)]
-
-
-def models(request: Request) -> ModelsContext:
-    """Which pair answers here, and whether it can yet."""
-    resident = request.app.state.models
-    words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
-    said = words.get(resident.state, f"loading: {resident.message}")
-    return ModelsContext(resident.name, resident.state, wording.plain(said))
-
-
-Models = Annotated[ModelsContext, Depends(models)]
 
 
 @router.get(urls.home)
@@ -80,18 +59,18 @@ async def _home(
 
 
 @router.get("/a/{id}")
-async def analysis(id: str, service: Service, models: Models, t: Pinned = None) -> HTMLResponse:
-    """The permalink: the analysis at whatever stage it is, with a token pinned."""
-    view = View(await service.get(id), t)
+async def analysis(id: str, service: Service, models: Models, look: Looked) -> HTMLResponse:
+    """The permalink: the analysis at whatever stage it is, looked at as the address says."""
+    view = await view_of(service, id, look)
     context = await asyncio.to_thread(view.page)  # a long text takes a while: not on the event loop
     return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
 
 
 @router.get("/a/{id}/panel")
-async def panel(id: str, service: Service, t: Pinned = None) -> HTMLResponse:
+async def panel(id: str, service: Service, look: Looked) -> HTMLResponse:
     """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
-    view = View(await service.get(id), t)
-    context = view.panel()
+    view = await view_of(service, id, look)
+    context = await asyncio.to_thread(view.panel)
     if context is None:
         return HTMLResponse(
             templating.fragment("waiting_panel", "The tokens are not known yet."), headers=templating.HEADERS
@@ -99,20 +78,22 @@ async def panel(id: str, service: Service, t: Pinned = None) -> HTMLResponse:
     html = templating.fragment("panel", context)
     if not view.final:
         service.pin(view.analysis.id, context.position)
-        connection = templating.fragment("stream", urls.stream(id, context.position))
+        connection = templating.fragment("stream", urls.stream(id, look))
         html += templating.fragment("partial", "stream", connection, "outerHTML")
-    pushed = {"HX-Push-Url": urls.analysis(id, context.position)}
+    pushed = {"HX-Push-Url": urls.analysis(id, look.but(t=context.position))}
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 
 
 @router.get("/a/{id}/stream")
-async def stream(id: str, service: Service, t: Pinned = None) -> StreamingResponse:
+async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
     """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
     found = await service.get(id)
-    pinned = View(found, t).pinned
+    pinned = View(found, look).pinned
     if pinned is not None:
         service.pin(found.id, pinned)
-    body = live_stream(lambda: service.get(id), service.events(id, None), t)
+    body = live_stream(
+        lambda: service.get(id), service.events(id, None), look, lambda now: compare(service, now, look)
+    )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from frontend.look import Look
 
 
 class Urls:
@@ -22,17 +26,39 @@ class Urls:
         """The list of analyses, narrowed to those that hold `q`."""
         return self.library_path + ("?" + urlencode({"q": q}) if q else "")
 
-    def analysis(self, id: str, position: int | None = None) -> str:
-        """The permalink, with a token pinned when `position` is given."""
-        return f"/a/{quote(id, safe='')}" + ("" if position is None else f"?t={position}")
+    def analysis(self, id: str, look: Look | None = None) -> str:
+        """The permalink, with what the viewer looks at."""
+        return f"/a/{quote(id, safe='')}" + (look.query() if look else "")
 
-    def panel(self, id: str, position: int) -> str:
-        """The fragment beside the text: one position's readings, scores and curve."""
-        return f"/a/{quote(id, safe='')}/panel?t={position}"
+    def panel(self, id: str, look: Look | None = None, *, whole: bool = False) -> str:
+        """The fragment beside the text: one position's readings, scores and layers.
 
-    def stream(self, id: str, position: int | None = None) -> str:
+        It keeps what the page's address says of everything but the position, unless `look` is the `whole` of it.
+        """
+        where = f"/a/{quote(id, safe='')}/panel"
+        if look is None:
+            return where
+        return where + (look.query(whole=True) if whole else f"?t={look.t}")
+
+    def map(self, id: str, metric: str) -> str:
+        """The fragment of the lens map, by another metric."""
+        return f"/a/{quote(id, safe='')}/map?metric={metric}"
+
+    def cells(self, id: str, metric: str) -> str:
+        """The numbers that the lens map is drawn from."""
+        return f"/a/{quote(id, safe='')}/cells?metric={metric}"
+
+    def cell(self, id: str) -> str:
+        """The fragment of one layer at one position; wants `?t=` and `layer=`."""
+        return f"/a/{quote(id, safe='')}/cell"
+
+    def map_table(self, id: str, look: Look) -> str:
+        """The lens map as a table."""
+        return f"/a/{quote(id, safe='')}/lens{look.query()}"
+
+    def stream(self, id: str, look: Look | None = None) -> str:
         """The stream that keeps an open page up to date; without a position it follows the focus."""
-        return f"/a/{quote(id, safe='')}/stream" + ("" if position is None else f"?t={position}")
+        return f"/a/{quote(id, safe='')}/stream" + (look.query() if look else "")
 
     def cancel(self, id: str) -> str:
         """POST: stop the work, keep what is there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from frontend import rows, wording
 from frontend.contexts import (
     AnalysisContext,
     LegendContext,
+    MapContext,
     PanelContext,
     RowContext,
     RowOfAll,
@@ -17,23 +18,31 @@ from frontend.contexts import (
     TokenContext,
     TurnContext,
 )
-from frontend.panel import name
+from frontend.lens_map import lens_map
+from frontend.look import PLAIN, Look
+from frontend.panel import name, next_name
 from frontend.panel import panel as panel_context
 from frontend.urls import urls
 from server.analyses.schema import FINAL, Analysis, Reading
+from server.analyses.words import WordCurve
 
 Partials = Mapping[tuple[int, int], str]
+Words = tuple[Sequence[WordCurve], str]
+"""The curves of compared words, and why there are none if there are none."""
+NO_WORDS: Words = ((), "")
 
 
 @dataclass(frozen=True)
 class View:
-    """One analysis as one viewer sees it. `wanted` is the position that the address asks for; `partials` are
-    the readings being written, by (position, sample).
+    """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
+    written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not.
     """
 
     analysis: Analysis
-    wanted: int | None = None
+    look: Look = PLAIN
     partials: Partials = field(default_factory=dict)
+    words: Sequence[WordCurve] = ()
+    words_note: str = ""
 
     @property
     def final(self) -> bool:
@@ -44,12 +53,17 @@ class View:
     def pinned(self) -> int | None:
         """The position in the panel: the one asked for, if it exists, else the analysis's own focus."""
         count = len(self.analysis.tokens)
-        if self.wanted is not None and 0 <= self.wanted < count:
-            return self.wanted
+        if self.look.t is not None and 0 <= self.look.t < count:
+            return self.look.t
         if not count:
             return None
         focus = self.analysis.focus
         return focus if focus is not None and 0 <= focus < count else count - 1
+
+    @property
+    def pins(self) -> list[int]:
+        """The further pinned positions that exist."""
+        return [pin for pin in self.look.pins if pin < len(self.analysis.tokens)]
 
     @cached_property
     def by_position(self) -> dict[int, list[Reading]]:
@@ -79,6 +93,18 @@ class View:
         """The whole text, a row for each turn."""
         return rows.rows(self)
 
+    def name(self, position: int) -> str:
+        """A token as the page names it."""
+        return name(self, position)
+
+    def next_name(self, position: int) -> str:
+        """The token that the lens at a position follows."""
+        return next_name(self, position)
+
+    def map(self) -> MapContext:
+        """The lens of the whole text."""
+        return lens_map(self)
+
     def panel(self) -> PanelContext | None:
         """The pinned token; None until there are tokens."""
         return None if self.pinned is None else panel_context(self, self.pinned)
@@ -96,7 +122,7 @@ class View:
             position=reading.position,
             sample=reading.sample,
             token=name(self, reading.position) if known else "",
-            href=urls.analysis(self.analysis.id, reading.position),
+            href=urls.analysis(self.analysis.id, self.look.but(t=reading.position)),
             text=(reading.error and f"failed: {reading.error}") or wording.plain(reading.text),
             swatch="" if colour is None else f"s{colour}",
             score="failed" if reading.error else score,
@@ -155,12 +181,13 @@ class View:
             turns=_turns(a),
             legend=self.legend(),
             panel=self.panel(),
+            map=self.map(),
             waiting="The text stands here as it was typed; its tokens come with the model's answer.",
             all=self.table(),
             again=urls.composer(a.id),
             json=urls.json(a.id),
             delete=urls.delete(a.id),
-            stream=None if self.final else urls.stream(a.id, self.wanted),
+            stream=None if self.final else urls.stream(a.id, self.look),
         )
 
 

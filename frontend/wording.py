@@ -5,6 +5,7 @@ Everything here turns numbers and raw token text into strings; escaping is the t
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,6 +94,21 @@ def percent(value: float | None) -> str:
         if value is None
         else f"{number(value * 100, 0)}{NARROW}%".replace(f"{MINUS}0{NARROW}", f"0{NARROW}")
     )
+
+
+def small(value: float) -> str:
+    """A probability in percent: `62 %`, `3.1 %`, `0.04 %`, and `2 × 10⁻⁷` when percents would be all zeros."""
+    if value >= 0.0995 or value == 0:
+        return percent(value)
+    if value >= 0.00095:
+        return f"{number(value * 100, 1)}{NARROW}%"
+    if value >= 0.00005:
+        return f"{number(value * 100, 2)}{NARROW}%"
+    exponent = math.floor(math.log10(value))
+    return f"{value / 10**exponent:.0f} × 10{str(exponent).translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def headline(fve: float | None, cos: float | None) -> str:

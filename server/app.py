@@ -61,7 +61,8 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
 def _add_pages(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     if importlib.util.find_spec("frontend") is not None:
-        app.include_router(importlib.import_module("frontend.routes").router)
+        for rooms in ("frontend.routes", "frontend.lens_routes"):
+            app.include_router(importlib.import_module(rooms).router)
         app.state.page = importlib.import_module("frontend.templating").page
 
 

@@ -1,26 +1,21 @@
-// What the server cannot do: keys, the clipboard, and the outline of the pinned token. The page works without it.
+// What the server cannot do: the clipboard, the busy form, the outline of the pinned token. The page works without it.
 
 const pinned = () => document.querySelector("#panel")?.dataset.position;
 
-/** Outline the token whose panel is shown, and no other. */
+/** Outline the token whose panel is shown, and no other; it alone is reached by Tab, the arrows do the rest. */
 function outline() {
   const token = document.getElementById(`tok-${pinned()}`);
   for (const other of document.querySelectorAll("#text [aria-current]")) {
     if (other !== token) other.removeAttribute("aria-current");
   }
   if (token && !token.hasAttribute("aria-current")) token.setAttribute("aria-current", "true");
-}
-
-/** On a narrow screen the panel covers the lower half: keep the pinned token above it. */
-function reveal(token) {
-  const panel = document.getElementById("panel");
-  const box = token.getBoundingClientRect();
-  const sheet = getComputedStyle(panel).position === "sticky" && panel.getBoundingClientRect().width > innerWidth * 0.8;
-  const floor = sheet ? panel.getBoundingClientRect().top : innerHeight;
-  if (box.top < 60 || box.bottom > floor) {
-    const smooth = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    scrollBy({ top: box.top - Math.min(floor, innerHeight) / 3, behavior: smooth });
-  }
+  if (!token) return;
+  for (const other of document.querySelectorAll('#text .tok:not([tabindex="-1"])')) if (other !== token) other.tabIndex = -1;
+  token.tabIndex = 0;
+  const map = document.querySelector("lens-map");
+  const row = document.querySelector("#panel .cell")?.dataset.row;
+  map?.setAttribute("position", pinned());
+  if (row) map?.setAttribute("row", row);
 }
 
 document.addEventListener("click", (event) => {
@@ -32,20 +27,16 @@ document.addEventListener("click", (event) => {
   }
 });
 
-document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || event.target.closest?.("input, textarea, select, summary, [contenteditable]")) return;
-  const current = document.querySelector("#text .tok[aria-current]");
-  const next = current && document.getElementById(`tok-${Number(current.id.slice(4)) + step}`);
-  if (!next) return;
-  event.preventDefault();
-  next.focus({ preventScroll: true });
-  next.click();
-  reveal(next);
+// A cell of the lens map: its layer goes into the address, from which the panel takes all but the token.
+document.addEventListener("pin", ({ detail: { column, row } }) => {
+  const address = new URL(location.href);
+  address.searchParams.set("layer", row);
+  history.replaceState(history.state, "", address);
+  document.getElementById(`tok-${column}`)?.click();
 });
 
 document.addEventListener("htmx:after:swap", outline);
+outline();
 
 for (const button of document.querySelectorAll("[data-copy-link]")) button.hidden = !navigator.clipboard;
 document.addEventListener("click", async (event) => {

@@ -66,7 +66,7 @@ async def test_from_a_prompt_to_a_permalink_that_lasts(
         await expect(page.locator("#panel")).to_have_attribute("data-position", position)
         await expect(page).to_have_url(re.compile(rf"\?t={position}$"))
         await expect(page.locator(".headline")).to_contain_text("of the activation")
-        await expect(page.locator("#panel .curve .q").first).to_have_text("?")
+        await expect(page.locator("#panel .layers .q").first).to_have_text("?")
         reading = await page.locator("#panel blockquote").inner_text()
         assert "sleep" in reading
         await shoot(page)

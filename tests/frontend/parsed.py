@@ -8,6 +8,7 @@ from bs4 import BeautifulSoup, Tag
 
 from frontend import templating
 from frontend.contexts import AnalysisPage, ModelsContext
+from frontend.look import Look
 from frontend.view import View
 from server.analyses.schema import Analysis
 
@@ -15,7 +16,8 @@ READY = ModelsContext("smollm2-135m-l20", "ready", "resident")
 
 
 def page(analysis: Analysis, wanted: int | None = None, **fields: Any) -> BeautifulSoup:
-    context = AnalysisPage(a=View(analysis, wanted, **fields).page(), models=READY)
+    look = fields.pop("look", Look(t=wanted))
+    context = AnalysisPage(a=View(analysis, look, **fields).page(), models=READY)
     return BeautifulSoup(templating.render("analysis.html", context), "html.parser")
 
 

@@ -9,6 +9,8 @@ from bs4 import BeautifulSoup
 
 from frontend import live
 from frontend.live import Live
+from frontend.look import Look
+from frontend.view import NO_WORDS
 from server.analyses.schema import Analysis, Delta, End, Event, Progress, Reading
 from tests.frontend import made
 
@@ -37,15 +39,15 @@ def settled(page: Live) -> Live:
 
 
 def test_the_first_message_brings_the_page_up_to_date() -> None:
-    assert {"#status", "#text", "#panel", "#all-readings"} <= set(targets(Live(running(), None).fragments()))
+    assert {"#status", "#text", "#panel", "#all-readings"} <= set(targets(Live(running()).fragments()))
 
 
 def test_nothing_new_sends_nothing() -> None:
-    assert settled(Live(running(), None)).fragments() == ""
+    assert settled(Live(running())).fragments() == ""
 
 
 def test_a_word_of_the_pinned_token_sends_its_reading_alone() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "delta", Delta(position=12, sample=0, text="The fi")))
     page.apply(Event(2, "delta", Delta(position=12, sample=0, text="nal")))
     html = page.fragments()
@@ -54,13 +56,13 @@ def test_a_word_of_the_pinned_token_sends_its_reading_alone() -> None:
 
 
 def test_a_word_of_another_token_sends_nothing() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "delta", Delta(position=3, sample=0, text="The fi")))
     assert page.fragments() == ""
 
 
 def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "reading", Reading(position=12, sample=0, error="The engine died.")))
     assert "The engine died." in page.fragments()
     page.apply(Event(2, "delta", Delta(position=12, sample=0, text="The final")))
@@ -69,7 +71,7 @@ def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
 
 
 def test_a_finished_reading_recolours_its_token() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "reading", made.reading(5, fve=0.62)))
     html = page.fragments()
     assert targets(html) == ["#tok-5"]
@@ -77,32 +79,34 @@ def test_a_finished_reading_recolours_its_token() -> None:
 
 
 def test_the_lens_brings_the_curve() -> None:
-    page = settled(Live(made.analysis(status="running", readings=[], lens=None), 12))
+    page = settled(Live(made.analysis(status="running", readings=[], lens=None), Look(t=12)))
     page.apply(Event(1, "lens", made.lens(len(made.CHAT))))
-    assert targets(page.fragments()) == ["#curve-12"]
+    assert set(targets(page.fragments())) == {"#layers-12", "#lens"}
 
 
 def test_progress_sends_the_status_line() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "progress", Progress(stage="readings", done=3, total=34)))
     assert targets(page.fragments()) == ["#status"]
 
 
 def test_tokens_bring_text_and_panel() -> None:
-    page = settled(Live(empty(), None))
+    page = settled(Live(empty()))
     page.apply(Event(1, "tokens", made.tokens()))
     assert {"#text", "#panel"} <= set(targets(page.fragments()))
 
 
 def test_a_position_that_exists_only_with_the_reply_is_pinned_when_it_comes() -> None:
-    page = Live(made.analysis(status="running", tokens=made.tokens()[:14], readings=[], lens=None), 20)
+    page = Live(
+        made.analysis(status="running", tokens=made.tokens()[:14], readings=[], lens=None), Look(t=20)
+    )
     assert 'data-position="10"' in page.fragments()
     page.apply(Event(1, "tokens", made.tokens()))
     assert 'data-position="20"' in page.fragments()
 
 
 def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "delta", Delta(position=12, sample=0, text="half a")))
     page.apply(Event(2, "reading", made.reading(12, text="A whole reading.")))
     html = page.fragments()
@@ -111,13 +115,16 @@ def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
 
 
 def test_a_failed_position_is_one_marked_token() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "reading", Reading(position=5, error="broken")))
     html = page.fragments()
     assert 'class="tok failed' in html
 
 
 async def _collect(analysis: Analysis, events: list[Event], wanted: int | None) -> list[str]:
+    async def no_words(_: Analysis) -> live.Words:
+        return NO_WORDS
+
     async def get() -> Analysis:
         return analysis
 
@@ -125,7 +132,7 @@ async def _collect(analysis: Analysis, events: list[Event], wanted: int | None) 
         for event in events:
             yield event
 
-    return [part.decode() async for part in live.stream(get, source(), wanted)]
+    return [part.decode() async for part in live.stream(get, source(), Look(t=wanted), no_words)]
 
 
 def test_a_stream_ends_with_done_however_the_analysis_ended() -> None:
@@ -180,7 +187,7 @@ def test_line_ends_of_every_kind_stay_inside_one_message() -> None:
 
 
 def test_a_reading_with_line_ends_and_separators_cannot_break_the_stream() -> None:
-    page = settled(Live(running(), 12))
+    page = settled(Live(running(), Look(t=12)))
     page.apply(Event(1, "reading", made.reading(12, text="a\r\n\r\nevent: done\r\rb\u2028c")))
     sent = live.message(page.fragments()).decode()
     assert all(line.startswith("data: ") for line in sent.rstrip("\n").split("\n"))

@@ -51,18 +51,18 @@ class TestPanel:
 
     def test_the_curve_follows_the_token_that_came_next(self) -> None:
         soup = page(made.analysis())
-        assert words(one(soup, ".curve figcaption .q")) == "?"
+        assert words(one(soup, ".layers figcaption .q")) == "?"
         assert len(soup.select("svg circle.pt")) == made.LAYERS
         assert "layer 20" in words(one(soup, "svg .mark-label"))
 
     def test_the_curve_has_a_table_twin(self) -> None:
-        rows = page(made.analysis()).select(".curve tbody tr")
+        rows = page(made.analysis()).select(".layers tbody tr")
         assert len(rows) == made.LAYERS
         assert words(one(rows[-1], "th")) == "output"
 
     def test_the_last_position_follows_the_models_own_choice(self) -> None:
         soup = page(made.analysis(), len(made.CHAT) - 1)
-        assert "settles on its next token" in words(one(soup, ".curve figcaption"))
+        assert "settles on its next token" in words(one(soup, ".layers figcaption"))
 
     def test_a_reading_that_is_being_written_shows_its_words(self) -> None:
         running = made.analysis(status="running", readings=[])
@@ -90,7 +90,7 @@ class TestPanel:
         assert "FVE" not in words(one(soup, ".figures"))
 
     def test_neighbours_are_links(self) -> None:
-        assert [a["href"] for a in page(made.analysis()).select(".steps a")] == [
+        assert [a["href"] for a in page(made.analysis()).select(".panel > header .steps a")] == [
             "/a/abc123?t=9",
             "/a/abc123?t=11",
         ]

@@ -1,0 +1,63 @@
+"""What every page is given: the analyses, the state of the models, and what the viewer looks at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from frontend import wording
+from frontend.contexts import ModelsContext
+from frontend.look import Look
+from frontend.view import NO_WORDS, View, Words
+from server.analyses.schema import Analysis
+from server.analyses.service import Analyses
+from server.errors import NlaError
+
+
+def analyses(request: Request) -> Analyses:
+    """The service behind every page."""
+    service: Analyses = request.app.state.analyses
+    return service
+
+
+Service = Annotated[Analyses, Depends(analyses)]
+
+
+def models(request: Request) -> ModelsContext:
+    """Which pair answers here, and whether it can yet."""
+    resident = request.app.state.models
+    words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
+    said = words.get(resident.state, f"loading: {resident.message}")
+    return ModelsContext(resident.name, resident.state, wording.plain(said))
+
+
+Models = Annotated[ModelsContext, Depends(models)]
+
+
+def look(request: Request) -> Look:
+    """What the address asks for; a part of a page (htmx says on which) asks for the rest as it stands there."""
+    query = request.query_params.multi_items()
+    current = request.headers.get("HX-Current-URL")
+    return Look.meant(query, current) if current else Look.of(query)
+
+
+Looked = Annotated[Look, Depends(look)]
+
+
+async def compare(service: Analyses, analysis: Analysis, look: Look) -> Words:
+    """The curves of the words that are compared at the pinned token, or why there are none."""
+    position = View(analysis, look).pinned
+    if not look.words or position is None:
+        return NO_WORDS
+    try:
+        return (await service.words(analysis.id, position, look.words)).words, ""
+    except NlaError as error:
+        return (), f"The words cannot be compared now: {error.detail}"
+
+
+async def view_of(service: Analyses, id: str, look: Look) -> View:
+    """The analysis as this viewer asks to see it. Raises NotFound."""
+    analysis = await service.get(id)
+    words, note = await compare(service, analysis, look)
+    return View(analysis, look, words=words, words_note=note)

@@ -1,0 +1,201 @@
+"""The figure of the layers at the pinned token: its curve, what stands beside it, and one layer's guesses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontend import charts, wording
+from frontend.contexts import (
+    CellContext,
+    Choice,
+    Field,
+    Guess,
+    KeyContext,
+    LayersContext,
+)
+from frontend.look import PINS, Look
+from frontend.urls import urls
+from server.analyses.lens import LensTable
+from server.analyses.words import MOST
+
+if TYPE_CHECKING:
+    from frontend.view import View
+
+SCALES = {"linear": "probability", "log": "probability, logarithmic", "rank": "rank"}
+
+
+def layers(view: View, position: int, title: str, following: str) -> LayersContext:
+    """Everything about the layers at one position; `title` names its token, `following` the one that came next."""
+    curve = _curve(view, position, following)
+    look = view.look.but(t=position)
+    last, row = len(view.analysis.tokens) - 1, selected_row(view)
+    return LayersContext(
+        position=position,
+        title=title,
+        curve=curve,
+        label=_label(view, curve),
+        note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
+        following=following,
+        is_last=position == last,
+        scales=[
+            _choice(view, look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
+        ],
+        keys=_keys(view, curve, look) if curve else [],
+        pin=_pin(view, position, look) if curve else None,
+        ask=urls.analysis(view.analysis.id) if curve and len(look.words) < MOST else "",
+        ask_panel=urls.panel(view.analysis.id),
+        fields=_fields(look),
+        said=_said(view, look),
+        cell=cell(view, position, row) if curve and row is not None else None,
+    )
+
+
+def _curve(view: View, position: int, following: str) -> charts.Curve | None:
+    lens = view.analysis.lens
+    if lens is None or position >= lens.positions:
+        return None
+    values = [_values(lens, "next", following, position)]
+    values += [_values(lens, "pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
+    values += [
+        charts.Values("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
+        for word in view.words
+        if len(word.prob) == len(lens.layers)
+    ]
+    return charts.curve(
+        layers=lens.layers,
+        values=values,
+        top=[wording.quoted(lens.top(row, position)[0][1]) for row in range(len(lens.layers))],
+        scale=view.look.scale,
+        reading_layer=view.analysis.layer,
+        selected=view.look.layer,
+    )
+
+
+def _values(lens: LensTable, kind: str, name: str, position: int) -> charts.Values:
+    rank = [int(r) for r in lens.curve(position, "rank")]
+    return charts.Values(
+        "next" if kind == "next" else "pin", name, lens.curve(position, "prob"), rank, position
+    )
+
+
+def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
+    """What each line is, how it ends, and how to take it away."""
+    keys = []
+    for series in curve.series:
+        match series.kind:
+            case "next":
+                without, where = None, ""
+            case "pin":
+                without = look.but(pins=tuple(p for p in look.pins if p != series.position))
+                where = f"after position {series.position}"
+            case _:
+                without, where = look.but(words=tuple(w for w in look.words if w != series.word)), "compared"
+        keys.append(
+            KeyContext(
+                name=series.name,
+                where=where,
+                value=wording.small(series.output.value),
+                rank=f"rank {series.output.rank + 1:,}",
+                remove=_choice(view, without, "Take away", False) if without else None,
+            )
+        )
+    return keys
+
+
+def _pin(view: View, position: int, look: Look) -> Choice | None:
+    if position in look.pins:
+        return _choice(
+            view, look.but(pins=tuple(p for p in look.pins if p != position)), "Unpin its curve", True
+        )
+    if len(look.pins) >= PINS:
+        return None
+    return _choice(view, look.but(pins=(*look.pins, position)), "Keep its curve", False)
+
+
+def _choice(view: View, look: Look, label: str, current: bool) -> Choice:
+    id = view.analysis.id
+    return Choice(urls.analysis(id, look), urls.panel(id, look, whole=True), label, current)
+
+
+def _fields(look: Look) -> list[Field]:
+    """What a form must carry along so that the rest of the view stays."""
+    fields = [
+        Field("t", str(look.t)),
+        Field("p", ",".join(map(str, look.pins))),
+        Field("metric", look.metric),
+    ]
+    fields += [Field("scale", look.scale), Field("layer", "" if look.layer is None else str(look.layer))]
+    return fields + [Field("w", word) for word in look.words]
+
+
+def _said(view: View, look: Look) -> list[str]:
+    """What of the address cannot be shown, and words that are more than one token."""
+    last = len(view.analysis.tokens) - 1
+    said = [f"There is no position {pin} to pin: the text ends at {last}." for pin in look.pins if pin > last]
+    for word in view.words:
+        if len(word.parts) > 1:
+            parts = ", ".join(wording.quoted(part) for part in word.parts)
+            said.append(
+                f"{wording.quoted(word.word)} is {len(word.parts)} tokens ({parts}): the line follows the first."
+            )
+    return [*said, *([view.words_note] if view.words_note else [])]
+
+
+def selected_row(view: View) -> int | None:
+    """The row of the selected layer; where none was chosen, the one that is read. None until there is a lens."""
+    lens = view.analysis.lens
+    if lens is None:
+        return None
+    chosen = view.look.layer if view.look.layer is not None else view.analysis.layer
+    last = len(lens.layers) - 1
+    return last if chosen is None else min(chosen, last)
+
+
+def cell(view: View, position: int, row: int) -> CellContext:
+    """One layer at one position: its first guesses, and its figures for the token that came next."""
+    lens = view.analysis.lens
+    assert lens is not None, "there is no cell before there is a lens"
+    count = len(lens.layers)
+    is_output = row == count - 1
+    look = view.look.but(t=position)
+    steps = [
+        None if not 0 <= to < count else _choice(view, look.but(layer=to), label, False)
+        for to, label in ((row + 1, "Layer above"), (row - 1, "Layer below"))
+    ]
+    prob, rank = float(lens.prob[row, position]), int(lens.rank[row, position])
+    return CellContext(
+        position=position,
+        row=row,
+        name="the model's output" if is_output else f"layer {lens.layers[row]}",
+        token=view.name(position),
+        following=view.next_name(position),
+        guesses=[
+            Guess(wording.quoted(text), wording.small(p), max(0, min(100, round(100 * p))))
+            for _, text, p in lens.top(row, position)
+        ],
+        figures=[
+            ("probability", wording.small(prob)),
+            ("rank", f"{rank + 1:,}"),
+            ("entropy", f"{wording.number(float(lens.entropy[row, position]))} nats"),
+            ("KL to the output", f"{wording.number(float(lens.kl[row, position]))} nats"),
+        ],
+        above=steps[0],
+        below=steps[1],
+    )
+
+
+def _label(view: View, curve: charts.Curve | None) -> str:
+    """The curve in one sentence, for those who do not see it."""
+    if curve is None:
+        return ""
+    own = curve.series[0]
+    at = next((p for p in own.points if p.layer == view.analysis.layer), None)
+    middle = (
+        f", {wording.small(at.value)} at layer {at.layer} where it is read" if at and not at.is_output else ""
+    )
+    first, last = own.points[0], own.output
+    others = f" {len(curve.series) - 1} more lines are in the table." if len(curve.series) > 1 else ""
+    return (
+        f"Probability of {own.name} over {len(own.points)} layers: {wording.small(first.value)} at the first"
+        f"{middle}, {wording.small(last.value)} in the model's own output, rank {last.rank + 1}.{others}"
+    )

@@ -1,0 +1,89 @@
+"""The lens map on the page: its frame, its switch, its table twin. The numbers come when they are looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontend import wording
+from frontend.contexts import Choice, MapContext, MapRow, MapTable
+from frontend.heatmap import METRICS
+from frontend.layers import selected_row
+from frontend.urls import urls
+
+if TYPE_CHECKING:
+    from frontend.view import View
+
+SPAN = 8
+"""Tokens on each side of the pinned one in the table."""
+
+
+def lens_map(view: View) -> MapContext:
+    """The map's frame at any stage."""
+    a, look = view.analysis, view.look
+    metric = METRICS[look.metric]
+    position = view.pinned
+    return MapContext(
+        source=urls.cells(a.id, look.metric) if a.lens is not None else "",
+        cell=urls.cell(a.id),
+        metric=look.metric,
+        metrics=[
+            Choice(
+                urls.analysis(a.id, look.but(metric=name)), urls.map(a.id, name), m.label, name == look.metric
+            )
+            for name, m in METRICS.items()
+        ],
+        title=metric.title,
+        low=metric.low,
+        high=metric.high,
+        bins=wording.BINS,
+        position=position,
+        row=selected_row(view),
+        table=urls.map_table(a.id, look.but(t=position)) if a.lens is not None else "",
+        note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
+    )
+
+
+def map_table(view: View) -> MapTable:
+    """The map around the pinned token as a table: the output first, then the layers downwards."""
+    a, look = view.analysis, view.look
+    lens, pinned = a.lens, view.pinned
+    if lens is None or pinned is None:
+        return MapTable(
+            METRICS[look.metric].title, [], [], None, None, urls.analysis(a.id, look), view.map().note
+        )
+    first, last = max(0, pinned - SPAN), min(lens.positions, pinned + SPAN + 1)
+    count = len(lens.layers)
+    rows = [
+        MapRow(
+            "output" if row == count - 1 else str(lens.layers[row]),
+            lens.layers[row] == a.layer,
+            [_value(view, row, position) for position in range(first, last)],
+        )
+        for row in reversed(range(count))
+    ]
+    earlier, later = pinned - 2 * SPAN - 1, pinned + 2 * SPAN + 1
+    return MapTable(
+        title=METRICS[look.metric].title,
+        tokens=[(position, view.name(position), position == pinned) for position in range(first, last)],
+        rows=rows,
+        earlier=urls.map_table(a.id, look.but(t=max(0, earlier))) if first > 0 else None,
+        later=urls.map_table(a.id, look.but(t=min(lens.positions - 1, later)))
+        if last < lens.positions
+        else None,
+        back=urls.analysis(a.id, look),
+        note="",
+    )
+
+
+def _value(view: View, row: int, position: int) -> str:
+    lens = view.analysis.lens
+    assert lens is not None
+    match view.look.metric:
+        case "top":
+            return wording.quoted(lens.top(row, position)[0][1])
+        case "prob":
+            return wording.small(float(lens.prob[row, position]))
+        case "rank":
+            return f"{int(lens.rank[row, position]) + 1:,}"
+        case metric:
+            return wording.number(float(getattr(lens, metric)[row, position]))

@@ -1,0 +1,65 @@
+"""The lens map's parts: its frame, its numbers, one cell of it, and its table twin."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from frontend import heatmap, templating
+from frontend.given import Looked, Models, Service
+from frontend.layers import cell as cell_context
+from frontend.layers import selected_row
+from frontend.lens_map import map_table
+from frontend.urls import urls
+from frontend.view import View
+from server.errors import BadInput, Conflict
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/a/{id}/map")
+async def lens_map(id: str, service: Service, look: Looked) -> HTMLResponse:
+    """The map's frame by another metric; the page's address follows."""
+    view = View(await service.get(id), look)
+    html = templating.fragment("lens", view.map())
+    headers = {**templating.HEADERS, "HX-Replace-Url": urls.analysis(id, look)}
+    return HTMLResponse(html, headers=headers)
+
+
+@router.get("/a/{id}/cells")
+async def cells(id: str, service: Service, look: Looked) -> Response:
+    """The numbers of the map by one metric. They never change once they are there."""
+    analysis = await service.get(id)
+    if analysis.lens is None:
+        raise Conflict("There is no lens yet.")
+    found = await asyncio.to_thread(
+        heatmap.cells, analysis.lens, analysis.tokens, look.metric, analysis.layer
+    )
+    return JSONResponse(found, headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/a/{id}/cell")
+async def cell(id: str, service: Service, look: Looked) -> HTMLResponse:
+    """One layer at one position: `?t=17&layer=12`."""
+    view = View(await service.get(id), look)
+    if view.analysis.lens is None or view.pinned is None:
+        raise Conflict("There is no lens yet.")
+    if look.t is None or look.t >= view.analysis.lens.positions:
+        raise BadInput(
+            "t", f"There is no position {look.t}: the text ends at {view.analysis.lens.positions - 1}."
+        )
+    row = selected_row(view)
+    assert row is not None
+    html = templating.fragment("cell", cell_context(view, look.t, row))
+    return HTMLResponse(html, headers={**templating.HEADERS, "Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/a/{id}/lens")
+async def table(id: str, service: Service, models: Models, look: Looked) -> HTMLResponse:
+    """The map around the pinned token as a table."""
+    view = View(await service.get(id), look)
+    context = await asyncio.to_thread(map_table, view)
+    return templating.page("lens.html", replace(context, models=models))

@@ -1,0 +1,124 @@
+// Moving through an analysis by keys, and finding words in its tokens and readings. Everything here is also a link or a field.
+
+const $ = (selector) => document.querySelector(selector);
+const typing = (target) => target.closest?.("input, textarea, select, [contenteditable], dialog");
+
+/** On a narrow screen the panel covers the lower half: keep the pinned token above it. */
+function reveal(token) {
+  const panel = document.getElementById("panel");
+  const box = token.getBoundingClientRect();
+  const sheet = getComputedStyle(panel).position === "sticky" && panel.getBoundingClientRect().width > innerWidth * 0.8;
+  const floor = sheet ? panel.getBoundingClientRect().top : innerHeight;
+  if (box.top < 60 || box.bottom > floor) {
+    const smooth = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    scrollBy({ top: box.top - Math.min(floor, innerHeight) / 3, behavior: smooth });
+  }
+}
+
+function go(token) {
+  if (!token) return;
+  token.focus({ preventScroll: true });
+  token.click();
+  reveal(token);
+}
+
+function step(by) {
+  const current = $("#text .tok[aria-current]");
+  const next = current && document.getElementById(`tok-${Number(current.id.slice(4)) + by}`);
+  go(next);
+  return Boolean(next);
+}
+
+function press(selector) {
+  const link = $(selector);
+  link?.click();
+  return Boolean(link);
+}
+
+/** Show one of several samples of the pinned token. */
+function sample(number) {
+  const found = document.getElementById(`sample-${number}`);
+  found?.focus({ preventScroll: true });
+  found?.scrollIntoView({ block: "nearest" });
+  return Boolean(found);
+}
+
+// Up and down belong to the page unless a token or a layer has the focus.
+const onLayers = (target) => target.closest?.(".tok, .cell");
+const KEYS = {
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  ArrowUp: (target) => onLayers(target) && press("#panel .cell .up"),
+  ArrowDown: (target) => onLayers(target) && press("#panel .cell .down"),
+  "/": () => $("#find")?.focus() === undefined && Boolean($("#find")),
+  p: () => press("#panel .pin"),
+  e: () => press("[data-edit]"),
+  "?": () => ($("#keys")?.showModal(), Boolean($("#keys"))),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey || typing(event.target)) return;
+  if (event.key.startsWith("Arrow") && (event.shiftKey || event.target.closest?.("summary, [role=region], lens-map"))) return;
+  const act = KEYS[event.key] ?? (/^[1-9]$/.test(event.key) ? () => sample(event.key) : null);
+  if (act?.(event.target)) event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-keys]")) $("#keys").showModal();
+  if (event.target.id === "keys" || event.target.closest?.("#keys [data-close]")) $("#keys").close(); // beside it, or its button
+});
+
+for (const hidden of document.querySelectorAll("[data-needs-script]")) hidden.hidden = false;
+
+// Finding
+
+let found = [];
+let place = -1;
+
+function seek() {
+  const wanted = $("#find").value.trim().toLowerCase();
+  for (const token of document.querySelectorAll("#text .found")) token.classList.remove("found");
+  const holds = (text) => text.toLowerCase().includes(wanted);
+  const positions = new Set();
+  if (wanted) {
+    const tokens = [...document.querySelectorAll("#text .tok")];
+    // A word may span tokens: look in the text as a whole.
+    let text = "";
+    const starts = tokens.map((token) => [text.length, (text += token.querySelector(".ws:empty, .part") ? " " : token.textContent).length]);
+    const whole = text.toLowerCase();
+    for (let at = whole.indexOf(wanted); at >= 0; at = whole.indexOf(wanted, at + 1)) {
+      const hit = starts.findIndex(([from, to]) => from <= at && at < to);
+      if (hit >= 0) positions.add(Number(tokens[hit].id.slice(4)));
+    }
+    for (const row of document.querySelectorAll("#all-readings tbody tr")) {
+      if (holds(row.querySelector(".words").textContent)) positions.add(Number(row.id.split("-")[1]));
+    }
+  }
+  found = [...positions].sort((a, b) => a - b);
+  place = -1;
+  for (const position of found) document.getElementById(`tok-${position}`)?.classList.add("found");
+  $("#find-count").textContent = !wanted ? "" : found.length ? `${found.length} found` : "nothing found";
+}
+
+function jump(by) {
+  if (!found.length) return;
+  place = (place + by + found.length) % found.length;
+  const token = document.getElementById(`tok-${found[place]}`);
+  token?.click();
+  if (token) reveal(token);
+  $("#find-count").textContent = `${place + 1} of ${found.length}`;
+}
+
+const find = $("#find");
+find?.addEventListener("input", seek);
+find?.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    find.value = "";
+    seek();
+    $("#text .tok[aria-current]")?.focus();
+  }
+});
+find?.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  jump(event.submitter?.dataset.back === undefined ? 1 : -1);
+});

@@ -1,0 +1,121 @@
+"""The lens map, the curves and the keys in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.test_fake import COUNT, FOCUS, ask
+from tests.fakes import LAYERS
+
+pytestmark = pytest.mark.anyio
+CELL = 30  # px: the map's widest cell
+LEFT, GAP, HEIGHT = 46, 5, 13
+
+
+async def finished(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    async with page.expect_response("**/cells*"):
+        await page.locator("lens-map").scroll_into_view_if_needed()
+
+
+async def pixel(page: Page, column: int, row: int) -> tuple[float, float]:
+    """Where a cell of the map is on the page; rows count from the first layer."""
+    box = await page.locator("lens-map").bounding_box()
+    assert box is not None
+    down = (LAYERS - 1 - row + 0.5) * HEIGHT + (GAP if row < LAYERS - 1 else 0) + 3
+    return box["x"] + 1 + LEFT + (column + 0.5) * CELL, box["y"] + down
+
+
+async def test_a_cell_shows_its_guesses_and_a_click_pins_it(page: Page) -> None:
+    await finished(page)
+    x, y = await pixel(page, 3, 0)
+    await page.mouse.move(x, y)
+    await expect(page.locator("lens-map .cell h3")).to_contain_text("layer 0 guesses")
+    await page.mouse.click(x, y)
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await expect(page).to_have_url(re.compile(r"\?t=3&layer=0$"))
+    await expect(page.locator("#panel .cell h3")).to_contain_text("layer 0 guesses")
+
+
+async def test_the_map_is_moved_over_by_keys(page: Page) -> None:
+    await finished(page)
+    await page.evaluate("document.querySelector('lens-map').shadowRoot.querySelector('.window').focus()")
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowUp")
+    await expect(page.locator("lens-map .cell h3")).to_contain_text("the model's output guesses")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS + 1))
+
+
+async def test_the_metric_is_switched_in_place_and_in_the_address(page: Page, watched: Watched) -> None:
+    await finished(page)
+    async with page.expect_response("**/cells?metric=rank"):
+        await page.locator("#lens .choices").get_by_text("rank").click()
+    await expect(page).to_have_url(re.compile(r"metric=rank"))
+    await page.click("#tok-3")
+    await expect(page).to_have_url(re.compile(r"t=3&metric=rank"))
+
+
+async def test_a_colleague_opens_exactly_this_view(page: Page) -> None:
+    await finished(page)
+    await page.goto(f"{page.url.partition('?')[0]}?t=3&p=5,7&layer=1&metric=kl&scale=log&w=x")
+    await expect(page.locator(".layers path.line")).to_have_count(4)
+    await expect(page.locator(".layers .choices [aria-current]")).to_have_text("probability, logarithmic")
+    await expect(page.locator("#lens .choices [aria-current]")).to_have_text("KL")
+    await expect(page.locator("#panel .cell h3")).to_contain_text("layer 1 guesses")
+
+
+async def test_keys_move_over_layers_and_keep_curves(page: Page) -> None:
+    await finished(page)
+    await page.click("#tok-3")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator("#panel .cell h3")).to_contain_text("layer 0 guesses")
+    await page.keyboard.press("p")
+    await expect(page.locator("#panel .pin")).to_have_text("Unpin its curve")
+    await page.keyboard.press("ArrowRight")
+    await expect(page).to_have_url(re.compile(r"\?t=4&p=3&layer=0$"))
+    await expect(page.locator(".layers path.line")).to_have_count(2)
+
+
+async def test_a_word_is_compared_and_taken_away(page: Page) -> None:
+    await finished(page)
+    await page.fill(".ask [name=w]:not([type=hidden])", "xy")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#panel")).to_contain_text("xy is 2 tokens (x, y): the line follows the first.")
+    await page.locator(".lines .away").click()
+    await expect(page.locator(".layers path.line")).to_have_count(1)
+    await expect(page).not_to_have_url(re.compile("w="))
+
+
+async def test_words_are_found_in_text_and_readings(page: Page) -> None:
+    await finished(page)
+    await page.keyboard.press("/")
+    await page.keyboard.type("yo")
+    await expect(page.locator("#find-count")).to_have_text("1 found")
+    await expect(page.locator(".tok.found")).to_have_id("tok-4")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "4")
+    await page.fill("#find", "sample 0")
+    await expect(page.locator("#find-count")).to_have_text(f"{COUNT} found")
+
+
+async def test_only_the_pinned_token_is_a_stop_of_the_tab_key(page: Page) -> None:
+    await finished(page)
+    await expect(page.locator('#text .tok[tabindex="0"]')).to_have_id(f"tok-{FOCUS}")
+    await expect(page.locator('#text .tok:not([tabindex="-1"])')).to_have_count(1)
+
+
+async def test_the_keys_are_listed(page: Page) -> None:
+    await finished(page)
+    await page.keyboard.press("?")
+    await expect(page.locator("#keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#keys")).to_be_hidden()
+    await page.get_by_role("button", name="Keys").click()
+    await expect(page.locator("#keys")).to_be_visible()
