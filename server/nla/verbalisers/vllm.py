@@ -33,6 +33,7 @@ PAUSES = (0, 2, 5, 15, 30, 60)
 """Seconds to wait before each new start of a dead engine; the last one holds for all further ones."""
 PATIENCE = 300.0
 """Seconds that readings wait for a dead engine to come back."""
+FEW_CORES = 4
 DIED = "The AV's engine stopped while this was being read. It is started again by itself."
 
 
@@ -144,6 +145,9 @@ class VllmVerbaliser:
 
     async def _build(self) -> None:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        if (os.cpu_count() or 1) <= FEW_CORES:
+            # On a CPU vLLM leaves a core to others: of two, that is half of its speed.
+            os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from tokenizers.decoders import DecodeStream
+
 from server.nla.verbalisers.base import Finished, ReadingText
 
 
@@ -16,6 +18,7 @@ class Writing:
         self._stop_ids = stop_ids
         self._budget = budget
         self._ids: list[int] = []
+        self._stream = DecodeStream(skip_special_tokens=False)
         self._decoded = ""
         self._text = ReadingText()
         self._stopped = False
@@ -34,12 +37,13 @@ class Writing:
                 self._stopped = True
             else:
                 self._ids.append(token)
-        self._decoded = self._tokenizer.decode(
-            self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
+                self._decoded += self._stream.step(self._tokenizer.backend_tokenizer, token) or ""
         return self._text.feed(self._decoded)
 
     def finish(self, key: Hashable) -> Finished:
         """The reading as it stands."""
-        text, truncated = ReadingText.finish(self._decoded)
+        decoded = self._tokenizer.decode(
+            self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        text, truncated = ReadingText.finish(decoded)
         return Finished(key, text, truncated, len(self._ids))
