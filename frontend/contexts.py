@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from frontend.agreement import Span
 from frontend.charts import Curve
 from frontend.examples import Example
 from frontend.forms import Form
@@ -102,7 +103,7 @@ class ReadingContext:
     sample: int
     state: str
     text: str
-    paragraphs: list[str]
+    paragraphs: list[list[Span]]
     truncated: bool
     note: str
     error: str
@@ -110,6 +111,17 @@ class ReadingContext:
     bin: int
     rank: str
     figures: list[Figure]
+
+
+@dataclass(frozen=True)
+class NeighbourContext:
+    """The reading of a token nearby, with the words marked that the pinned one's reading has too."""
+
+    name: str
+    choice: Choice
+    words: list[Span]
+    swatch: str
+    score: str
 
 
 @dataclass(frozen=True)
@@ -248,6 +260,9 @@ class PanelContext:
     where: str
     steps: list[StepContext]
     readings: list[ReadingContext]
+    agreed: bool
+    """Whether words are marked that several samples share."""
+    neighbours: list[NeighbourContext]
     baselines: list[str]
     flags: list[Flag]
     layers: LayersContext
@@ -281,9 +296,56 @@ class AnalysisContext:
     waiting: str
     all: list[RowOfAll]
     again: str
+    compare: str
     json: str
     delete: str
     stream: str | None
+
+
+@dataclass(frozen=True)
+class SideContext:
+    """One of two compared analyses; `name` is a or b."""
+
+    name: str
+    title: str
+    href: str
+    facts: list[str]
+    rows: list[RowContext]
+    token: str
+    position: int | None
+    reading: ReadingContext | None
+    state: str
+
+
+@dataclass(frozen=True)
+class CompareContext:
+    """Two analyses beside each other; `difference` is empty where too little is scored."""
+
+    sides: list[SideContext]
+    alike: str
+    difference: str
+    marked: bool
+    swap: str
+
+
+@dataclass(frozen=True)
+class ChooseSide:
+    """What can stand on one side: the `options` name analyses and hold their ids."""
+
+    name: str
+    options: list[Field]
+    chosen: str
+    sample: int
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """compare.html"""
+
+    c: CompareContext | None
+    sides: list[ChooseSide]
+    models: ModelsContext
+    here: str = ""
 
 
 @dataclass(frozen=True)

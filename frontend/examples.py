@@ -38,6 +38,12 @@ EXAMPLES = [
         "I sit on the kitchen floor beside a bottle of vodka and cannot think of one person to call.",
     ),
     Example(
+        "languages",
+        "Three languages",
+        "Does the meaning stay the same while the language changes?",
+        "The small cat sleeps. Le petit chat dort. Die kleine Katze schläft.",
+    ),
+    Example(
         "hiding",
         "\u201cWhat are you hiding?\u201d",
         "A question about the model itself.",

@@ -18,6 +18,8 @@ from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
 PING = 15.0  # s
+PARTS = {"head": "head", "reading": "reading", "flags": "flags", "near": "neighbours", "layers": "layers"}
+"""The parts of the panel: what their ids begin with, and their macros."""
 
 
 class Live:
@@ -112,7 +114,7 @@ class Live:
         panel = view.panel()
         if panel is None:
             return
-        inside = {f"{macro}-{panel.position}": macro for macro in ("head", "reading", "flags", "layers")}
+        inside = {f"{target}-{panel.position}": macro for target, macro in PARTS.items()}
         if panel.position != self.shown:
             self.shown = panel.position
             yield from self._send("panel", "panel", panel)

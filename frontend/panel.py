@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from frontend import wording
-from frontend.contexts import Figure, PanelContext, ReadingContext, StepContext
+from frontend import agreement, wording
+from frontend.contexts import (
+    Choice,
+    Figure,
+    NeighbourContext,
+    PanelContext,
+    ReadingContext,
+    StepContext,
+)
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -13,6 +21,8 @@ from server.analyses.schema import Analysis, Baselines, Reading
 if TYPE_CHECKING:
     from frontend.view import View
 
+NEAR = 2
+"""Tokens on each side whose readings stand beside the pinned one's."""
 ROLES = {"text": "raw text", "template": "chat template"}
 
 
@@ -20,12 +30,15 @@ def panel(view: View, position: int) -> PanelContext:
     """Everything about one position, at any stage of the analysis."""
     a = view.analysis
     token = a.tokens[position]
+    readings = _readings(view, position)
     return PanelContext(
         position=position,
         title=name(view, position),
         where=_where(a, position),
         steps=[_step(view, position - 1, "prev"), _step(view, position + 1, "next")],
-        readings=_readings(view, position),
+        readings=readings,
+        agreed=any(span.shared for r in readings for p in r.paragraphs for span in p),
+        neighbours=_neighbours(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
         layers=layers(view, position, name(view, position), next_name(view, position)),
@@ -53,8 +66,46 @@ def _where(a: Analysis, position: int) -> str:
     token = a.tokens[position]
     role = ROLES.get(token.role, token.role)
     origin = "written by the model" if token.kind == "generated" else role
-    norm = "" if token.norm is None else f" \u00b7 length of the activation {wording.number(token.norm, 0)}"
+    norm = "" if token.norm is None else f" \u00b7 {_norm(a, token.norm)}"
     return f"position {position} of {len(a.tokens)} \u00b7 {origin}{norm}"
+
+
+def _norm(a: Analysis, norm: float) -> str:
+    """The activation's length, and how it stands among those of this text."""
+    norms = [token.norm for token in a.tokens if token.norm is not None]
+    longer = sum(other < norm for other in norms)
+    share = (
+        f", longer than {wording.percent(longer / (len(norms) - 1))} of this text's" if len(norms) > 1 else ""
+    )
+    return f"length of the activation {wording.number(norm, 0)}{share}"
+
+
+def _neighbours(view: View, position: int) -> list[NeighbourContext]:
+    """What stands beside the pinned reading in the text, so that what recurs stands out."""
+    own = view.by_position.get(position, [])
+    mine = set().union(*(agreement.words(r.text) for r in own)) - view.usual
+    found = []
+    for other in range(position - NEAR, position + NEAR + 1):
+        readings = [r for r in view.by_position.get(other, []) if r.text]
+        if other == position or not readings:
+            continue
+        r, look = readings[0], view.look.but(t=other)
+        colour = wording.score_bin(r.fve, r.cos)
+        found.append(
+            NeighbourContext(
+                name=name(view, other),
+                choice=Choice(
+                    urls.analysis(view.analysis.id, look),
+                    urls.panel(view.analysis.id, look),
+                    str(other),
+                    False,
+                ),
+                words=agreement.spans(wording.plain(r.text), mine),
+                swatch="" if colour is None else f"s{colour}",
+                score=wording.percent(r.fve) if r.fve is not None else wording.number(r.cos),
+            )
+        )
+    return found
 
 
 def _step(view: View, position: int, rel: str) -> StepContext:
@@ -67,9 +118,11 @@ def _step(view: View, position: int, rel: str) -> StepContext:
 
 
 def _readings(view: View, position: int) -> list[ReadingContext]:
-    """One a sample, whether written or not."""
+    """One a sample, whether written or not; words that several of them share are marked."""
     a = view.analysis
     written = {r.sample: r for r in view.by_position.get(position, [])}
+    texts = [r.text for r in written.values()]
+    marked = dict(zip(written, agreement.shared(texts, view.usual), strict=True)) if len(texts) > 1 else {}
     if not written and not view.asked(position):
         return [_blank(0, "skipped", "No reading of this position was asked for.")]
     samples = range(max([a.request.verbalise.samples, *(s + 1 for s in written)]))
@@ -77,7 +130,7 @@ def _readings(view: View, position: int) -> list[ReadingContext]:
     for sample in samples:
         partial = view.partials.get((position, sample), "")
         if sample in written:
-            found.append(_written(view, written[sample]))
+            found.append(reading_context(view, written[sample], marked.get(sample, ())))
         elif partial and not view.final:
             found.append(_text(_blank(sample, "writing", "The reading is being written."), partial))
         else:
@@ -90,7 +143,8 @@ def _readings(view: View, position: int) -> list[ReadingContext]:
     return found
 
 
-def _written(view: View, r: Reading) -> ReadingContext:
+def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> ReadingContext:
+    """A reading that has ended, with these of its words marked."""
     if r.error is not None:
         return _blank(r.sample, "failed", "", error=wording.plain(r.error))
     a = view.analysis
@@ -102,7 +156,7 @@ def _written(view: View, r: Reading) -> ReadingContext:
         sample=r.sample,
         state="done" if scored else "scoring",
         text=r.text,
-        paragraphs=paragraphs(r.text),
+        paragraphs=[agreement.spans(part, marked) for part in paragraphs(r.text)],
         truncated=r.truncated,
         note=note,
         error="",
@@ -118,9 +172,8 @@ def _blank(sample: int, state: str, note: str, error: str = "") -> ReadingContex
 
 
 def _text(blank: ReadingContext, text: str) -> ReadingContext:
-    return ReadingContext(
-        blank.sample, blank.state, text, paragraphs(text), False, blank.note, "", "", 0, "", []
-    )
+    parts = [[agreement.Span(part, False)] for part in paragraphs(text)]
+    return ReadingContext(blank.sample, blank.state, text, parts, False, blank.note, "", "", 0, "", [])
 
 
 def paragraphs(text: str) -> list[str]:

@@ -14,6 +14,7 @@ class Urls:
 
     home = "/"
     library_path = "/library"
+    compare_path = "/compare"
     login = "/login"
     models = "/models"
     api_docs = "/docs"
@@ -59,6 +60,19 @@ class Urls:
     def stream(self, id: str, look: Look | None = None) -> str:
         """The stream that keeps an open page up to date; without a position it follows the focus."""
         return f"/a/{quote(id, safe='')}/stream" + (look.query() if look else "")
+
+    def compare(
+        self,
+        a: str,
+        b: str = "",
+        sample_a: int = 0,
+        sample_b: int = 0,
+        t: int | None = None,
+        u: int | None = None,
+    ) -> str:
+        """Two analyses beside each other; samples count from 1 in the address. `t` pins a position of a, `u` one of b."""
+        fields = {"a": a, "b": b, "sa": sample_a + 1, "sb": sample_b + 1, "t": t, "u": u}
+        return self.compare_path + "?" + urlencode({k: v for k, v in fields.items() if v not in (None, "")})
 
     def cancel(self, id: str) -> str:
         """POST: stop the work, keep what is there."""

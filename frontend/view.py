@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from frontend import rows, wording
+from frontend import agreement, rows, wording
 from frontend.contexts import (
     AnalysisContext,
     LegendContext,
@@ -45,6 +45,11 @@ class View:
     words_note: str = ""
 
     @property
+    def title(self) -> str:
+        """The prompt, or its beginning."""
+        return wording.quoted(" ".join(_prompt(self.analysis).split()), 120)
+
+    @property
     def final(self) -> bool:
         """Whether nothing more will come by itself."""
         return self.analysis.status in FINAL
@@ -72,6 +77,11 @@ class View:
         for reading in sorted(self.analysis.readings, key=lambda r: (r.position, r.sample)):
             found.setdefault(reading.position, []).append(reading)
         return found
+
+    @cached_property
+    def usual(self) -> frozenset[str]:
+        """Words that stand in most readings of this text."""
+        return agreement.common(r.text for r in self.analysis.readings if r.text)
 
     @cached_property
     def glyphs(self) -> dict[int, tuple[int, int]]:
@@ -174,7 +184,7 @@ class View:
         """The whole page."""
         a = self.analysis
         return AnalysisContext(
-            title=wording.quoted(" ".join(_prompt(a).split()), 120),
+            title=self.title,
             facts=self.facts(),
             status=self.status(),
             rows=self.rows(),
@@ -185,6 +195,7 @@ class View:
             waiting="The text stands here as it was typed; its tokens come with the model's answer.",
             all=self.table(),
             again=urls.composer(a.id),
+            compare=urls.compare(a.id),
             json=urls.json(a.id),
             delete=urls.delete(a.id),
             stream=None if self.final else urls.stream(a.id, self.look),

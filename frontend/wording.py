@@ -96,6 +96,11 @@ def percent(value: float | None) -> str:
     )
 
 
+def points(value: float) -> str:
+    """A difference of shares: `+3.1 points`."""
+    return f"{'+' if value > 0 else ''}{number(value * 100, 1)} points"
+
+
 def small(value: float) -> str:
     """A probability in percent: `62 %`, `3.1 %`, `0.04 %`, and `2 × 10⁻⁷` when percents would be all zeros."""
     if value >= 0.0995 or value == 0:

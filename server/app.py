@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
 def _add_pages(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     if importlib.util.find_spec("frontend") is not None:
-        for rooms in ("frontend.routes", "frontend.lens_routes"):
+        for rooms in ("frontend.routes", "frontend.lens_routes", "frontend.compare_routes"):
             app.include_router(importlib.import_module(rooms).router)
         app.state.page = importlib.import_module("frontend.templating").page
 

@@ -71,3 +71,23 @@ document.addEventListener("keydown", (event) => {
     event.target.form.requestSubmit(event.target.form.querySelector("button.primary"));
   }
 });
+
+// The first visit is explained in place, until somebody has read it. A browser that keeps nothing shows it again.
+const first = document.getElementById("first");
+const remembered = () => {
+  try {
+    return localStorage.getItem("explained");
+  } catch {
+    return null;
+  }
+};
+if (first && !remembered()) first.hidden = false;
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("[data-dismiss]")) return;
+  first.hidden = true;
+  try {
+    localStorage.setItem("explained", "1");
+  } catch {
+    // nothing can be kept: it is closed for this visit
+  }
+});

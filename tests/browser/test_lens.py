@@ -119,3 +119,13 @@ async def test_the_keys_are_listed(page: Page) -> None:
     await expect(page.locator("#keys")).to_be_hidden()
     await page.get_by_role("button", name="Keys").click()
     await expect(page.locator("#keys")).to_be_visible()
+
+
+async def test_the_first_visit_is_explained_once(page: Page) -> None:
+    await finished(page)
+    await expect(page.locator("#first")).to_be_visible()
+    await page.get_by_role("button", name="Got it").click()
+    await expect(page.locator("#first")).to_be_hidden()
+    await page.reload()
+    await expect(page.locator(".tok").first).to_be_visible()
+    await expect(page.locator("#first")).to_be_hidden()

@@ -210,3 +210,44 @@ def test_an_error_is_a_readable_page() -> None:
     soup = BeautifulSoup(html, "html.parser")
     assert words(one(soup, "h1")) == "Nothing here"
     assert EVIL in words(one(soup, ".oops"))
+
+
+class TestSamples:
+    def several(self) -> BeautifulSoup:
+        texts = ["It purrs of cats in winter.", "Cats, in winter light.", "A song of cats."]
+        readings = [made.reading(12, sample=n, text=text) for n, text in enumerate(texts)]
+        return page(made.analysis(readings=readings), 12)
+
+    def test_words_that_most_samples_share_are_marked(self) -> None:
+        marks = [words(mark) for mark in self.several().select(".reading blockquote mark")]
+        assert marks == ["cats", "winter", "Cats", "winter", "cats"]
+
+    def test_each_sample_can_be_gone_to(self) -> None:
+        assert [a["id"] for a in self.several().select(".sample")] == ["sample-1", "sample-2", "sample-3"]
+
+
+class TestNeighbours:
+    def test_words_that_recur_nearby_are_marked(self) -> None:
+        texts = {
+            11: "Something about winter.",
+            12: "Cats in winter.",
+            13: "Cats again.",
+            20: "Cats far away.",
+        }
+        readings = [made.reading(p, text=text) for p, text in texts.items()]
+        near = one(page(made.analysis(readings=readings), 12), ".near")
+        assert [words(mark) for mark in near.select("li mark")] == ["winter", "Cats"]
+
+    def test_each_is_a_link_to_its_token(self) -> None:
+        near = one(page(made.analysis(), 12), ".near")
+        assert [a["href"] for a in near.select("li a")] == [f"/a/abc123?t={p}" for p in (10, 11, 13, 14)]
+
+    def test_without_readings_there_is_nothing_to_open(self) -> None:
+        assert one(page(made.analysis(readings=[]), 12), ".near").has_attr("hidden")
+
+
+def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
+    # Norms grow with the position: 12 of 33 others are shorter.
+    assert "length of the activation 212, longer than 36 % of this text's" in words(
+        one(page(made.analysis(), 12), ".where")
+    )
