@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
+from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +16,7 @@ from server.analyses import records
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
 from server.analyses.events import EventLog
+from server.analyses.export import readings_parquet
 from server.analyses.metrics import Metrics
 from server.analyses.models import Models
 from server.analyses.schema import (
@@ -120,6 +122,11 @@ class Analyses:
             return job.view()
         whole = await self._whole(found)
         return await asyncio.to_thread(records.analysis_of, whole, _waiting(whole.row))
+
+    async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
+        """The analysis, and a file of its readings with their vectors. Raises NotFound."""
+        analysis = await self.get(analysis_id)
+        return analysis, await self._store.read(partial(readings_parquet, analysis))
 
     async def _whole(self, analysis_id: str) -> Whole:
         whole = await self._store.read(partial(repository.whole, analysis_id))

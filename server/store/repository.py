@@ -220,7 +220,7 @@ def pairs(session: Session) -> Sequence[str]:
 def _chosen(
     query: str | None, pair: str | None, status: str | None, session: Session
 ) -> list[ColumnElement[bool]]:
-    chosen = [AnalysisRow.same_as.is_(None)]
+    chosen: list[ColumnElement[bool]] = [AnalysisRow.same_as.is_(None)]
     chosen.append(AnalysisRow.deleted.is_not(None) if status == DELETED else AnalysisRow.deleted.is_(None))
     if status is not None and status != DELETED:
         chosen.append(AnalysisRow.status == status)
