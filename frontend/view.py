@@ -9,6 +9,7 @@ from functools import cached_property
 from frontend import rows, wording
 from frontend.contexts import (
     AnalysisContext,
+    ExportLink,
     LegendContext,
     PanelContext,
     RowContext,
@@ -23,6 +24,12 @@ from frontend.urls import urls
 from server.analyses.schema import FINAL, Analysis, Reading
 
 Partials = Mapping[tuple[int, int], str]
+EXPORTS = [
+    ("HTML", "a page that opens without this server"),
+    ("CSV", "the readings with their scores, for a spreadsheet"),
+    ("Parquet", "the same with activations and reconstructions"),
+    ("JSON", "everything but the vectors"),
+]
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class View:
             waiting="The text stands here as it was typed; its tokens come with the model's answer.",
             all=self.table(),
             again=urls.composer(a.id),
-            json=urls.json(a.id),
+            exports=[ExportLink(name, holds, urls.export(a.id, name.lower())) for name, holds in EXPORTS],
             delete=urls.delete(a.id),
             stream=None if self.final else urls.stream(a.id, self.wanted),
         )

@@ -155,6 +155,11 @@ class Analyses:
         work = partial(repository.recent, limit, q, pair=pair, status=status, before=place)
         return [records.summary_of(summary) for summary in await self._store.read(work)]
 
+    async def summary(self, analysis_id: str) -> AnalysisSummary | None:
+        """One line of the library, also of an analysis that is deleted; None if nothing is left of it."""
+        found = await self._store.read(partial(repository.summary, analysis_id))
+        return None if found is None else records.summary_of(found)
+
     async def count(self, q: str | None, pair: str | None, status: ListedStatus | None) -> int:
         """How many analyses `recent` would find, were there no limit."""
         return await self._store.read(partial(repository.count, q, pair, status))
@@ -218,9 +223,9 @@ class Analyses:
             await self._store.write(partial(repository.change, analysis.id, values))
         return await self.get(analysis.id)
 
-    async def delete(self, analysis_id: str) -> None:
-        """Remove it; for the time of UNDO it can be restored, then all that belongs to it goes. Raises
-        NotFound.
+    async def delete(self, analysis_id: str) -> str:
+        """Remove it; for the time of UNDO it can be restored, then all that belongs to it goes. Returns the
+        id. Raises NotFound.
         """
         async with self._workshop.asking:
             found = await self.check(analysis_id)
@@ -230,6 +235,7 @@ class Analyses:
                 if job.analysis.status == "cancelled":
                     values["status"] = "queued"  # nobody cancelled it: restored, it goes on
             await self._store.write(partial(repository.change, found, values))
+            return found
 
     async def restore(self, analysis_id: str) -> str:
         """Undo a deletion; work that it interrupted goes on. Returns the id. Raises NotFound."""

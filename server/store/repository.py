@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from server.store.search import holds
@@ -174,6 +174,22 @@ def recent(
     """The newest analyses after the place `before`: those with every word of the query in prompt, reply or
     readings, of a pair, of a status (or DELETED).
     """
+    rows = _summaries().where(*_chosen(query, pair, status, session))
+    if before is not None:
+        created, last = before
+        same_moment = and_(AnalysisRow.created == created, AnalysisRow.id > last)
+        rows = rows.where(or_(AnalysisRow.created < created, same_moment))
+    rows = rows.order_by(AnalysisRow.created.desc(), AnalysisRow.id).limit(limit)
+    return [Summary(*row) for row in session.execute(rows)]
+
+
+def summary(analysis_id: str, session: Session) -> Summary | None:
+    """One analysis as a line of the library, deleted or not."""
+    row = session.execute(_summaries().where(AnalysisRow.id == analysis_id)).first()
+    return None if row is None else Summary(*row)
+
+
+def _summaries() -> Select[Any]:
     count = (
         select(func.count())
         .select_from(ReadingRow)
@@ -188,14 +204,7 @@ def recent(
         AnalysisRow.created,
         AnalysisRow.deleted,
     )
-    chosen = _chosen(query, pair, status, session)
-    rows = select(*columns, AnalysisRow.token_count, count).where(*chosen)
-    if before is not None:
-        created, last = before
-        same_moment = and_(AnalysisRow.created == created, AnalysisRow.id > last)
-        rows = rows.where(or_(AnalysisRow.created < created, same_moment))
-    rows = rows.order_by(AnalysisRow.created.desc(), AnalysisRow.id).limit(limit)
-    return [Summary(*row) for row in session.execute(rows)]
+    return select(*columns, AnalysisRow.token_count, count)
 
 
 def count(query: str | None, pair: str | None, status: str | None, session: Session) -> int:
