@@ -25,8 +25,8 @@ _FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
 def exported(analysis: Analysis, origin: str, now: datetime) -> str:
     """The file. `origin` is the server's address, for the permalink.
 
-    It holds the text, every reading with its scores, and the baselines. It leaves out the curves, which would make
-    it twenty times as large; the JSON export has them.
+    It holds the text, every reading with its scores, and the baselines. The curves are left out, which would
+    make it several times as large; the JSON export has them.
     """
     still = analysis.model_copy(
         update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
