@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from frontend.agreement import Span
 from frontend.charts import Curve
 from frontend.examples import Example
@@ -282,6 +284,15 @@ class RowOfAll:
 
 
 @dataclass(frozen=True)
+class ExportLink:
+    """A file to take along."""
+
+    name: str
+    holds: str
+    href: str
+
+
+@dataclass(frozen=True)
 class AnalysisContext:
     """The page of one analysis, at any stage; the template knows it as `a`."""
 
@@ -297,7 +308,7 @@ class AnalysisContext:
     all: list[RowOfAll]
     again: str
     compare: str
-    json: str
+    exports: list[ExportLink]
     delete: str
     stream: str | None
 
@@ -350,15 +361,19 @@ class ComparePage:
 
 @dataclass(frozen=True)
 class ListedContext:
-    """One analysis in a list."""
+    """One analysis in a list. Without an address to delete it at there is no button for that."""
 
     href: str
     title: str
+    pair: str
     status: str
     state: str
     size: str
     created: str
     created_iso: str
+    deleted: bool
+    delete: str
+    restore: str
 
 
 @dataclass(frozen=True)
@@ -382,14 +397,50 @@ class AnalysisPage:
 
 
 @dataclass(frozen=True)
+class ExportedPage:
+    """export.html: a file that stands alone. `first` is the position whose panel is open."""
+
+    title: str
+    said: list[str]
+    notice: str
+    rows: list[RowContext]
+    turns: list[TurnContext]
+    colours: LegendContext
+    panels: list[PanelContext]
+    first: int | None
+    all: list[RowOfAll]
+    permalink: str
+    source: list[tuple[str, str]]
+    exported: str
+    policy: str
+    icon: str
+    style: Markup
+    script: Markup
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a filter."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Library:
-    """library.html"""
+    """library.html: `found` says how many there are; `gone` is what was deleted just now."""
 
     q: str
     found: str
     empty: str
+    models: ModelsContext
     items: list[ListedContext] = field(default_factory=list)
-    models: ModelsContext | None = None
+    pairs: list[Option] = field(default_factory=list)
+    states: list[Option] = field(default_factory=list)
+    older: str = ""
+    newest: str = ""
+    gone: ListedContext | None = None
     here: str = "library"
 
 

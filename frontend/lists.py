@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from frontend import wording
-from frontend.contexts import ListedContext
+from frontend.contexts import ListedContext, Option
 from frontend.urls import urls
 from server.analyses.schema import AnalysisSummary
 
@@ -17,19 +17,26 @@ STATES = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+FILTERS = [*STATES.items(), ("deleted", "deleted lately")]
 
 
-def listed(found: Iterable[AnalysisSummary], now: datetime) -> list[ListedContext]:
-    """One line for each, newest first as they come."""
+def listed(
+    found: Iterable[AnalysisSummary], now: datetime, *, changeable: bool = False
+) -> list[ListedContext]:
+    """One line for each, newest first as they come; with a button to delete it when `changeable`."""
     return [
         ListedContext(
             href=urls.analysis(a.id),
             title=wording.quoted(" ".join(a.title.split()), 120) or "(blank)",
+            pair=a.pair,
             status=a.status,
             state=STATES[a.status],
             size=f"{a.readings} of {a.tokens} tokens read" if a.tokens else "no tokens yet",
             created=ago(a.created, now),
             created_iso=a.created.isoformat(),
+            deleted=a.deleted is not None,
+            delete=urls.delete(a.id) if changeable else "",
+            restore=urls.restore(a.id),
         )
         for a in found
     ]
@@ -51,6 +58,17 @@ def _plural(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'} ago"
 
 
+def options(values: Iterable[tuple[str, str]], chosen: str, all_of_them: str) -> list[Option]:
+    """A filter's choices, as (value, label), after the one that leaves it open."""
+    return [Option(value, label, value == chosen) for value, label in [("", all_of_them), *values]]
+
+
 def found(count: int, q: str) -> str:
-    """What a search came back with."""
-    return f"{count} {'analysis' if count == 1 else 'analyses'} with \u201c{wording.quoted(q, 60)}\u201d"
+    """How many analyses there are, or what a search came back with."""
+    analyses = f"{count:,} {'analysis' if count == 1 else 'analyses'}"
+    return f"{analyses} with \u201c{wording.quoted(q, 60)}\u201d" if q else analyses
+
+
+def empty(*, narrowed: bool) -> str:
+    """What stands in place of a list without lines."""
+    return "Nothing fits." if narrowed else "Nothing yet: the first analysis will stand here."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
@@ -14,16 +14,19 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 from frontend import forms, lists, templating
 from frontend.contexts import AnalysisPage, Home, Library, ModelsContext
 from frontend.examples import EXAMPLES
+from frontend.exported import exported
 from frontend.given import Looked, Models, Service, compare, view_of
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
+from server.analyses.export import attachment
+from server.analyses.schema import ListedStatus
 from server.analyses.service import Analyses
 from server.errors import NlaError
 
 router = APIRouter(include_in_schema=False)
 RECENT = 8
-LISTED = 200
+LISTED = 50
 
 
 @router.get(urls.home)
@@ -112,19 +115,74 @@ async def resume(id: str, service: Service) -> RedirectResponse:
     return RedirectResponse(urls.analysis(id), status_code=303)
 
 
+@router.get("/api/analyses/{id}/export.html")
+async def export(id: str, service: Service, request: Request) -> HTMLResponse:
+    """The analysis as a file that opens without this server."""
+    found = await service.get(id)
+    html = await asyncio.to_thread(exported, found, str(request.base_url), datetime.now(UTC))
+    return HTMLResponse(html, headers={**templating.HEADERS, **attachment(found, "html")})
+
+
 @router.post("/a/{id}/delete")
-async def delete(id: str, service: Service) -> RedirectResponse:
-    """Forget the analysis."""
-    await service.delete(id)
-    return RedirectResponse(urls.library_path, status_code=303)
+async def delete(id: str, service: Service, request: Request) -> Response:
+    """Forget the analysis: to the library, or (asked by its script) the line that offers to undo it."""
+    gone = await service.delete(id)
+    if not _scripted(request):
+        return RedirectResponse(urls.library(deleted=gone), status_code=303)
+    return await _line(service, gone, "deleted", True)
+
+
+@router.post("/a/{id}/restore")
+async def restore(id: str, service: Service, request: Request) -> Response:
+    """Undo that: to the analysis, or its line in the library as it was."""
+    back = await service.restore(id)
+    if not _scripted(request):
+        return RedirectResponse(urls.analysis(back), status_code=303)
+    return await _line(service, back, "line")
+
+
+async def _line(service: Analyses, id: str, macro: str, *more: object) -> HTMLResponse:
+    """One line of the library as it is now; empty when nothing is left of the analysis."""
+    found = await service.summary(id)
+    lines = lists.listed([found] if found is not None else [], datetime.now(UTC), changeable=True)
+    html = "".join(templating.fragment(macro, line, *more) for line in lines)
+    return HTMLResponse(html, headers=templating.HEADERS)
+
+
+def _scripted(request: Request) -> bool:
+    """Whether the page asks for a fragment, rather than the browser for a page."""
+    return request.headers.get("hx-request") == "true"
 
 
 @router.get(urls.library_path)
-async def library(service: Service, models: Models, q: str = "") -> HTMLResponse:
-    """All analyses, or those that hold `q` in a prompt or a reading."""
-    items = lists.listed(await service.recent(LISTED, q.strip() or None), datetime.now(UTC))
-    empty = "Nothing holds these words." if q.strip() else "Nothing yet: the first analysis will stand here."
-    context = Library(q=q, found=lists.found(len(items), q), empty=empty, items=items, models=models)
+async def library(
+    service: Service,
+    models: Models,
+    q: Annotated[str, Query(max_length=500)] = "",
+    pair: str = "",
+    status: ListedStatus | Literal[""] = "",
+    before: str = "",
+    deleted: str = "",
+) -> HTMLResponse:
+    """All analyses, or those that hold `q` in prompt, reply or readings; `deleted` was deleted just now."""
+    now, words = datetime.now(UTC), q.strip()
+    chosen = (words or None, pair or None, status or None)
+    page = await service.recent(LISTED + 1, *chosen, before or None)
+    items, more = page[:LISTED], len(page) > LISTED
+    narrowed = {"q": words, "pair": pair, "status": status}
+    gone = await service.summary(deleted) if deleted else None
+    context = Library(
+        q=q,
+        pairs=lists.options([(name, name) for name in await service.pairs()], pair, "all"),
+        states=lists.options(lists.FILTERS, status, "any"),
+        found=lists.found(await service.count(*chosen), words),
+        empty=lists.empty(narrowed=any(narrowed.values())),
+        items=lists.listed(items, now, changeable=True),
+        older=urls.library(**narrowed, before=items[-1].id) if more else "",
+        newest=urls.library(**narrowed) if before else "",
+        gone=lists.listed([gone], now)[0] if gone is not None and gone.deleted is not None else None,
+        models=models,
+    )
     return templating.page("library.html", context)
 
 

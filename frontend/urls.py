@@ -23,9 +23,10 @@ class Urls:
         """The form on the home page, filled in from an earlier analysis."""
         return "/?" + urlencode({"from": source})
 
-    def library(self, q: str = "") -> str:
-        """The list of analyses, narrowed to those that hold `q`."""
-        return self.library_path + ("?" + urlencode({"q": q}) if q else "")
+    def library(self, **narrowed: str) -> str:
+        """The list of analyses; q, pair, status, before and deleted as in the query, empty ones left out."""
+        query = urlencode({name: value for name, value in narrowed.items() if value})
+        return self.library_path + ("?" + query if query else "")
 
     def analysis(self, id: str, look: Look | None = None) -> str:
         """The permalink, with what the viewer looks at."""
@@ -85,6 +86,18 @@ class Urls:
     def delete(self, id: str) -> str:
         """POST: forget the analysis."""
         return f"/a/{quote(id, safe='')}/delete"
+
+    def restore(self, id: str) -> str:
+        """POST: undo that."""
+        return f"/a/{quote(id, safe='')}/restore"
+
+    def export(self, id: str, extension: str) -> str:
+        """The analysis as a file: json, csv, parquet or html."""
+        return f"{self.json(id)}/export.{extension}"
+
+    def inside(self, position: int) -> str:
+        """A token's panel within an exported file."""
+        return f"#t{position}"
 
     def json(self, id: str) -> str:
         """The page's JSON twin."""

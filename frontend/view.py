@@ -9,6 +9,7 @@ from functools import cached_property
 from frontend import agreement, rows, wording
 from frontend.contexts import (
     AnalysisContext,
+    ExportLink,
     LegendContext,
     MapContext,
     PanelContext,
@@ -30,6 +31,12 @@ Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
 """The curves of compared words, and why there are none if there are none."""
 NO_WORDS: Words = ((), "")
+EXPORTS = [
+    ("HTML", "a page that opens without this server"),
+    ("CSV", "the readings with their scores, for a spreadsheet"),
+    ("Parquet", "the same with activations and reconstructions"),
+    ("JSON", "everything but the vectors"),
+]
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,7 @@ class View:
             all=self.table(),
             again=urls.composer(a.id),
             compare=urls.compare(a.id),
-            json=urls.json(a.id),
+            exports=[ExportLink(name, holds, urls.export(a.id, name.lower())) for name, holds in EXPORTS],
             delete=urls.delete(a.id),
             stream=None if self.final else urls.stream(a.id, self.look),
         )

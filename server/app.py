@@ -15,7 +15,7 @@ from server import __version__
 from server.analyses.metrics import AvFigures, Metrics
 from server.analyses.models import Catalogue, Models, PairSource
 from server.analyses.service import Analyses
-from server.api import analyses, docs, health, login, pairs, problems, vectors
+from server.api import analyses, docs, exports, health, login, pairs, problems, vectors
 from server.api.guard import Guard
 from server.api.limits import BodyLimit
 from server.settings import Settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.page = None
     problems.install(app)
-    for room in (analyses, pairs, vectors, health, login, docs):
+    for room in (analyses, exports, pairs, vectors, health, login, docs):
         app.include_router(room.router)
     _add_pages(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

@@ -37,7 +37,7 @@ function press(selector) {
 
 /** Show one of several samples of the pinned token. */
 function sample(number) {
-  const found = document.getElementById(`sample-${number}`);
+  const found = $(`#panel [data-sample="${number}"]`);
   found?.focus({ preventScroll: true });
   found?.scrollIntoView({ block: "nearest" });
   return Boolean(found);

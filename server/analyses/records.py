@@ -180,6 +180,7 @@ def summary_of(found: Summary) -> AnalysisSummary:
         pair=found.pair,
         status=_STATUS.validate_python(found.status),
         created=found.created,
+        deleted=found.deleted,
         tokens=found.tokens,
         readings=found.readings,
     )

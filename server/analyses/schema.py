@@ -24,6 +24,8 @@ from pydantic import (
 from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
+ListedStatus = Literal["queued", "running", "done", "failed", "cancelled", "deleted"]
+"""What the library can be narrowed to; `deleted` are those whose deletion can still be undone."""
 EventKind = Literal["tokens", "lens", "delta", "reading", "progress", "done", "failed"]
 FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 """The states that nothing follows until somebody asks again."""
@@ -223,7 +225,10 @@ class Analysis(Answered):
 
 
 class AnalysisSummary(Answered):
-    """One line of the library. `title` is the first words of the prompt; tokens and readings are counts."""
+    """One line of the library. `title` is the first words of the prompt; tokens and readings are counts.
+
+    `deleted` says since when it is, of those that can still be restored.
+    """
 
     id: str
     url: str
@@ -231,6 +236,7 @@ class AnalysisSummary(Answered):
     pair: str
     status: Status
     created: datetime
+    deleted: datetime | None = None
     tokens: int
     readings: int
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
 from functools import partial
+from typing import IO
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from server.analyses import records
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
 from server.analyses.events import EventLog
+from server.analyses.export import readings_parquet
 from server.analyses.metrics import Metrics
 from server.analyses.models import Models
-from server.analyses.schema import FINAL, Analysis, AnalysisRequest, AnalysisSummary, Event, Progress
+from server.analyses.schema import (
+    FINAL,
+    Analysis,
+    AnalysisRequest,
+    AnalysisSummary,
+    Event,
+    ListedStatus,
+    Progress,
+)
 from server.analyses.words import WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
@@ -25,6 +39,11 @@ from server.store.tables import AnalysisRow
 
 BREATH = 1 / 15
 """Seconds between two messages of a stream that carries words."""
+UNDO = timedelta(days=1)
+"""For how long a deletion can be undone."""
+SWEEP = 3600
+"""Seconds between two rounds of making deletions final."""
+_log = logging.getLogger(__name__)
 
 
 class Analyses:
@@ -40,6 +59,7 @@ class Analyses:
         self._workshop = Workshop(store, models, settings, self.metrics)
         self._watched: weakref.WeakSet[EventLog] = weakref.WeakSet()
         self._stopping = False
+        self._sweeper: asyncio.Task[None] | None = None
 
     # Asking
 
@@ -66,10 +86,7 @@ class Analyses:
         return analysis, existed
 
     async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
-        if new.address is not None:
-            row = await self._store.read(partial(repository.find, new.address))
-        else:
-            row = await self._store.read(partial(repository.get, new.id))
+        row = await self._store.write(partial(repository.claim, new.address, new.id))
         if row is None:
             await self._store.write(partial(repository.add, new))
             return (await self._workshop.start(new.id)).view(), False
@@ -107,6 +124,11 @@ class Analyses:
         whole = await self._whole(found)
         return await asyncio.to_thread(records.analysis_of, whole, _waiting(whole.row))
 
+    async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
+        """The analysis, and a file of its readings with their vectors. Raises NotFound."""
+        analysis = await self.get(analysis_id)
+        return analysis, await self._store.read(partial(readings_parquet, analysis))
+
     async def _whole(self, analysis_id: str) -> Whole:
         whole = await self._store.read(partial(repository.whole, analysis_id))
         if whole is None:
@@ -117,10 +139,39 @@ class Analyses:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
         return await follow(self._models.resident(), await self.get(analysis_id), position, words)
 
-    async def recent(self, limit: int = 50, q: str | None = None) -> list[AnalysisSummary]:
-        """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings."""
-        found = await self._store.read(partial(repository.recent, limit, q))
-        return [records.summary_of(summary) for summary in found]
+    async def recent(
+        self,
+        limit: int = 50,
+        q: str | None = None,
+        pair: str | None = None,
+        status: ListedStatus | None = None,
+        before: str | None = None,
+    ) -> list[AnalysisSummary]:
+        """The newest analyses, or those after the one of the id `before`.
+
+        With `q`, those that hold all its words in prompt, reply or readings; with `pair` and `status`, those
+        alone. Raises BadInput for an id that is none.
+        """
+        place = None
+        if before is not None:
+            place = await self._store.read(partial(repository.place, before))
+            if place is None:
+                raise BadInput("before", f"There is no analysis {before!r} any more: begin at the newest.")
+        work = partial(repository.recent, limit, q, pair=pair, status=status, before=place)
+        return [records.summary_of(summary) for summary in await self._store.read(work)]
+
+    async def summary(self, analysis_id: str) -> AnalysisSummary | None:
+        """One line of the library, also of an analysis that is deleted; None if nothing is left of it."""
+        found = await self._store.read(partial(repository.summary, analysis_id))
+        return None if found is None else records.summary_of(found)
+
+    async def count(self, q: str | None, pair: str | None, status: ListedStatus | None) -> int:
+        """How many analyses `recent` would find, were there no limit."""
+        return await self._store.read(partial(repository.count, q, pair, status))
+
+    async def pairs(self) -> list[str]:
+        """The pairs of which there are analyses."""
+        return list(await self._store.read(repository.pairs))
 
     async def events(self, analysis_id: str, last_event_id: int | None = None) -> AsyncGenerator[Event]:
         """What is newer than `last_event_id`, then whatever comes, to the end. Raises NotFound at the first
@@ -177,18 +228,36 @@ class Analyses:
             await self._store.write(partial(repository.change, analysis.id, values))
         return await self.get(analysis.id)
 
-    async def delete(self, analysis_id: str) -> None:
-        """Remove it with everything that belongs to it. Raises NotFound."""
+    async def delete(self, analysis_id: str) -> str:
+        """Remove it; for the time of UNDO it can be restored, then all that belongs to it goes. Returns the
+        id. Raises NotFound.
+        """
         async with self._workshop.asking:
             found = await self.check(analysis_id)
+            values: dict[str, object] = {"deleted": repository.now()}
             if job := self._workshop.jobs.get(found):
                 await self._workshop.stop(job)
-            await self._store.write(partial(repository.drop, found))
+                if job.analysis.status == "cancelled":
+                    values["status"] = "queued"  # nobody cancelled it: restored, it goes on
+            await self._store.write(partial(repository.change, found, values))
+            return found
+
+    async def restore(self, analysis_id: str) -> str:
+        """Undo a deletion; work that it interrupted goes on. Returns the id. Raises NotFound."""
+        async with self._workshop.asking:
+            row = await self._store.write(partial(repository.restore, analysis_id))
+            if row is None:
+                raise NotFound(f"Of the analysis {analysis_id!r} nothing is left to restore.")
+            ours = row.pair == self._models.name and row.id not in self._workshop.jobs
+            if ours and row.status in repository.UNFINISHED:
+                await self._workshop.start(row.id)
+            return row.id
 
     # Beginning and end
 
     async def resume(self) -> None:
         """Take up what an earlier server left unfinished for this pair."""
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
         async with self._workshop.asking:
             for row in await self._store.read(partial(repository.unfinished, self._models.name)):
                 await self._workshop.start(row.id)
@@ -202,7 +271,19 @@ class Analyses:
     async def close(self) -> None:
         """Put everything down; what is unfinished is taken up at the next start."""
         self.stop_streams()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         await self._workshop.close()
+
+    async def _sweep(self) -> None:
+        """Make deletions final once they can no longer be undone."""
+        while True:
+            try:
+                await self._store.write(partial(repository.purge, repository.now() - UNDO))
+            except SQLAlchemyError:
+                _log.exception("what was deleted could not be removed; the next try is in an hour")
+            await asyncio.sleep(SWEEP)
 
 
 def _waiting(row: AnalysisRow) -> Progress | None:

@@ -112,7 +112,7 @@ class Workshop:
                 "The pair's weights or tokenizer have changed since this was begun. Analyse the prompt again."
             )
         async with self.asking:
-            other = await self._store.read(partial(repository.find, where))
+            other = await self._store.write(partial(repository.claim, where, job.id))
             if other is None:
                 values = {"address": where, "fingerprint": pair.fingerprint}
                 await self._store.write(partial(repository.change, job.id, values))

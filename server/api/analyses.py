@@ -1,4 +1,4 @@
-"""/api/analyses: ask, look, watch, cancel, delete."""
+"""/api/analyses: ask, look, watch, cancel, delete, restore."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from server.analyses.encoding import analysis_json, data_json
-from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, Status
+from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus, Status
 from server.analyses.service import Analyses
 from server.analyses.words import WordCurves
 
@@ -27,6 +27,8 @@ def service(request: Request) -> Analyses:
 
 
 Service = Annotated[Analyses, Depends(service)]
+Unset = BeforeValidator(lambda value: value or None)
+"""In an address, `pair=` is the same as no pair."""
 
 
 class Accepted(BaseModel):
@@ -55,10 +57,17 @@ async def create(request: AnalysisRequest, analyses: Service, response: Response
 async def recent(
     analyses: Service,
     q: Annotated[str | None, Query(max_length=500)] = None,
+    pair: Annotated[str | None, Unset] = None,
+    status: Annotated[ListedStatus | None, Unset] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    before: Annotated[str | None, Unset] = None,
 ) -> list[AnalysisSummary]:
-    """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings."""
-    return await analyses.recent(limit, q)
+    """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings.
+
+    `pair` and `status` narrow the list; the status `deleted` shows what can still be restored. For the next
+    page, give the last id of this one as `before`.
+    """
+    return await analyses.recent(limit, q, pair, status, before)
 
 
 @router.get("/{analysis_id}", response_model=Analysis)
@@ -106,9 +115,16 @@ async def cancel(analysis_id: str, analyses: Service) -> Accepted:
 
 @router.delete("/{analysis_id}", status_code=204)
 async def delete(analysis_id: str, analyses: Service) -> Response:
-    """Remove it for good."""
+    """Remove it. For a day it can be restored; then it is gone for good."""
     await analyses.delete(analysis_id)
     return Response(status_code=204)
+
+
+@router.post("/{analysis_id}/restore")
+async def restore(analysis_id: str, analyses: Service) -> Accepted:
+    """Undo a deletion."""
+    analysis = await analyses.get(await analyses.restore(analysis_id))
+    return Accepted(id=analysis.id, url=analysis.url, status=analysis.status)
 
 
 def _cursor(last_event_id: str | None) -> int | None:

@@ -68,6 +68,8 @@ def migrate(engine: Engine) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":  # its driver begins no transaction before it alters a table
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             current = MigrationContext.configure(connection).get_current_heads()
             if unknown := set(current) - known:
                 raise StoreError(

@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy.orm import Session, defer
 
-from server.store.tables import AnalysisRow, ReadingRow, TraceRow, escape
+from server.store.search import holds
+from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 
 UNFINISHED = ("queued", "running")
+DELETED = "deleted"
+"""In the place of a status: the analyses whose deletion can still be undone, whatever their status."""
+Place = tuple[datetime, str]
+"""Where an analysis stands in the library, newest first: when it was made, and its id."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Summary:
     pair: str
     status: str
     created: datetime
+    deleted: datetime | None
     tokens: int
     readings: int
 
@@ -45,16 +51,39 @@ def add(row: AnalysisRow, session: Session) -> None:
 
 
 def get(analysis_id: str, session: Session) -> AnalysisRow | None:
-    """The analysis of this id, or the one it was found to be the same as."""
+    """The analysis of this id, or the one it was found to be the same as; None if that is deleted."""
+    row = _standing(analysis_id, session)
+    return None if row is None or row.deleted is not None else row
+
+
+def _standing(analysis_id: str, session: Session) -> AnalysisRow | None:
     row = session.get(AnalysisRow, analysis_id)
     if row is not None and row.same_as is not None:
         return session.get(AnalysisRow, row.same_as)
     return row
 
 
-def find(address: str, session: Session) -> AnalysisRow | None:
-    """The analysis of this content address."""
-    return session.scalar(select(AnalysisRow).where(AnalysisRow.address == address))
+def claim(address: str | None, analysis_id: str, session: Session) -> AnalysisRow | None:
+    """What stands at the content address or, as long as that is unknown, at the id; brought back if it was
+    deleted.
+    """
+    if address is None:
+        return restore(analysis_id, session)
+    found = session.scalar(select(AnalysisRow.id).where(AnalysisRow.address == address))
+    return None if found is None else restore(found, session)
+
+
+def restore(analysis_id: str, session: Session) -> AnalysisRow | None:
+    """Undo the deletion of an analysis; None if there is nothing left of it."""
+    row = _standing(analysis_id, session)
+    if row is not None:
+        row.deleted = None
+    return row
+
+
+def purge(before: datetime, session: Session) -> None:
+    """Remove for good what was deleted before this moment, with all that belongs to it (also the aliases)."""
+    session.execute(delete(AnalysisRow).where(AnalysisRow.deleted < before))
 
 
 def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole | None:
@@ -75,7 +104,10 @@ def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole
 def unfinished(pair: str, session: Session) -> Sequence[AnalysisRow]:
     """What this pair still owes, oldest first."""
     query = select(AnalysisRow).where(
-        AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair == pair, AnalysisRow.same_as.is_(None)
+        AnalysisRow.status.in_(UNFINISHED),
+        AnalysisRow.pair == pair,
+        AnalysisRow.same_as.is_(None),
+        AnalysisRow.deleted.is_(None),
     )
     return session.scalars(query.order_by(AnalysisRow.created, AnalysisRow.id)).all()
 
@@ -97,20 +129,21 @@ def put_readings(readings: Sequence[ReadingRow], session: Session) -> None:
         session.merge(reading)
 
 
+def activations(analysis_id: str, session: Session) -> bytes | None:
+    """The target's activations, once they are made."""
+    return session.scalar(select(TraceRow.activations).where(TraceRow.analysis_id == analysis_id))
+
+
+def readings_in_parts(analysis_id: str, size: int, session: Session) -> Iterator[Sequence[ReadingRow]]:
+    """Its readings with their vectors in reading order, never more than `size` in memory."""
+    query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id)
+    query = query.order_by(ReadingRow.position, ReadingRow.sample).execution_options(yield_per=size)
+    yield from session.scalars(query).partitions()
+
+
 def put_scores(scores: Sequence[dict[str, Any]], session: Session) -> None:
     """Add scores to readings that are kept: analysis_id, position and sample, and the columns to set."""
     session.execute(update(ReadingRow), list(scores))
-
-
-def drop(analysis_id: str, session: Session) -> bool:
-    """Delete an analysis with all that belongs to it (and the aliases that lead to it); False if there was
-    none.
-    """
-    row = get(analysis_id, session)
-    if row is None:
-        return False
-    session.execute(delete(AnalysisRow).where(AnalysisRow.id == row.id))
-    return True
 
 
 def begin(analysis_id: str, session: Session) -> Whole:
@@ -129,31 +162,81 @@ def begin(analysis_id: str, session: Session) -> Whole:
     return found
 
 
-def recent(limit: int, query: str | None, session: Session) -> list[Summary]:
-    """The newest analyses, or those whose prompt, reply or readings hold every word of the query."""
+def recent(
+    limit: int,
+    query: str | None,
+    session: Session,
+    *,
+    pair: str | None = None,
+    status: str | None = None,
+    before: Place | None = None,
+) -> list[Summary]:
+    """The newest analyses after the place `before`: those with every word of the query in prompt, reply or
+    readings, of a pair, of a status (or DELETED).
+    """
+    rows = _summaries().where(*_chosen(query, pair, status, session))
+    if before is not None:
+        created, last = before
+        same_moment = and_(AnalysisRow.created == created, AnalysisRow.id > last)
+        rows = rows.where(or_(AnalysisRow.created < created, same_moment))
+    rows = rows.order_by(AnalysisRow.created.desc(), AnalysisRow.id).limit(limit)
+    return [Summary(*row) for row in session.execute(rows)]
+
+
+def summary(analysis_id: str, session: Session) -> Summary | None:
+    """One analysis as a line of the library, deleted or not."""
+    row = session.execute(_summaries().where(AnalysisRow.id == analysis_id)).first()
+    return None if row is None else Summary(*row)
+
+
+def _summaries() -> Select[Any]:
     count = (
         select(func.count())
         .select_from(ReadingRow)
         .where(ReadingRow.analysis_id == AnalysisRow.id, ReadingRow.error.is_(None))
         .scalar_subquery()
     )
-    columns = (AnalysisRow.id, AnalysisRow.title, AnalysisRow.pair, AnalysisRow.status, AnalysisRow.created)
-    rows = select(*columns, AnalysisRow.token_count, count).where(AnalysisRow.same_as.is_(None))
-    for word in (query or "").split()[:8]:
-        rows = rows.where(_holds(word))
-    rows = rows.order_by(AnalysisRow.created.desc(), AnalysisRow.id).limit(limit)
-    return [Summary(*row) for row in session.execute(rows)]
-
-
-def _holds(word: str) -> ColumnElement[bool]:
-    needle = escape(word).lower()
-    reading = aliased(ReadingRow)
-    return or_(
-        func.lower(AnalysisRow.words).contains(needle, autoescape=True),
-        exists().where(
-            reading.analysis_id == AnalysisRow.id, func.lower(reading.text).contains(needle, autoescape=True)
-        ),
+    columns = (
+        AnalysisRow.id,
+        AnalysisRow.title,
+        AnalysisRow.pair,
+        AnalysisRow.status,
+        AnalysisRow.created,
+        AnalysisRow.deleted,
     )
+    return select(*columns, AnalysisRow.token_count, count)
+
+
+def count(query: str | None, pair: str | None, status: str | None, session: Session) -> int:
+    """How many analyses `recent` would find, were there no limit."""
+    chosen = _chosen(query, pair, status, session)
+    return session.scalar(select(func.count()).select_from(AnalysisRow).where(*chosen)) or 0
+
+
+def place(analysis_id: str, session: Session) -> Place | None:
+    """Where an analysis stands in the order of the library."""
+    row = session.execute(
+        select(AnalysisRow.created, AnalysisRow.id).where(AnalysisRow.id == analysis_id)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def pairs(session: Session) -> Sequence[str]:
+    """The pairs of which there are analyses."""
+    return session.scalars(select(AnalysisRow.pair).distinct().order_by(AnalysisRow.pair)).all()
+
+
+def _chosen(
+    query: str | None, pair: str | None, status: str | None, session: Session
+) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = [AnalysisRow.same_as.is_(None)]
+    chosen.append(AnalysisRow.deleted.is_not(None) if status == DELETED else AnalysisRow.deleted.is_(None))
+    if status is not None and status != DELETED:
+        chosen.append(AnalysisRow.status == status)
+    if pair is not None:
+        chosen.append(AnalysisRow.pair == pair)
+    dialect = session.get_bind().dialect.name
+    return [*chosen, *(holds(word, dialect) for word in (query or "").split()[:8])]
 
 
 def now() -> datetime:

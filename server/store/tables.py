@@ -14,11 +14,13 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     String,
     Text,
+    UniqueConstraint,
     types,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -77,7 +79,11 @@ class AnalysisRow(Base):
     """
 
     __tablename__ = "analysis"
-    __table_args__ = (Index("analysis_created", "created"), Index("analysis_status", "status"))
+    __table_args__ = (
+        Index("analysis_created", "created"),
+        Index("analysis_status", "status"),
+        Index("analysis_pair", "pair"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     address: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -93,6 +99,8 @@ class AnalysisRow(Base):
     """Prompt and reply, for search."""
     created: Mapped[datetime] = mapped_column(Moment)
     finished: Mapped[datetime | None] = mapped_column(Moment)
+    deleted: Mapped[datetime | None] = mapped_column(Moment)
+    """Since when it is gone for everybody; it is kept a while longer, so that this can be undone."""
     layer: Mapped[int | None] = mapped_column(Integer)
     fve_variance: Mapped[float | None] = mapped_column(Float)
     focus: Mapped[int | None] = mapped_column(Integer)
@@ -139,3 +147,26 @@ class ReadingRow(Base):
     error: Mapped[str | None] = mapped_column(Prose)
     event: Mapped[int] = mapped_column(BigInteger, default=0)
     vector: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class PassageRow(Base):
+    """A text to search in, in lower case: a reading, or (without a position) prompt and reply.
+
+    Triggers of the database write it, see migration 0002; search.py reads it.
+    """
+
+    __tablename__ = "passage"
+    __table_args__ = (
+        UniqueConstraint("analysis_id", "position", "sample", name="passage_place"),
+        ForeignKeyConstraint(
+            ["analysis_id", "position", "sample"],
+            ["reading.analysis_id", "reading.position", "reading.sample"],
+            ondelete="CASCADE",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analysis.id", ondelete="CASCADE"))
+    position: Mapped[int | None] = mapped_column(Integer)
+    sample: Mapped[int | None] = mapped_column(Integer)
+    text: Mapped[str] = mapped_column(Text)

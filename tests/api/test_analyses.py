@@ -127,3 +127,36 @@ async def test_cancel_and_delete(app: FastAPI, client: httpx.AsyncClient) -> Non
     assert cancelled.json() == {"id": id, "url": f"/a/{id}", "status": "cancelled"}
     assert (await client.delete(f"/api/analyses/{id}")).status_code == 204
     assert (await client.get(f"/api/analyses/{id}")).status_code == 404
+
+
+async def test_a_deletion_can_be_undone(app: FastAPI, client: httpx.AsyncClient) -> None:
+    body = await done(app, client, CHAT)
+    await client.delete(body["url"].replace("/a/", "/api/analyses/"))
+    (gone,) = (await client.get("/api/analyses?status=deleted")).json()
+    assert gone["id"] == body["id"]
+    assert gone["deleted"] is not None
+    restored = await client.post(f"/api/analyses/{body['id']}/restore")
+    assert restored.json() == {"id": body["id"], "url": body["url"], "status": "done"}
+    assert (await client.get(f"/api/analyses/{body['id']}")).json() == body
+    assert (await client.post("/api/analyses/nobody/restore")).status_code == 404
+
+
+async def test_the_list_is_narrowed_and_paged(app: FastAPI, client: httpx.AsyncClient) -> None:
+    bodies = [await done(app, client, {"text": text}) for text in ("one cat", "two cats", "dogs")]
+    newest = [body["id"] for body in bodies][::-1]
+
+    async def found(query: str) -> list[str]:
+        return [line["id"] for line in (await client.get(f"/api/analyses?{query}")).json()]
+
+    assert await found("q=&pair=&status=&before=") == newest
+    assert await found("limit=2") == newest[:2]
+    assert await found(f"limit=2&before={newest[1]}") == newest[2:]
+    assert await found("q=cat&pair=fake&status=done") == newest[1:]
+    assert await found("pair=elsewhere") == []
+
+
+@pytest.mark.parametrize(("query", "field"), [("status=x", "status"), ("before=nobody", "before")])
+async def test_a_list_that_cannot_be_is_refused(client: httpx.AsyncClient, query: str, field: str) -> None:
+    answer = await client.get(f"/api/analyses?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

@@ -223,7 +223,7 @@ class TestSamples:
         assert marks == ["cats", "winter", "Cats", "winter", "cats"]
 
     def test_each_sample_can_be_gone_to(self) -> None:
-        assert [a["id"] for a in self.several().select(".sample")] == ["sample-1", "sample-2", "sample-3"]
+        assert [a["data-sample"] for a in self.several().select(".sample")] == ["1", "2", "3"]
 
 
 class TestNeighbours:

@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
+from frontend import routes
 from tests.conftest import served
 from tests.frontend.parsed import one, words
 
@@ -120,10 +121,111 @@ async def test_a_panel_pushes_its_permalink(client: httpx.AsyncClient) -> None:
     assert "hx-sse" not in answer.text
 
 
-async def test_a_deleted_analysis_is_gone(client: httpx.AsyncClient) -> None:
+async def library(client: httpx.AsyncClient, query: str = "") -> BeautifulSoup:
+    answer = await client.get(f"/library{query}")
+    assert answer.status_code == 200
+    return BeautifulSoup(answer.text, "html.parser")
+
+
+def titles(soup: BeautifulSoup) -> list[str]:
+    return [words(title) for title in soup.select("#results .listing a .title")]
+
+
+async def test_without_scripts_a_deletion_leads_to_a_page_that_undoes_it(client: httpx.AsyncClient) -> None:
     address = (await send(client)).headers["location"]
-    assert (await client.post(f"{address}/delete")).headers["location"] == "/library"
+    before = await finished(client, address)
+    answer = await client.post(f"{address}/delete")
+    assert answer.status_code == 303
     assert (await client.get(address)).status_code == 404
+    soup = await library(client, answer.headers["location"].removeprefix("/library"))
+    assert titles(soup) == []
+    undo = one(soup, ".gone form")
+    assert undo["method"] == "post"
+    answer = await client.post(str(undo["action"]))
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    after = BeautifulSoup((await client.get(address)).text, "html.parser")
+    assert one(after, ".analysis") == one(before, ".analysis")
+
+
+async def test_with_scripts_a_line_becomes_the_undo_and_a_line_again(client: httpx.AsyncClient) -> None:
+    address = (await send(client)).headers["location"]
+    await finished(client, address)
+    line = one(await library(client), ".listing li")
+    asked = {"HX-Request": "true"}
+    answer = await client.post(str(one(line, "form")["hx-post"]), headers=asked)
+    undo = BeautifulSoup(answer.text, "html.parser")
+    assert words(one(undo, "[role=status]")) == "Deleted: Hi you"
+    answer = await client.post(str(one(undo, "form")["hx-post"]), headers=asked)
+    assert one(BeautifulSoup(answer.text, "html.parser"), "li") == line
+
+
+async def test_what_was_deleted_lately_can_be_found_and_brought_back(client: httpx.AsyncClient) -> None:
+    address = (await send(client)).headers["location"]
+    await client.post(f"{address}/delete")
+    soup = await library(client, "?status=deleted")
+    assert one(soup, "#results .is-deleted form")["action"] == f"{address}/restore"
+    await client.post(f"{address}/restore")
+    assert titles(await library(client)) == ["Hi you"]
+
+
+@pytest.mark.parametrize("query", ["?deleted=nobody", "?deleted=%00%22"])
+async def test_a_notice_of_what_is_not_there_is_left_out(client: httpx.AsyncClient, query: str) -> None:
+    assert not (await library(client, query)).select(".gone")
+
+
+async def test_the_library_is_narrowed_by_its_form(client: httpx.AsyncClient) -> None:
+    for prompt in ("cats", "dogs"):
+        await finished(client, (await send(client, prompt=prompt)).headers["location"])
+    soup = await library(client, "?q=cats&pair=fake&status=done")
+    assert titles(soup) == ["cats"]
+    assert "1 analysis with “cats”" in words(one(soup, "#results"))
+    assert [option["value"] for option in soup.select("option[selected]")] == ["fake", "done"]
+    assert titles(await library(client, "?q=&pair=&status=&before=")) == ["dogs", "cats"]
+    assert titles(await library(client, "?status=failed")) == []
+
+
+async def test_the_library_goes_on_to_older_ones(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "LISTED", 2)
+    for n in range(5):
+        await finished(client, (await send(client, prompt=f"cats {n}")).headers["location"])
+    query, seen = "?q=cats", []
+    while True:
+        soup = await library(client, query)
+        seen.append(titles(soup))
+        assert "5 analyses" in words(one(soup, "#results"))
+        if not (older := soup.select("a[rel=next]")):
+            break
+        query = str(older[0]["href"]).removeprefix("/library")
+    assert seen == [["cats 4", "cats 3"], ["cats 2", "cats 1"], ["cats 0"]]
+    newest = one(soup, ".pages a")
+    assert newest["href"] == "/library?q=cats"
+
+
+@pytest.mark.parametrize("query", ["status=x", "before=nobody", "q=" + "x" * 501])
+async def test_a_library_that_cannot_be_is_a_readable_page(client: httpx.AsyncClient, query: str) -> None:
+    answer = await client.get(f"/library?{query}", headers=HTML)
+    assert answer.status_code == 422
+    assert one(BeautifulSoup(answer.text, "html.parser"), "h1")
+
+
+async def test_every_export_is_offered_and_there(client: httpx.AsyncClient) -> None:
+    address = (await send(client)).headers["location"]
+    soup = await finished(client, address)
+    offered = [str(link["href"]) for link in soup.select(".exports a")]
+    assert [href.rsplit(".")[-1] for href in offered] == ["html", "csv", "parquet", "json"]
+    for href in offered:
+        answer = await client.get(href)
+        assert answer.headers["content-disposition"].startswith("attachment; filename=")
+
+
+async def test_an_exported_page_names_the_address_it_came_from(client: httpx.AsyncClient) -> None:
+    address = (await send(client)).headers["location"]
+    await finished(client, address)
+    answer = await client.get(f"/api/analyses{address.removeprefix('/a')}/export.html")
+    link = one(BeautifulSoup(answer.text, "html.parser"), ".source a")
+    assert link["href"] == f"http://127.0.0.1:8000{address}"
 
 
 async def test_the_stream_of_a_finished_analysis_brings_all_and_ends(app: FastAPI) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from server.store import repository
 from server.store.database import connect, migrate
-from server.store.tables import ReadingRow, TraceRow
+from server.store.tables import PassageRow, ReadingRow, TraceRow
 from tests.store.rows import analysis, reading
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -31,29 +34,6 @@ def fill(session: Session) -> None:
     session.flush()
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        (None, ["dogs", "cats"]),
-        ("", ["dogs", "cats"]),
-        ("zürich", ["cats"]),
-        ("ZÜRICH NIGHT", ["cats"]),
-        ("études", ["cats"]),
-        ("night études", ["cats"]),
-        ("night snow", []),
-        ("100%", ["dogs"]),
-        ("1%", []),
-        ("snow_white", ["dogs"]),
-        ("snowXwhite", []),
-        ("\\u0000", ["dogs"]),
-        ("' OR 1=1 --", []),
-    ],
-)
-def test_search(session: Session, query: str | None, found: list[str]) -> None:
-    fill(session)
-    assert [summary.id for summary in repository.recent(10, query, session)] == found
-
-
 def test_recent_counts_readings_that_did_not_fail(session: Session) -> None:
     fill(session)
     assert {s.id: s.readings for s in repository.recent(10, None, session)} == {"cats": 1, "dogs": 0}
@@ -68,12 +48,105 @@ def test_an_alias_leads_to_the_other_and_goes_with_it(session: Session) -> None:
     assert row is not None
     assert row.id == "cats"
     assert "alias" not in [s.id for s in repository.recent(10, None, session)]
-    assert repository.drop("alias", session)
+    row.deleted = NOW - timedelta(hours=2)
+    session.flush()
+    repository.purge(NOW - timedelta(hours=1), session)
     session.expire_all()
     assert repository.get("alias", session) is None
     assert repository.get("cats", session) is None
     assert session.query(ReadingRow).count() == 0
-    assert not repository.drop("cats", session)
+    assert session.query(PassageRow).filter_by(analysis_id="cats").count() == 0
+
+
+def delete(id: str, session: Session, when: datetime = NOW) -> None:
+    repository.change(id, {"deleted": when}, session)
+    session.expire_all()
+
+
+def test_a_deleted_analysis_is_nowhere_but_among_the_deleted(session: Session) -> None:
+    fill(session)
+    session.add(analysis("alias", address=None, same_as="cats"))
+    session.flush()
+    delete("cats", session)
+    assert repository.get("cats", session) is None
+    assert repository.get("alias", session) is None
+    assert repository.whole("cats", session) is None
+    assert [s.id for s in repository.recent(10, None, session)] == ["dogs"]
+    assert repository.recent(10, "études", session) == []
+    assert [s.id for s in repository.recent(10, None, session, status="deleted")] == ["cats"]
+
+
+def test_a_deleted_analysis_is_not_taken_up(session: Session) -> None:
+    session.add(analysis("new", status="queued", deleted=NOW))
+    session.flush()
+    assert repository.unfinished("fake", session) == []
+
+
+@pytest.mark.parametrize("id", ["cats", "alias"])
+def test_restoring_brings_everything_back(session: Session, id: str) -> None:
+    fill(session)
+    session.add(analysis("alias", address=None, same_as="cats"))
+    session.flush()
+    delete("cats", session)
+    restored = repository.restore(id, session)
+    assert restored is not None
+    session.flush()
+    whole = repository.whole("cats", session)
+    assert whole is not None
+    assert [r.text for r in whole.readings] == ["about ÉTUDES", ""]
+    assert [s.id for s in repository.recent(10, "études", session)] == ["cats"]
+
+
+def test_what_was_never_there_cannot_be_restored(session: Session) -> None:
+    assert repository.restore("nobody", session) is None
+
+
+@pytest.mark.parametrize(("address", "id"), [("address of cats", "other"), (None, "cats")])
+def test_asking_for_a_deleted_analysis_brings_it_back(session: Session, address: str | None, id: str) -> None:
+    fill(session)
+    delete("cats", session)
+    claimed = repository.claim(address, id, session)
+    assert claimed is not None
+    assert (claimed.id, claimed.deleted) == ("cats", None)
+
+
+def test_nothing_is_purged_before_its_time(session: Session) -> None:
+    fill(session)
+    delete("cats", session)
+    repository.purge(NOW, session)
+    assert repository.restore("cats", session) is not None
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(session: Session) -> None:
+    session.add_all([analysis(f"a{n}", age=n // 3) for n in range(10)])  # three of the same moment
+    session.flush()
+    expected = [s.id for s in repository.recent(99, None, session)]
+    found: list[str] = []
+    before = None
+    while page := repository.recent(4, None, session, before=before):
+        found += [s.id for s in page]
+        before = repository.place(found[-1], session)
+    assert found == expected == [f"a{n}" for n in range(10)]
+
+
+def test_filters_narrow_the_list_and_the_count(session: Session) -> None:
+    fill(session)
+    session.add(analysis("cows", pair="other", status="failed", words="night"))
+    session.flush()
+    assert [s.id for s in repository.recent(9, "night", session, pair="other")] == ["cows"]
+    assert [s.id for s in repository.recent(9, None, session, status="done")] == ["dogs", "cats"]
+    assert repository.count("night", None, None, session) == 2
+    assert repository.count(None, "fake", "failed", session) == 0
+    assert repository.pairs(session) == ["fake", "other"]
+    assert repository.place("nobody", session) is None
+
+
+def test_readings_come_in_parts_with_their_vectors(session: Session) -> None:
+    fill(session)
+    session.add(reading("cats", 2, vector=b"v"))
+    session.flush()
+    parts = [[r.position for r in part] for part in repository.readings_in_parts("cats", 2, session)]
+    assert parts == [[0, 1], [2]]
 
 
 def test_only_this_pairs_unfinished_work_is_taken_up_oldest_first(session: Session) -> None:

@@ -1,0 +1,131 @@
+"""The analysis as one HTML file that opens without a server and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+
+from markupsafe import Markup
+
+from frontend import templating
+from frontend.contexts import ExportedPage, PanelContext, RowContext
+from frontend.panel import panel
+from frontend.templating import STATIC
+from frontend.urls import urls
+from frontend.view import View
+from server.analyses.schema import FINAL, Analysis
+
+_FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
+
+
+def exported(analysis: Analysis, origin: str, now: datetime) -> str:
+    """The file. `origin` is the server's address, for the permalink.
+
+    It holds the text, every reading with its scores, and the baselines. The curves are left out, which would
+    make it several times as large; the JSON export has them.
+    """
+    still = analysis.model_copy(
+        update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
+    )
+    view = View(still)
+    page = view.page()
+    style, script = _style(), _text("export.js")
+    context = ExportedPage(
+        title=page.title,
+        said=page.facts,
+        notice=_notice(analysis),
+        rows=[_inside_row(row) for row in page.rows],
+        turns=page.turns,
+        colours=page.legend,
+        panels=[_inside_panel(panel(view, token.position)) for token in still.tokens],
+        first=view.pinned,
+        all=[replace(line, href=urls.inside(line.position)) for line in page.all],
+        permalink=origin.rstrip("/") + urls.analysis(analysis.id),
+        source=_source(analysis, now),
+        exported=f"{now:%d %b %Y}".lstrip("0"),
+        policy=policy(style, script),
+        icon=f"data:image/svg+xml;base64,{_base64(_bytes('icon.svg'))}",
+        style=Markup(style),
+        script=Markup(script),
+    )
+    return templating.render("export.html", context)
+
+
+def policy(style: str, script: str) -> str:
+    """What the file allows itself: its own style and script, and no request at all."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _inside_row(row: RowContext) -> RowContext:
+    """Its tokens lead to panels of the same file."""
+    tokens = [replace(token, href=urls.inside(token.position), panel="") for token in row.tokens]
+    return replace(row, tokens=tokens)
+
+
+def _inside_panel(shown: PanelContext) -> PanelContext:
+    places = (shown.position - 1, shown.position + 1)
+    steps = [
+        replace(step, href=step.href and urls.inside(place), panel="")
+        for step, place in zip(shown.steps, places, strict=True)
+    ]
+    return replace(shown, steps=steps)
+
+
+def _notice(a: Analysis) -> str:
+    """What is missing, and why."""
+    if a.status == "done":
+        return ""
+    total = f" of {a.progress.total}" if a.progress.total else ""
+    readings = f"{a.progress.done}{total} readings are here."
+    why = {
+        "failed": f"This analysis stopped on an error: {a.error}",
+        "cancelled": "This analysis was cancelled.",
+    }
+    return f"{why.get(a.status, 'This analysis was not finished when it was exported.')} {readings}"
+
+
+def _source(a: Analysis, now: datetime) -> list[tuple[str, str]]:
+    layer = "" if a.layer is None else f", layer {a.layer}"
+    variance = "" if a.fve_variance is None else f", V = {a.fve_variance:g}"
+    return [
+        ("Pair", f"{a.pair}{layer}{variance}"),
+        ("Analysed", f"{a.created:%Y-%m-%d %H:%M} UTC"),
+        ("Exported", f"{now:%Y-%m-%d %H:%M} UTC"),
+        (
+            "Versions",
+            ", ".join(f"{name} {version}" for name, version in a.versions.items()) or "not known yet",
+        ),
+    ]
+
+
+@lru_cache
+def _style() -> str:
+    """The page's own style sheet with its fonts in it, and what an exported file needs more."""
+
+    def font(match: re.Match[str]) -> str:
+        return f'url("data:font/woff2;base64,{_base64(_bytes(match[1]))}")'
+
+    return _FONT.sub(font, _text("app.css")) + _text("export.css")
+
+
+def _bytes(name: str) -> bytes:
+    return (STATIC / name).read_bytes()
+
+
+def _text(name: str) -> str:
+    return _bytes(name).decode()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())

@@ -1,0 +1,140 @@
+"""The same is found in every database. PostgreSQL's turn comes where TEST_POSTGRESQL_URL names an empty one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from server.store import repository
+from server.store.database import connect, migrate
+from tests.store.rows import analysis, reading
+
+POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
+    if request.param == "postgresql" and POSTGRESQL is None:
+        pytest.skip("TEST_POSTGRESQL_URL names no database")
+    engine = connect(POSTGRESQL or "" if request.param == "postgresql" else f"sqlite:///{tmp_path / 'a.db'}")
+    migrate(engine)
+    with Session(engine) as session:  # never committed
+        yield session
+    engine.dispose()
+
+
+def fill(session: Session) -> None:
+    session.add(analysis("cats", age=1, words="Zürich at night\0 今日は良い天気"))
+    session.add(analysis("dogs", age=0, words='100% snow_white \\u0000 NEAR( a*b "said" -x OR x'))
+    session.flush()
+    session.add(reading("cats", 0, "about ÉTUDES"))
+    session.add(reading("cats", 1, "", error="broken"))
+    session.flush()
+
+
+def found(query: str | None, session: Session) -> list[str]:
+    return [summary.id for summary in repository.recent(10, query, session)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (None, ["dogs", "cats"]),
+        ("", ["dogs", "cats"]),
+        ("zürich", ["cats"]),
+        ("ZÜRICH NIGHT", ["cats"]),
+        ("études", ["cats"]),
+        ("night études", ["cats"]),
+        ("night snow", []),
+        ("100%", ["dogs"]),
+        ("1%", []),
+        ("snow_white", ["dogs"]),
+        ("snowXwhite", []),
+        ("\\u0000", ["dogs"]),
+        ("' OR 1=1 --", []),
+        ("night OR snow", []),
+        ("RICH", ["cats"]),
+        ("ü", ["cats"]),
+        ("天気", ["cats"]),
+        ("良い天", ["cats"]),
+        ("天良気", []),
+        ('"', ["dogs"]),
+        ('"said"', ["dogs"]),
+        ('"snow night"', []),
+        ("*", ["dogs"]),
+        ("a*b", ["dogs"]),
+        ("nig*", []),
+        ("NEAR(", ["dogs"]),
+        ("-x", ["dogs"]),
+        ("-snow", []),
+        ("^zürich", []),
+        ("text:night", []),
+        ("_", ["dogs"]),
+    ],
+)
+def test_search(session: Session, query: str | None, expected: list[str]) -> None:
+    fill(session)
+    assert found(query, session) == expected
+
+
+def test_a_reading_that_is_written_anew_is_found_by_its_new_words_alone(session: Session) -> None:
+    fill(session)
+    repository.put_readings([reading("cats", 0, "better words"), reading("dogs", 0, "entirely NEW")], session)
+    session.flush()
+    assert found("études", session) == []
+    assert found("better", session) == ["cats"]
+    assert found("new", session) == ["dogs"]
+
+
+def test_the_reply_is_found_once_it_is_known(session: Session) -> None:
+    fill(session)
+    repository.change("cats", {"words": "Zürich at night\nA reply"}, session)
+    assert found("reply zürich", session) == ["cats"]
+    assert found("天気", session) == []
+
+
+def test_a_reading_that_is_forgotten_is_not_found(session: Session) -> None:
+    fill(session)
+    repository.put_readings([reading("cats", 1, "half a thought", error="broken")], session)
+    session.flush()
+    assert found("thought", session) == ["cats"]
+    repository.begin("cats", session)
+    assert found("thought", session) == []
+    assert found("études", session) == ["cats"]
+
+
+def test_nothing_of_a_purged_analysis_is_left_in_the_index(session: Session) -> None:
+    fill(session)
+    repository.change("cats", {"deleted": repository.now()}, session)
+    repository.purge(repository.now(), session)
+    assert found("études", session) == []
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("INSERT INTO passage_words (passage_words) VALUES ('integrity-check')"))
+        assert (
+            session.scalar(text("SELECT count(*) FROM passage_words WHERE passage_words MATCH 'rich'")) == 0
+        )
+
+
+def test_a_search_does_not_read_every_passage(session: Session) -> None:
+    fill(session)
+    if session.get_bind().dialect.name != "sqlite":
+        pytest.skip("PostgreSQL chooses by the number of rows")
+    seen: list[str] = []
+
+    def explain(statement: str) -> None:
+        if statement.startswith("SELECT analysis.id"):
+            seen.append(statement)
+
+    connection = session.connection().connection.dbapi_connection
+    assert connection is not None
+    connection.set_trace_callback(explain)
+    assert found("night", session) == ["cats"]
+    connection.set_trace_callback(None)
+    plan = " ".join(str(row[3]) for row in session.execute(text(f"EXPLAIN QUERY PLAN {seen[0]}")))
+    assert "SCAN passage_words VIRTUAL TABLE INDEX" in plan
+    assert "SCAN passage " not in plan + " "
