@@ -1,0 +1,47 @@
+"""axe-core on every page: nothing serious, in light and in dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.test_fake import ask
+
+pytestmark = pytest.mark.anyio
+SERIOUS = {"serious", "critical"}
+
+
+async def faults(page: Page) -> list[str]:
+    """What axe-core finds serious: the rule, and where."""
+    found = await Axe().run(page)
+    return [
+        f"{fault['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for fault in found.response["violations"]
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_has_a_serious_fault(browser: Browser, address: str, scheme: str, width: int) -> None:
+    context = await browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 900},
+        reduced_motion="reduce",
+    )
+    page = await context.new_page()
+    await page.goto(address)
+    found = {"/": await faults(page)}
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    analysis = page.url.removeprefix(address).partition("?")[0]
+    id = analysis.rpartition("/")[2]
+    looked = "?t=3&p=5&w=x&metric=top&scale=log"
+    for path in (analysis, analysis + looked, analysis + "/lens", "/library", f"/compare?a={id}&b={id}", "/nothing"):
+        await page.goto(address + path)
+        await page.wait_for_load_state("networkidle")
+        found[path] = await faults(page)
+    await context.close()
+    assert {path: said for path, said in found.items() if said} == {}
