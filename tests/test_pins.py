@@ -14,6 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ASKED = {
     "base.txt": PROJECT["project"]["dependencies"],
     "dev.txt": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
+    "vllm.txt": PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["vllm"],
 }
 
 
