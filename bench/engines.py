@@ -63,10 +63,10 @@ def plain(av: VllmVerbaliser, rows: list[Floats]) -> float:
 
 
 def many(served: Served, count: int) -> list[float]:
-    """GiB in use by this process and its children while `count` short analyses are made one after another."""
+    """GiB in use by this process and its children while `count` analyses of one reading follow each other."""
     seen = []
     for n in range(count):
-        served.analyse(6, f"Number {n}.")
+        served.analyse(8, f"{n} is a number.", [7])
         if n % 50 == 49:
             seen.append(used())
     return seen

@@ -67,7 +67,8 @@ def test_words_are_followed_as_a_plain_loop_follows_them(
             logits = model.lm_head(model.model.norm(plain.hidden_states[layer + 1][0, position]))
         p = logits.double().softmax(-1).numpy()
         np.testing.assert_allclose(prob[layer], p[words], rtol=1e-3, atol=1e-9)
-        assert rank[layer].tolist() == [int((p > p[word]).sum()) for word in words]
+        # Another shape of the same product rounds otherwise, and deep in the tail neighbours change places.
+        np.testing.assert_allclose(rank[layer], [int((p > p[word]).sum()) for word in words], rtol=1e-3)
     final = plain.logits[0, position].double().softmax(-1).numpy()
     np.testing.assert_allclose(prob[-1], final[words], rtol=1e-3, atol=1e-9)
 
