@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from server.nla.verbalisers.base import Finished, ReadingText
+from server.nla.profile import Form
+from server.nla.verbalisers.base import CLOSING, OPENING, Finished, ReadingText
 
 
 class Writing:
-    """One reading in the making, from the ids that an engine has decoded of it so far."""
+    """One reading in the making, from the ids that an engine has decoded of it so far. In the form `bullets` there are
+    no tags: the whole answer is the reading.
+    """
 
-    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], budget: int) -> None:
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], budget: int, form: Form = "tags") -> None:
         self._tokenizer = tokenizer
         self._stop_ids = stop_ids
         self._budget = budget
+        self._tagged = form == "tags"
         self._ids: list[int] = []
         self._decoded = ""
         self._text = ReadingText()
@@ -34,12 +38,14 @@ class Writing:
                 self._stopped = True
             else:
                 self._ids.append(token)
-        self._decoded = self._tokenizer.decode(
+        decoded = self._tokenizer.decode(
             self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+        self._decoded = decoded if self._tagged else OPENING + decoded
         return self._text.feed(self._decoded)
 
     def finish(self, key: Hashable) -> Finished:
         """The reading as it stands."""
-        text, truncated = ReadingText.finish(self._decoded)
+        whole = self._stopped and not self._tagged
+        text, truncated = ReadingText.finish(self._decoded + (CLOSING if whole else ""))
         return Finished(key, text, truncated, len(self._ids))
