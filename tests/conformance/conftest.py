@@ -12,7 +12,8 @@ from fastapi import FastAPI
 
 from server.app import create_app
 from server.settings import Settings
-from tests.conformance.made import FAMILIES, Family, Made, make
+from tests.conformance.families import FAMILIES, Family
+from tests.conformance.made import Made, make
 from tests.conftest import client_of
 
 

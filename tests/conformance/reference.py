@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.conformance.made import SCALE, K, Made, ar_ids, av_ids, marker_id
+from tests.conformance.families import K
+from tests.conformance.made import SCALE, Made, ar_ids, av_ids, marker_id
 from tests.conformance.spoken import tokenizer
 
 

@@ -23,7 +23,8 @@ from server.nla.pairs import catalogue
 from server.nla.resident import load
 from server.nla.verbalisers.choose import Serving
 from server.nla.verbalisers.transformers import TransformersVerbaliser
-from tests.conformance.made import GEMMA3, GEMMA3_TEXT, LLAMA3, QWEN2, D, Family, K, Made, make
+from tests.conformance.families import GEMMA3, GEMMA3_TEXT, LLAMA3, QWEN2, D, Family, K
+from tests.conformance.made import Made, make
 from tests.conformance.spoken import HEADERS, TURNS, tokenizer
 
 pytestmark = pytest.mark.usefixtures("plain_environment")

@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from tests.analyses.asking import analyses_of, watch
 from tests.conformance import reference
 from tests.conformance.conftest import explored
-from tests.conformance.made import Family, Layout, Made, Spelling, V, make
+from tests.conformance.families import Family
+from tests.conformance.made import Layout, Made, Spelling, V, make
 from tests.nla.hub import COMMIT, hub
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("plain_environment")]

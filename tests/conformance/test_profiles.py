@@ -18,19 +18,8 @@ from server.nla.verbalisers.writing import Writing
 from server.settings import Settings
 from tests.conformance import reference
 from tests.conformance.conftest import explored
-from tests.conformance.made import (
-    AV_TEMPLATE,
-    GEMMA3,
-    LLAMA3,
-    QWEN2,
-    SCALE,
-    Family,
-    K,
-    Made,
-    av_ids,
-    make,
-    marker_id,
-)
+from tests.conformance.families import GEMMA3, LLAMA3, QWEN2, Family, K
+from tests.conformance.made import AV_TEMPLATE, SCALE, Made, av_ids, make, marker_id
 from tests.conformance.spoken import tokenizer
 from tests.conformance.test_matrix import BUDGET, analysed
 from tests.nla.hub import hub
