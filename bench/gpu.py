@@ -30,8 +30,9 @@ import torch
 import yaml
 
 from server.nla import demo
-from server.nla.checkpoint import SIDECAR, AvSpec, read_av
+from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
+from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
 from server.nla.verbalisers.choose import Serving, make
 from server.settings import Settings

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from pydantic import ValidationError
@@ -29,6 +29,9 @@ from server.settings import Settings
 from server.store.backup import backup, restore
 from server.store.database import Store
 from server.store.lock import held
+
+if TYPE_CHECKING:
+    from server.nla.checks.run import Verdict
 
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
@@ -223,7 +226,7 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
     if options.action == "check":
         if options.name is None:
             raise NlaError("Which pair? `nla-explorer pairs check NAME`; `nla-explorer pairs` lists them.")
-        return asyncio.run(_check(catalogue, options.name))
+        return _check(catalogue, options.name, as_json=options.json)
     if options.action == "template":
         if options.name is None:
             raise NlaError("Which pair? `nla-explorer pairs template NAME > av.jinja`.")
@@ -239,17 +242,32 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
             if all(pair[name] for name in ("target_path", "av_path", "ar_path"))
             else "not on disk yet"
         )
-        print(f"{pair['name']:<28} layer {pair['layer'] or '?':>3}  d {pair['d_model'] or '?':>5}  {here}")
+        size = f"{sum(pair['gigabytes'].values())} GB" if pair["gigabytes"] else ""
+        licence = (pair["licence"] or "") + (", gated" if pair["gated"] else "")
+        print(
+            f"{pair['name']:<28} layer {pair['layer'] or '?':>3}  d {pair['d_model'] or '?':>5}  {here:<16}  "
+            f"{size:>6}  {licence}".rstrip()
+        )
     return 0
 
 
-async def _check(catalogue: Catalogue, name: str) -> int:
-    pair = await catalogue.load(name, lambda message: print(message, file=sys.stderr))
-    print(
-        f"{pair.name} keeps the contract: layer {pair.layer}, d {pair.d_model}, AV by {pair.verbaliser.name}."
-    )
-    await pair.close()
-    return 0
+def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:
+    verdicts = []
+    for verdict in catalogue.check(name, lambda message: print(message, file=sys.stderr)):
+        verdicts.append(verdict)
+        if not as_json:
+            word = {True: "ok", False: "FAILED", None: "-"}[verdict.ok]
+            print(f"{verdict.check:<11} {word:<7} {_bare(verdict)}", flush=True)
+    well = all(verdict.ok for verdict in verdicts)
+    if as_json:
+        told = [{"check": v.check, "ok": v.ok, "detail": _bare(v)} for v in verdicts]
+        print(json.dumps({"name": name, "ok": well, "checks": told}, indent=2, ensure_ascii=False))
+    return 0 if well else 1
+
+
+def _bare(verdict: Verdict) -> str:
+    """What was found, without the check's name that an error of loading begins with."""
+    return verdict.detail.removeprefix(f"{verdict.check}: ")
 
 
 def _backup(options: argparse.Namespace, settings: Settings) -> int:

@@ -102,9 +102,16 @@ class ModelError(NlaError):
 
 
 class CheckpointError(NlaError):
-    """A checkpoint breaks the NLA contract: refused at start, with cause and cure."""
+    """A checkpoint breaks the NLA contract: refused at start, with cause and cure.
+
+    `check` names which of the checks of `nla-explorer pairs check` found it; it stands before the detail.
+    """
 
     title = "A checkpoint cannot be used"
+
+    def __init__(self, detail: str, *, check: str | None = None) -> None:
+        super().__init__(detail if check is None else f"{check}: {detail}")
+        self.check = check
 
 
 class SettingsError(NlaError):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import NlaError, PromptError
+from server.nla.checks.run import Verdict
 from server.nla.lens import Lens
 from server.nla.prompt import Piece
 from server.nla.target import Trace
@@ -262,8 +263,16 @@ class FakeSource:
 
     def describe(self) -> list[dict[str, Any]]:
         paths = {"target_path": None, "av_path": None, "ar_path": None}
+        paths |= {"fve_variance": None, "licence": None, "gated": False, "gigabytes": None}
         here = {"name": self.pair.name, **paths, "layer": self.pair.layer, "d_model": D}
         return [here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
+
+    def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
+        progress("looking at the fake")
+        yield Verdict("files", True, "all there")
+        if self.error is not None:
+            yield Verdict("scale", False, self.error.detail)
+            yield Verdict("layer", None, "not looked at, since scale failed")
 
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
         progress("loading the fake")

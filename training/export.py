@@ -9,8 +9,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from server.nla.checkpoint import SIDECAR, AvSpec
-from server.nla.reconstructor import HEAD_FILE
+from server.nla.checkpoint import AvSpec
+from server.nla.sidecar import SIDECAR
+from server.nla.weights import HEAD_FILE
 from training import lora, tune
 from training.models import Tuned
 from training.positions import LAYER

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from server.errors import BadInput, NlaError, NotReady
 from server.settings import Settings
 
 if TYPE_CHECKING:
+    from server.nla.checks.run import Verdict
     from server.nla.pairs import PairEntry
     from server.nla.resident import ResidentPair
 
@@ -26,6 +27,9 @@ class PairSource(Protocol):
 
     def describe(self) -> list[dict[str, Any]]:
         """name, target_path, av_path, ar_path, layer, d_model of each; a path is None until it is on disk."""
+
+    def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
+        """The verdicts of all checks on a pair, one after the other, none of its models loaded."""
 
     async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
         """Load a pair; raises NlaError when it cannot be."""
@@ -49,7 +53,18 @@ class Catalogue:
 
     def describe(self) -> list[dict[str, Any]]:
         pairs = importlib.import_module("server.nla.pairs")
-        return [pairs.describe(entry, self._settings.cache_dir) for entry in self._entries().values()]
+        here = self._settings.verbaliser != "vllm-server"
+        return [
+            pairs.describe(entry, self._settings.cache_dir, av_weights=here)
+            for entry in self._entries().values()
+        ]
+
+    def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
+        entry = self._entry(name)
+        checks = importlib.import_module("server.nla.checks.run")
+        here = self._settings.verbaliser != "vllm-server"
+        verdicts: Iterator[Verdict] = checks.check(entry, self._settings.cache_dir, progress, av_weights=here)
+        return verdicts
 
     def serving_template(self, name: str) -> str:
         """The chat template with which `vllm serve` builds the prompt of this pair's AV."""

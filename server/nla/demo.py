@@ -19,13 +19,13 @@ from pathlib import Path
 import yaml
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import SIDECAR
+from server.nla import lora
+from server.nla.sidecar import SIDECAR
 
 NAME = "smollm2-135m-l20"
 ADAPTERS = Path(__file__).parents[2] / "training" / "adapters"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 AR_BLOCKS = 21
-ADAPTER_PREFIX = "base_model.model."
 SHORT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}"
@@ -85,40 +85,15 @@ def unpack_target(folder: Path) -> None:
 
 
 def merge(target: Path, adapter: Path, folder: Path, *, blocks: int | None = None) -> None:
-    """target + adapter -> `folder`: W + (alpha / r) B A for each adapted weight, in float32; the first `blocks` blocks."""
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(target / "model.safetensors")
-    low = load_file(adapter / "adapter_model.safetensors")
-    settings = json.loads((adapter / "adapter_config.json").read_text())
-    factor = settings["lora_alpha"] / settings["r"]
-    for name in [name for name in low if name.endswith(".lora_A.weight")]:
-        stem = name.removesuffix(".lora_A.weight")
-        key = f"{stem.removeprefix(ADAPTER_PREFIX)}.weight"
-        weights[key] += factor * (low[f"{stem}.lora_B.weight"].float() @ low[name].float())
-    config = json.loads((target / "config.json").read_text())
-    if blocks is not None:
-        config["num_hidden_layers"] = blocks
-        weights = {k: w for k, w in weights.items() if not _beyond(k, blocks)}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    shutil.copy(target / "tokenizer.json", folder)
-    tokenizer = json.loads((target / "tokenizer_config.json").read_text())
+    """target + adapter -> `folder`, with the demo's own tokenizer settings; the first `blocks` blocks."""
+    lora.merge(target, adapter, folder, blocks=blocks)
     # SmolLM2's tokenizer names a BOS that it never prepends; the NLA authors' client refuses such an AR.
-    tokenizer["bos_token"] = None
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text()) | {"bos_token": None}
     tokenizer.pop("chat_template", None)
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
     if blocks is None:
-        shutil.copy(target / "generation_config.json", folder)
         (folder / "chat_template.jinja").write_text(SHORT_TEMPLATE)
-    for extra in (SIDECAR, "value_head.safetensors"):
-        if (adapter / extra).exists():
-            shutil.copy(adapter / extra, folder)
-
-
-def _beyond(key: str, blocks: int) -> bool:
-    parts = key.split(".")
-    return "layers" in parts and int(parts[parts.index("layers") + 1]) >= blocks
 
 
 def _digest(folder: Path) -> str:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from server.errors import CheckpointError, SettingsError
-from server.nla import demo
-from server.nla.checkpoint import read_ar, read_av
+from server.nla import demo, lora, places
+from server.nla.checkpoint import layer_of, read_av
+from server.nla.places import Place, local
+from server.nla.profile import AS_RELEASED, CHOICES, Profile
+from server.nla.sidecar import SIDECAR
+from server.nla.weights import HEAD_FILE, is_adapter
 
 DEFAULT = demo.NAME
+Role = Literal["target", "av", "ar"]
+ROLES: tuple[Role, ...] = ("target", "av", "ar")
 
 
 @dataclass(frozen=True)
 class PairEntry:
-    """A pair by name. `target`, `av` and `ar` are folders or hub names; `layer` and `fve_variance` (V) may be unknown."""
+    """A pair by name. `target`, `av` and `ar` are folders or hub names; `layer` and `fve_variance` (V) may be unknown.
+
+    `gigabytes`: the weights of target, AV and AR in bfloat16. `answers` are what its sidecars are silent on, by role.
+    """
 
     name: str
     target: str
@@ -25,7 +38,29 @@ class PairEntry:
     ar: str
     layer: int | None = None
     fve_variance: float | None = None
-    profile: str | None = None
+    target_revision: str | None = None
+    av_revision: str | None = None
+    ar_revision: str | None = None
+    target_subfolder: str | None = None
+    av_subfolder: str | None = None
+    ar_subfolder: str | None = None
+    licence: str | None = None
+    gated: bool = False
+    gigabytes: tuple[int, int, int] | None = None
+    profile: Profile = AS_RELEASED
+    answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def place(self, role: Role) -> Place:
+        """Where one of its models stands."""
+        name, revision, subfolder = (
+            getattr(self, f"{role}{part}") for part in ("", "_revision", "_subfolder")
+        )
+        return Place(name, revision, subfolder)
+
+    def files(self, role: Role) -> tuple[str, ...]:
+        """What the folder of a role must have beside an ordinary model's files."""
+        sidecar = () if role == "target" or self.answers.get(role) else (SIDECAR,)
+        return (*sidecar, HEAD_FILE) if role == "ar" else sidecar
 
 
 RELEASED = (
@@ -36,6 +71,8 @@ RELEASED = (
         "kitft/nla-qwen2.5-7b-L20-ar",
         20,
         0.7335,
+        licence="Apache-2.0",
+        gigabytes=(15, 15, 10),
     ),
     PairEntry(
         "gemma3-12b-l32",
@@ -44,6 +81,9 @@ RELEASED = (
         "kitft/nla-gemma3-12b-L32-ar",
         32,
         0.0302,
+        licence="Gemma Terms of Use",
+        gated=True,
+        gigabytes=(24, 24, 17),
     ),
     PairEntry(
         "gemma3-27b-l41",
@@ -52,6 +92,9 @@ RELEASED = (
         "kitft/nla-gemma3-27b-L41-ar",
         41,
         0.0579,
+        licence="Gemma Terms of Use",
+        gated=True,
+        gigabytes=(54, 54, 38),  # the AV is stored in float32: 108 GB on disk
     ),
     PairEntry(
         "llama3.3-70b-l53",
@@ -60,118 +103,149 @@ RELEASED = (
         "kitft/Llama-3.3-70B-NLA-L53-ar",
         53,
         0.9169,
+        licence="Llama 3.3 Community License",
+        gated=True,
+        gigabytes=(141, 141, 95),
     ),
 )
-"""V: variance of the normalised activations, from the authors' model cards; it is not in the sidecars."""
+"""V: variance of the normalised activations, from the authors' model cards; it is not in the sidecars. The licences are
+the targets', of which AV and AR are derivatives."""
 
 
 def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
-    """All pairs by name; the user's file may add to them and replace them."""
-    places = demo.folders(cache_dir)
-    entries = [
-        PairEntry(
-            demo.NAME, str(places["target"]), str(places["av"]), str(places["ar"]), 20, demo.variance()
-        ),
-        *RELEASED,
-    ]
-    entries += _own(pairs_file) if pairs_file else []
-    return {entry.name: entry for entry in entries}
+    """All pairs by name; the user's file may add to them, and change those that are built in."""
+    there = demo.folders(cache_dir)
+    target, av, ar = (str(there[role]) for role in ROLES)
+    small = PairEntry(demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0")
+    entries = {entry.name: entry for entry in (small, *RELEASED)}
+    return entries | (_own(pairs_file, entries) if pairs_file else {})
 
 
-def describe(entry: PairEntry, cache_dir: Path) -> dict[str, Any]:
-    """What `nla-explorer pairs --json` says of a pair; a path is None until it is on disk."""
-    paths = {role: local(getattr(entry, role)) for role in ("target", "av", "ar")}
+def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> dict[str, Any]:
+    """What `nla-explorer pairs --json` says of a pair; a path is None until it is whole on disk."""
+    paths = {
+        role: local(entry.place(role), weights=role != "av" or av_weights, extra=entry.files(role))
+        for role in ROLES
+    }
     layer, d_model = entry.layer, None
-    if paths["av"] is not None:
-        spec = read_av(paths["av"])
-        layer, d_model = spec.layer, spec.d_model
+    if paths["av"] is not None and (paths["av"] / "config.json").is_file():
+        with suppress(
+            CheckpointError
+        ):  # a list names the broken ones too; loading or checking one says what is wrong
+            spec = read_av(paths["av"], entry.profile, entry.answers.get("av"))
+            layer, d_model = spec.layer, spec.d_model
     return {
         "name": entry.name,
         **{f"{role}_path": None if path is None else str(path) for role, path in paths.items()},
         "layer": layer,
         "d_model": d_model,
+        "fve_variance": entry.fve_variance,
+        "licence": entry.licence,
+        "gated": entry.gated,
+        "gigabytes": entry.gigabytes and dict(zip(ROLES, entry.gigabytes, strict=True)),
     }
 
 
-def local(place: str) -> Path | None:
-    """The folder of a path or hub name, if it is on this disk already."""
-    path = Path(place).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_absolute() or place.startswith((".", "~")):
-        return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(place, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        return None
-
-
-def fetch(entry: PairEntry, cache_dir: Path, progress: Callable[[str], None]) -> dict[str, Path]:
-    """The three folders, built or downloaded where they are missing. Raises CheckpointError with the cure."""
+def fetch(
+    entry: PairEntry,
+    cache_dir: Path,
+    progress: Callable[[str], None],
+    *,
+    av_weights: bool = True,
+    roles: Sequence[Role] = ROLES,
+) -> dict[str, Path]:
+    """The folders, built, downloaded or merged where they are missing; without the AV's weights when others hold
+    them. Raises CheckpointError with the cure.
+    """
     if entry.name == demo.NAME and entry.target == str(demo.folders(cache_dir)["target"]):
         return demo.build(cache_dir, progress)
-    return {role: _fetch(getattr(entry, role), entry, role, progress) for role in ("target", "av", "ar")}
+    found: dict[str, Path] = {}
+    for role in roles:
+        what = f"the {role} of {entry.name}"
+        weights = role != "av" or av_weights
+        folder = places.fetch(entry.place(role), what, progress, weights=weights, extra=entry.files(role))
+        if role != "target" and is_adapter(folder):
+            base = found.get("target") or places.fetch(entry.place("target"), what, progress)
+            folder = _merged(entry, role, base, folder, cache_dir, progress)
+        found[role] = folder
+    return found
 
 
-def check(entry: PairEntry, cache_dir: Path) -> dict[str, Any]:
-    """Verify what can be verified without loading weights; raises CheckpointError."""
-    places = fetch(entry, cache_dir, lambda _: None)
-    av, ar = read_av(places["av"]), read_ar(places["ar"])
-    if av.layer != ar.layer:
+def _merged(
+    entry: PairEntry,
+    role: Literal["av", "ar"],
+    base: Path,
+    adapter: Path,
+    cache_dir: Path,
+    progress: Callable[[str], None],
+) -> Path:
+    """The ordinary folder that target and adapter make together, made once. An adapter that names another base is
+    refused, as far as names tell.
+    """
+    said = str(json.loads((adapter / "adapter_config.json").read_text()).get("base_model_name_or_path") or "")
+    named = entry.place("target").path is None and re.fullmatch(r"[\w.-]+/[\w.-]+", said)
+    if named and Path(said).name.lower() != Path(entry.target).name.lower():
         raise CheckpointError(
-            f"{entry.name}: the AV says K = {av.layer}, the AR K = {ar.layer}: take both of one release."
+            f"The {role.upper()} of {entry.name} is an adapter of {said}, but the pair's target is {entry.target}: was it "
+            "trained on another model? If the two are the same, name the target by its folder.",
+            check="shapes",
         )
-    return describe(entry, cache_dir)
+    digest = hashlib.sha256(str(base.resolve()).encode())
+    for path in sorted(adapter.glob("*")):
+        if path.is_file():
+            digest.update(path.name.encode() + path.read_bytes())
+    folder = cache_dir / "pairs" / entry.name / f"{role}-{digest.hexdigest()[:12]}"
+    if not folder.is_dir():
+        progress(f"merging the {role.upper()} adapter into the target (once)")
+        blocks = layer_of(adapter, role, entry.answers.get(role)) + 1 if role == "ar" else None
+        demo.build_one(folder, lambda scratch: lora.merge(base, adapter, scratch, blocks=blocks))
+    return folder
 
 
-def _fetch(place: str, entry: PairEntry, role: str, progress: Callable[[str], None]) -> Path:
-    found = local(place)
-    if found is not None:
-        return found
-    path = Path(place).expanduser()
-    if path.is_absolute() or place.startswith((".", "~")):
-        raise CheckpointError(f"Pair {entry.name}: the folder {place} of its {role} does not exist.")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
-
-    progress(f"downloading {place}")
-    try:
-        return Path(snapshot_download(place))
-    except GatedRepoError as error:
-        raise CheckpointError(
-            f"{place} is gated: accept its licence on the hub and set HF_TOKEN to a token of that account."
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise CheckpointError(
-            f"{place} (the {role} of {entry.name}) cannot be downloaded: {error}"
-        ) from error
-
-
-def _own(path: Path) -> list[PairEntry]:
-    """The `[[pair]]` tables of the user's TOML file."""
+def _own(path: Path, known: Mapping[str, PairEntry]) -> dict[str, PairEntry]:
+    """The `[[pair]]` tables of the user's TOML file. One that names a built-in pair says only what is to change."""
     try:
         tables = tomllib.loads(path.read_text()).get("pair", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"NLA_PAIRS_FILE: {path} cannot be read: {error}") from error
-    fields: dict[str, type | tuple[type, ...]] = dict.fromkeys(("name", "target", "av", "ar", "profile"), str)
-    fields |= {"layer": int, "fve_variance": (int, float)}
-    entries = []
+    entries: dict[str, PairEntry] = {}
     for n, table in enumerate(tables):
-        missing = [f for f in ("name", "target", "av", "ar") if f not in table]
-        wrong = [f for f, v in table.items() if f not in fields or not isinstance(v, fields[f])]
+        where = f"NLA_PAIRS_FILE: {path}: pair {n + 1}"
+        base = None if {"target", "av", "ar"} <= set(table) else known.get(table.get("name", ""))
+        missing = [f for f in ("name", "target", "av", "ar") if f not in table and base is None]
+        wrong = [f for f, v in table.items() if f not in KINDS or not isinstance(v, KINDS[f])]
         if missing or wrong:
             problem = (
                 f"lacks {', '.join(missing)}" if missing else f"has unknown or ill-typed {', '.join(wrong)}"
             )
-            raise SettingsError(
-                f"NLA_PAIRS_FILE: {path}: pair {n + 1} {problem}; it takes {', '.join(fields)}."
-            )
-        if table.get("profile", "replace_norm") != "replace_norm":
-            raise SettingsError(
-                f"NLA_PAIRS_FILE: {path}: pair {n + 1}: only the profile replace_norm is known."
-            )
-        entries.append(PairEntry(**table))
+            raise SettingsError(f"{where} {problem}; it takes {', '.join(KINDS)}.")
+        if strange := [role for role in table.get("answers", {}) if role not in ("av", "ar")]:
+            raise SettingsError(f"{where}: answers are for `av` and `ar`, not {', '.join(strange)}.")
+        given = dict(table)
+        if "profile" in given:
+            given["profile"] = _profile(given["profile"], where)
+        entry = PairEntry(**given) if base is None else replace(base, **given)
+        entries[entry.name] = entry
     return entries
+
+
+def _profile(said: str | dict[str, Any], where: str) -> Profile:
+    """A profile's table, or the name of its injection alone."""
+    table = {"injection": said} if isinstance(said, str) else said
+    for name, value in table.items():
+        if name not in CHOICES:
+            raise SettingsError(f"{where}: the profile has no {name!r}; it takes {', '.join(CHOICES)}.")
+        if value not in CHOICES[name]:
+            known = ", ".join(CHOICES[name])
+            raise SettingsError(f"{where}: the profile's {name} is {value!r}; known are {known}.")
+    return Profile(**table)
+
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **{f.name: str for f in fields(PairEntry) if f.name not in ("gated", "gigabytes")},
+    "layer": int,
+    "fve_variance": (int, float),
+    "profile": (str, dict),
+    "answers": dict,
+}
+"""What a `[[pair]]` table may say, and the types."""

@@ -14,8 +14,7 @@ from torch import nn
 from server.errors import BadInput, CheckpointError
 from server.nla.checkpoint import ArSpec, check_suffix
 from server.nla.lens import Floats
-
-HEAD_FILE = "value_head.safetensors"
+from server.nla.weights import HEAD_FILE
 
 
 def load_head(folder: Path, d_model: int) -> nn.Linear:
@@ -23,17 +22,21 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
     path = folder / HEAD_FILE
     if not path.is_file():
         raise CheckpointError(
-            f"{path} is missing: the AR cannot make vectors without its head. Download the folder again."
+            f"{path} is missing: the AR cannot make vectors without its head. Download the folder again.",
+            check="files",
         )
     tensors = load_file(path)
     weights = [t for name, t in tensors.items() if name.endswith("weight")]
     biases = [t for name, t in tensors.items() if name.endswith("bias")]
     if len(weights) != 1 or tuple(weights[0].shape) != (d_model, d_model) or len(biases) > 1:
         shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-        raise CheckpointError(f"{path} holds {shapes}; wanted one weight of ({d_model}, {d_model}).")
+        raise CheckpointError(
+            f"{path} holds {shapes}; wanted one weight of ({d_model}, {d_model}).", check="shapes"
+        )
     if not all(bool(torch.isfinite(t).all()) for t in (*weights, *biases)):
         raise CheckpointError(
-            f"{path} holds values that are not finite: the file is damaged or overflowed in training."
+            f"{path} holds values that are not finite: the file is damaged or overflowed in training.",
+            check="finite",
         )
     head = nn.Linear(d_model, d_model, bias=bool(biases), dtype=torch.float32)
     head.weight.data.copy_(weights[0])

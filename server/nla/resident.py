@@ -13,16 +13,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 
-from server.errors import CheckpointError
-from server.nla.checkpoint import SIDECAR, check_pair, read_ar, read_av
-from server.nla.pairs import PairEntry, fetch
+from server.errors import CheckpointError, ModelError
+from server.nla.checks.run import demand
+from server.nla.checks.subject import Subject
+from server.nla.pairs import ROLES, PairEntry, fetch
+from server.nla.places import commit
+from server.nla.profile import AS_RELEASED
 from server.nla.prompt import Prompter
-from server.nla.reconstructor import HEAD_FILE, Reconstructor, load_head
+from server.nla.reconstructor import Reconstructor, load_head
+from server.nla.sidecar import SIDECAR
 from server.nla.target import TargetModel
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.choose import Serving, make
+from server.nla.weights import HEAD_FILE, load_model
 
 T = TypeVar("T")
 Lane = Literal["target", "ar"]
@@ -72,7 +78,7 @@ async def load(
 ) -> ResidentPair:
     """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
     serving = serving or Serving()
-    serving.engine()  # what cannot be is said before anything is loaded
+    serving.engine(entry.profile)  # what cannot be is said before anything is loaded
     pair = await asyncio.to_thread(_load, entry, cache_dir, serving, progress)
     try:
         await pair.verbaliser.open()
@@ -85,16 +91,14 @@ async def load(
 def _load(
     entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callable[[str], None]
 ) -> ResidentPair:
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModel, AutoModelForCausalLM
 
-    places = fetch(entry, cache_dir, progress)
-    av_spec, ar_spec = read_av(places["av"]), read_ar(places["ar"])
-    shape = AutoConfig.from_pretrained(places["target"]).get_text_config()
-    layer = check_pair(av_spec, ar_spec, shape.hidden_size, shape.num_hidden_layers, entry.layer)
-    if getattr(shape, "hidden_size_per_layer_input", 0):
-        raise CheckpointError(
-            f"{entry.name}: this target looks embeddings up at every layer; a row cannot be injected."
-        )
+    here = not serving.elsewhere
+    places = fetch(entry, cache_dir, progress, av_weights=here)
+    progress("checking the pair")
+    subject = Subject(entry, places, av_weights=here)
+    demand(subject)
+    layer = subject.av.layer
     # On one processor the models would only slow each other down by working at the same time.
     turn: AbstractContextManager[Any] = nullcontext() if torch.cuda.is_available() else threading.Lock()
     kind: dict[str, Any] = (
@@ -107,49 +111,67 @@ def _load(
         kind |= {"attn_implementation": "eager"}
 
     progress("loading the target")
-    target = TargetModel(AutoModelForCausalLM.from_pretrained(places["target"], **kind), layer)
+    target = TargetModel(load_model(AutoModelForCausalLM, places["target"], kind), layer)
+    prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
     progress("loading the AR")
-    ar, report = AutoModel.from_pretrained(places["ar"], output_loading_info=True, **kind)
-    lost = [key for key in report["missing_keys"] if not key.endswith("norm.weight") or "layers." in key]
-    if lost:
-        raise CheckpointError(
-            f"{places['ar']}: weights are missing ({', '.join(sorted(lost)[:3])}, …): download it again."
-        )
+    ar = load_model(AutoModel, places["ar"], kind, normed=False)
     reconstructor = Reconstructor(
         getattr(ar, "language_model", ar),
-        load_head(places["ar"], ar_spec.d_model),
-        AutoTokenizer.from_pretrained(places["ar"]),
-        ar_spec,
+        load_head(places["ar"], subject.ar.d_model),
+        subject.tokenizers["ar"],
+        subject.ar,
     )
+    _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
-    engine = make(serving, av_spec, kind, lanes["av"], turn, progress)
+    engine = make(serving, subject.av, kind, lanes["av"], turn, progress)
+    commits = {f"{role}_commit": found for role in places if (found := commit(places[role]))}
     return ResidentPair(
         name=entry.name,
         layer=layer,
-        d_model=av_spec.d_model,
+        d_model=subject.av.d_model,
         variance=entry.fve_variance,
-        prompter=Prompter(AutoTokenizer.from_pretrained(places["target"]), target.stop_ids),
+        prompter=prompter,
         target=target,
         verbaliser=engine,
         reconstructor=reconstructor,
         versions={name: version(name) for name in ("nla-explorer", "torch", "transformers")}
-        | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)},
-        fingerprint=fingerprint(places),
+        | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
+        | commits,
+        fingerprint=fingerprint(places, entry),
         lanes=lanes,
         turn=turn,
     )
 
 
-def fingerprint(places: dict[str, Path]) -> str:
-    """Twelve hex digits that change with the pair's files: sidecars and configs by content, weights by name and size."""
+def _try_out(entry: PairEntry, prompter: Prompter, target: TargetModel, reconstructor: Reconstructor) -> None:
+    """A short text through target and AR: weights that overflowed show at once, not as a bad score."""
+    try:
+        target.trace(prompter.encode(None, "A reading."))
+        finite = bool(np.isfinite(reconstructor.reconstruct(["A reading."])).all())
+    except ModelError as error:
+        raise CheckpointError(f"{entry.name}: {error.detail}", check="finite") from error
+    if not finite:
+        raise CheckpointError(
+            f"{entry.name}: the AR's vector of a short text is not finite: weights that overflowed (float16) or were "
+            "damaged. `nla-explorer pairs check` names the tensor.",
+            check="finite",
+        )
+
+
+def fingerprint(places: dict[str, Path], entry: PairEntry | None = None) -> str:
+    """Twelve hex digits that change with the pair's files: sidecars and configs by content, weights by name and size;
+    and with what the user's file says of how they are read.
+    """
     digest = hashlib.sha256(str(READING_FORMAT).encode())
+    if entry is not None and (entry.profile != AS_RELEASED or entry.answers):
+        digest.update(repr((entry.profile, entry.answers)).encode())
     for role in ("target", "av", "ar"):
         for path in sorted(places[role].glob("*")):
             if path.name in (SIDECAR, "config.json", "chat_template.jinja", HEAD_FILE):
                 digest.update(path.name.encode() + path.read_bytes())
-            elif path.suffix == ".safetensors":
+            elif path.suffix == ".safetensors" and commit(places[role]) is None:
                 digest.update(f"{path.name}:{path.stat().st_size}".encode())
     # Folders that are named by their content (the demo, hub snapshots) tell new weights of the same size.
-    digest.update("/".join(places[role].name for role in ("target", "av", "ar")).encode())
+    digest.update("/".join(commit(place) or place.name for place in map(places.__getitem__, ROLES)).encode())
     return digest.hexdigest()[:12]

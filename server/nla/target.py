@@ -27,6 +27,13 @@ def text_config(model: Any) -> Any:
     return model.config.get_text_config()
 
 
+def head(model: Any, normed: Tensor) -> Tensor:
+    """[n, d] after the final norm -> logits [n, V], soft-capped where the model does that (Gemma)."""
+    out: Tensor = model.lm_head(normed)
+    cap: float | None = getattr(text_config(model), "final_logit_softcapping", None)
+    return out if cap is None else torch.tanh(out / cap) * cap
+
+
 @dataclass(frozen=True)
 class Trace:
     """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block."""
@@ -50,7 +57,6 @@ class TargetModel:
         self.d_model: int = config.hidden_size
         self.max_tokens: int = config.max_position_embeddings
         self.stop_ids = stop_ids(model)
-        self._soft_cap: float | None = getattr(config, "final_logit_softcapping", None)
 
     @torch.inference_mode()
     def trace(self, ids: Sequence[int]) -> Trace:
@@ -96,7 +102,7 @@ class TargetModel:
 
     def logits(self, residual: Tensor) -> Tensor:
         """[n, d] -> [n, V]: the model's final norm, head and soft-capping."""
-        return self._head(text_model(self.model).norm(residual))
+        return head(self.model, text_model(self.model).norm(residual))
 
     @torch.inference_mode()
     def generate(
@@ -123,7 +129,7 @@ class TargetModel:
             hidden = text_model(self.model)(
                 input_ids=feed, past_key_values=cache, use_cache=True
             ).last_hidden_state
-            logits = self._head(hidden[:, -1])
+            logits = head(self.model, hidden[:, -1])
             token = int(next_tokens(logits, temperature, generators)[0])
             new.append(token)
             told(token)
@@ -131,10 +137,6 @@ class TargetModel:
                 break
             feed = self._tensor([token])
         return new
-
-    def _head(self, normed: Tensor) -> Tensor:
-        out: Tensor = self.model.lm_head(normed)
-        return out if self._soft_cap is None else torch.tanh(out / self._soft_cap) * self._soft_cap
 
     def _tensor(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor([list(ids)], dtype=torch.long, device=self.model.device)

@@ -39,7 +39,14 @@ async def test_no_page_has_a_serious_fault(browser: Browser, address: str, schem
     analysis = page.url.removeprefix(address).partition("?")[0]
     id = analysis.rpartition("/")[2]
     looked = "?t=3&p=5&w=x&metric=top&scale=log"
-    for path in (analysis, analysis + looked, analysis + "/lens", "/library", f"/compare?a={id}&b={id}", "/nothing"):
+    for path in (
+        analysis,
+        analysis + looked,
+        analysis + "/lens",
+        "/library",
+        f"/compare?a={id}&b={id}",
+        "/nothing",
+    ):
         await page.goto(address + path)
         await page.wait_for_load_state("networkidle")
         found[path] = await faults(page)

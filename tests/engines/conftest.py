@@ -20,8 +20,9 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from server.nla.checkpoint import SIDECAR, AvSpec, read_av
+from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
+from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Finished, Order, Outcome, Verbaliser
 from server.nla.verbalisers.choose import Serving, make
 from tests.nla.conftest import cache_dir, places

@@ -9,9 +9,9 @@ import torch
 
 from server.nla.checkpoint import AvSpec
 from server.nla.lens import Floats
+from server.nla.profile import replace_norm
 from server.nla.resident import ResidentPair
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
-from server.nla.verbalisers.prompt import inject
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +152,7 @@ async def test_closing_the_stream_frees_the_lane(av: TransformersVerbaliser, act
 
 
 def test_injection_rescales_and_leaves_zero_alone() -> None:
-    rows = inject(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), 150.0)
+    rows = replace_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), 150.0)
     assert rows.tolist() == [[90.0, 120.0], [0.0, 0.0]]
 
 

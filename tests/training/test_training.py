@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from server.nla import demo
 from server.nla.checkpoint import read_av
-from server.nla.reconstructor import HEAD_FILE
+from server.nla.weights import HEAD_FILE
 from server.settings import Settings
 from training import context, lora, report, texts, tune
 from training.__main__ import Plan, Work, train

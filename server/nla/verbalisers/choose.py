@@ -15,7 +15,9 @@ import torch
 from server.errors import SettingsError
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.pairs import PairEntry, fetch
+from server.nla.profile import Profile
 from server.nla.verbalisers.base import Verbaliser
+from server.nla.weights import load_model
 
 ENGINES = ("transformers", "vllm", "vllm-server")
 
@@ -29,11 +31,19 @@ class Serving:
     options: Mapping[str, Any] = field(default_factory=dict)
     longest: int = 400
 
-    def engine(self) -> str:
-        """One of ENGINES; `auto` is vLLM where there are a GPU and the package. Raises SettingsError."""
+    @property
+    def elsewhere(self) -> bool:
+        """Whether others hold the AV's weights."""
+        return self.wanted == "vllm-server"
+
+    def engine(self, profile: Profile | None = None) -> str:
+        """One of ENGINES; `auto` is vLLM where there are a GPU and the package, and the profile allows it. Raises
+        SettingsError.
+        """
         installed = importlib.util.find_spec("vllm") is not None
+        adds = profile is not None and profile.adds
         if self.wanted == "auto":
-            return "vllm" if installed and torch.cuda.is_available() else "transformers"
+            return "vllm" if installed and torch.cuda.is_available() and not adds else "transformers"
         if self.wanted not in ENGINES:
             raise SettingsError(
                 f"The verbaliser {self.wanted!r} is not known: use auto, {', '.join(ENGINES)}."
@@ -44,6 +54,11 @@ class Serving:
             )
         if self.wanted == "vllm-server" and not self.urls:
             raise SettingsError("--verbaliser vllm-server wants the servers' addresses in NLA_VLLM_URLS.")
+        if self.wanted != "transformers" and adds:
+            raise SettingsError(
+                "The profile residual_add adds the activation inside the AV, where vLLM takes rows at its input alone: "
+                "use --verbaliser transformers."
+            )
         return self.wanted
 
 
@@ -61,11 +76,11 @@ def make(
     from server.nla.target import stops
 
     tokenizer = AutoTokenizer.from_pretrained(spec.folder)
-    match serving.engine():
+    match serving.engine(spec.profile):
         case "transformers":
             from server.nla.verbalisers.transformers import TransformersVerbaliser
 
-            model = AutoModelForCausalLM.from_pretrained(spec.folder, **kind)
+            model = load_model(AutoModelForCausalLM, spec.folder, kind)
             return TransformersVerbaliser(model, tokenizer, spec, lane, turn)
         case "vllm":
             from server.nla.verbalisers.prompt import prompt_ids
@@ -89,5 +104,6 @@ def serving_template(entry: PairEntry, cache_dir: Path) -> str:
 
     from server.nla.verbalisers.vllm_server import template_for
 
-    folder = fetch(entry, cache_dir, lambda _: None)["av"]
-    return template_for(AutoTokenizer.from_pretrained(folder), read_av(folder))
+    folder = fetch(entry, cache_dir, lambda _: None, av_weights=False, roles=("av",))["av"]
+    spec = read_av(folder, entry.profile, entry.answers.get("av"))
+    return template_for(AutoTokenizer.from_pretrained(folder), spec)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import SIDECAR, AvSpec, check_marker
+from server.nla.checkpoint import AvSpec, check_marker
+from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Order
 
 
@@ -39,29 +40,34 @@ class AvPrompt:
         return order.activation.shape == (self.spec.d_model,) and bool(np.isfinite(order.activation).all())
 
     def rows(self, orders: Sequence[Order]) -> Tensor:
-        """[B, d] float32: what is injected for each order."""
+        """[B, d] float32: what is injected for each order, by the profile's rule."""
         h = torch.from_numpy(np.stack([order.activation for order in orders]).astype(np.float32))
-        return inject(h, self.spec.injection_scale)
-
-
-def inject(h: Tensor, scale: float) -> Tensor:
-    """[B, d] rescaled to L2 norm `scale`, in float32; a zero vector stays zero."""
-    norm = h.float().norm(dim=-1, keepdim=True)
-    return torch.where(norm > 0, h.float() * (scale / norm.clamp_min(torch.finfo(torch.float32).tiny)), 0.0)
+        return self.spec.profile.row(h, self.spec.injection_scale)
 
 
 def prompt_ids(tokenizer: Any, spec: AvSpec) -> list[int]:
-    """The AV's prompt: rendered by its chat template, then tokenised without adding special tokens (exactly one BOS)."""
+    """The AV's prompt: rendered, then tokenised without adding special tokens (exactly one BOS)."""
     ids: list[int] = tokenizer(rendered(tokenizer, spec), add_special_tokens=False)["input_ids"]
     return ids
 
 
 def rendered(tokenizer: Any, spec: AvSpec) -> str:
-    """The AV's prompt as text, the marker in its place."""
+    """The AV's prompt as text, the marker in its place: by the chat template, or with what the tokenizer puts before
+    any text where the profile has none.
+    """
     content = spec.template.replace("{injection_char}", spec.marker)
+    if spec.profile.chat == "none":
+        bos = tokenizer.bos_token if prepends_bos(tokenizer) else ""
+        return f"{bos}{content}"
     chat = [{"role": "user", "content": content}]
     text: str = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     return text
+
+
+def prepends_bos(tokenizer: Any) -> bool:
+    """Whether plain text gets a BOS put before it."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from server.errors import CheckpointError
 from server.nla.checkpoint import AvSpec
 from server.nla.decode import RowCache, next_tokens, row_generator
-from server.nla.target import stop_ids, text_config, text_model
+from server.nla.profile import adding
+from server.nla.target import head, stop_ids, text_config, text_model
 from server.nla.verbalisers.base import UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt
 from server.nla.verbalisers.writing import Writing
@@ -54,6 +57,7 @@ class TransformersVerbaliser:
         self.stop_ids = stop_ids(model)
         self.prompt = AvPrompt.of(tokenizer, spec)
         self._shared: RowCache | None = None
+        self._check_rows()
 
     async def stream(
         self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
@@ -144,15 +148,56 @@ class TransformersVerbaliser:
         return self._shared
 
     def rows(self, orders: Sequence[Order]) -> Tensor:
-        """[B, P - slot, d]: the input rows from the marker on, the activations rescaled to the trained norm.
+        """[B, P - slot, d]: the input rows from the marker on, with the activations in its place by the profile's rule.
 
         The embedding module is called as the model calls it, so a scaling inside it (Gemma's sqrt(d)) is kept; the
         injected row is put in after that and is never scaled.
         """
         ids = torch.tensor([self.prompt.ids[self.prompt.slot :]], device=self.model.device)
         embeds: Tensor = self.model.get_input_embeddings()(ids).expand(len(orders), -1, -1).clone()
-        embeds[:, 0] = self.prompt.rows(orders).to(embeds)
+        if not self.spec.profile.adds:
+            embeds[:, 0] = self.prompt.rows(orders).to(embeds)
         return embeds
+
+    def added(self, orders: Sequence[Order]) -> Tensor | None:
+        """[B, d]: what is added to the residual stream at the marker, where the profile adds."""
+        return self.prompt.rows(orders).to(self.model.device) if self.spec.profile.adds else None
+
+    @torch.inference_mode()
+    def _check_rows(self) -> None:
+        """What enters block 0 when rows are fed must be what enters it when ids are, but for the injected row."""
+        slot = self.prompt.slot
+        ids = torch.tensor([self.prompt.ids], device=self.model.device)
+        rows = self.rows([Order(0, np.ones(self.spec.d_model, np.float32))])
+        own, last = self._entering(input_ids=ids)
+        fed, _ = self._entering(inputs_embeds=rows)
+        expected = torch.cat([rows[:, :1], own[:, slot + 1 :]], 1)
+        if not torch.allclose(fed.float(), expected.float(), rtol=0.02, atol=1e-6):
+            raise CheckpointError(
+                f"{self.spec.folder}: rows that are fed to this AV do not enter its first block as its own embeddings "
+                "do: its embedding is scaled (as Gemma's, by the root of d) outside of where this engine looks.",
+                check="embedding",
+            )
+        if not bool(torch.isfinite(last).all()):
+            raise CheckpointError(
+                f"{self.spec.folder}: what the AV makes of its own prompt is not finite: weights that overflowed "
+                "(float16) or were damaged.",
+                check="finite",
+            )
+
+    def _entering(self, **feed: Tensor) -> tuple[Tensor, Tensor]:
+        """[1, n, d] that enters block 0, and what leaves the last one."""
+        seen: list[Tensor] = []
+        stack = text_model(self.model)
+        hook = stack.layers[0].register_forward_pre_hook(
+            lambda _module, inputs, named: seen.append(inputs[0] if inputs else named["hidden_states"]),
+            with_kwargs=True,
+        )
+        try:
+            last = stack(**feed, use_cache=False).last_hidden_state
+        finally:
+            hook.remove()
+        return seen[0], last
 
 
 class _Row:
@@ -179,11 +224,13 @@ class _Cohort:
     ) -> None:
         self.av = av
         self.temperature = temperature
-        self.rows = [_Row(order, seed, Writing(av.tokenizer, av.stop_ids, budget)) for order in orders]
+        form = av.spec.profile.reading
+        self.rows = [_Row(order, seed, Writing(av.tokenizer, av.stop_ids, budget, form)) for order in orders]
         self.places = list(range(len(orders)))  # where each row stands in the cache
         self.cache = RowCache.spread(av.shared(), len(orders), room)
         self.size = len(orders)
         self.feed: dict[str, Tensor] = {"inputs_embeds": av.rows(orders)}
+        self.added = av.added(orders)
 
     def step(self) -> list[Outcome]:
         """Decode one token of every row."""
@@ -192,12 +239,13 @@ class _Cohort:
 
     def _step(self) -> list[Outcome]:
         model = self.av.model
-        hidden = text_model(model)(**self.feed, past_key_values=self.cache, use_cache=True).last_hidden_state[
-            :, -1
-        ]
+        stack = text_model(model)
+        with adding(stack.layers, self.added):
+            out = stack(**self.feed, past_key_values=self.cache, use_cache=True)
+        hidden, self.added = out.last_hidden_state[:, -1], None
         alive = torch.tensor(self.places)
         chosen = next_tokens(
-            model.lm_head(hidden[alive]), self.temperature, [row.generator for row in self.rows]
+            head(model, hidden[alive]), self.temperature, [row.generator for row in self.rows]
         )
         outcomes: list[Outcome] = []
         kept: list[int] = []

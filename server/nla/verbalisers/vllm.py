@@ -204,7 +204,8 @@ class VllmVerbaliser:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        writings = [Writing(self.tokenizer, self.stop_ids, params["max_tokens"]) for _ in request.orders]
+        form, budget = self.spec.profile.reading, params["max_tokens"]
+        writings = [Writing(self.tokenizer, self.stop_ids, budget, form) for _ in request.orders]
         sampling = SamplingParams(
             n=len(request.orders),
             temperature=params["temperature"],

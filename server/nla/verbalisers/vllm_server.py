@@ -237,7 +237,8 @@ class VllmServerVerbaliser:
         """(sample, outcome) of one request; a Delta here carries all words so far."""
         orders = request.orders
         budget = params["max_completion_tokens"]
-        writings = [Writing(self.tokenizer, self.stop_ids, budget) for _ in orders]
+        form = self.prompt.spec.profile.reading
+        writings = [Writing(self.tokenizer, self.stop_ids, budget, form) for _ in orders]
         said = [""] * len(orders)
         body = {
             "model": replica.model,

@@ -7,19 +7,23 @@ from typing import Any
 
 from tokenizers.decoders import DecodeStream
 
-from server.nla.verbalisers.base import Finished, ReadingText
+from server.nla.profile import Form
+from server.nla.verbalisers.base import CLOSING, OPENING, Finished, ReadingText
 
 
 class Writing:
-    """One reading in the making, from the ids that an engine has decoded of it so far."""
+    """One reading in the making, from the ids that an engine has decoded of it so far. In the form `bullets` there are
+    no tags: the whole answer is the reading.
+    """
 
-    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], budget: int) -> None:
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int], budget: int, form: Form = "tags") -> None:
         self._tokenizer = tokenizer
         self._stop_ids = stop_ids
         self._budget = budget
+        self._tagged = form == "tags"
         self._ids: list[int] = []
         self._stream = DecodeStream(skip_special_tokens=False)
-        self._decoded = ""
+        self._decoded = "" if self._tagged else OPENING
         self._text = ReadingText()
         self._stopped = False
 
@@ -45,5 +49,7 @@ class Writing:
         decoded = self._tokenizer.decode(
             self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+        if not self._tagged:
+            decoded = OPENING + decoded + (CLOSING if self._stopped else "")
         text, truncated = ReadingText.finish(decoded)
         return Finished(key, text, truncated, len(self._ids))

@@ -1,0 +1,122 @@
+"""The numbers in a pair's weight files: their shapes and kinds, whether they are sound, whether there is room for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import psutil  # type: ignore[import-untyped]
+import torch
+
+from server.errors import CheckpointError
+from server.nla.checks.subject import Subject
+from server.nla.reconstructor import load_head
+from server.nla.verbalisers.prompt import prompt_ids
+from server.nla.weights import HEAD_FILE, shapes
+
+EMBEDDING_RATIO = 3.0
+"""A fine-tuned embedding keeps its length within this factor; one that was scaled by the root of d does not."""
+HALF_MAX = torch.finfo(torch.float16).max
+"""65504: where float16 ends."""
+ROOM = 1.1
+"""What is needed beside the weights, as a factor: the activations of a prompt, keys and values."""
+
+
+def check_embedding(subject: Subject) -> str:
+    """AV and AR embed tokens as the target does: a table that was exported with a scale folded in shows by its norms."""
+    ids = sorted(set(prompt_ids(subject.tokenizers["av"], subject.av)) - {subject.av.marker_id})
+    norms = {}
+    for role, weights in subject.weights.items():
+        name = weights.text().get("embed_tokens.weight")
+        if name is None:
+            raise subject.fail("shapes", f"{subject.places[role]} has no embedding table.")
+        norms[role] = float(weights.rows(name, ids).norm(dim=-1).median())
+    for role, norm in norms.items():
+        ratio = norm / max(norms["target"], 1e-30)
+        if not 1 / EMBEDDING_RATIO <= ratio <= EMBEDDING_RATIO:
+            raise subject.fail(
+                "embedding",
+                f"the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were stored scaled "
+                "or unscaled (Gemma multiplies by the root of d when it runs, not in its files).",
+            )
+    return ", ".join(f"{role} {norm:.3g}" for role, norm in norms.items()) + " (median norm of a row)"
+
+
+def check_shapes(subject: Subject) -> str:
+    """Every tensor that the configuration demands is in the files, in its shape."""
+    for role, weights in subject.weights.items():
+        config = subject.configs[role]
+        if getattr(subject.text[role], "hidden_size_per_layer_input", 0):
+            raise subject.fail(
+                "shapes", "this target looks embeddings up at every layer; a row cannot be injected."
+            )
+        wanted = shapes(config, head=role != "ar")
+        there = {name: weights.entries[full].shape for name, full in weights.text().items()}
+        if role == "ar":
+            wanted.pop("norm.weight", None)
+        wrong = [name for name, shape in wanted.items() if there.get(name) != shape]
+        if wrong:
+            raise subject.fail(
+                "shapes",
+                f"{subject.places[role]}: {len(wrong)} tensors are missing or of another shape than config.json says, "
+                f"{wrong[0]} for one: {there.get(wrong[0])} for {wanted[wrong[0]]}.",
+            )
+    return f"{sum(len(w.entries) for w in subject.weights.values())} tensors as their configurations say"
+
+
+def check_dtype(subject: Subject) -> str:
+    """float16 is refused for a family whose values exceed its range."""
+    weights = subject.weights
+    kinds = {
+        role: Counter(entry.kind for entry in held.entries.values()).most_common(1)[0][0]
+        for role, held in weights.items()
+    }
+    for role, kind in kinds.items():
+        family = str(subject.text[role].model_type)
+        if kind == "F16" and family.startswith("gemma"):
+            raise CheckpointError(
+                f"{weights[role].folder}: the weights are stored in float16, which ends at {HALF_MAX:g}, and {family}'s "
+                "values go beyond that: whoever made them lost what overflowed. Get them in bfloat16 or float32.",
+                check="dtype",
+            )
+    return ", ".join(f"{role} {kind}" for role, kind in kinds.items())
+
+
+def check_finite(subject: Subject) -> str:
+    """Every number of every file is finite, and none stands at float16's end; read a run of rows at a time."""
+    load_head(subject.places["ar"], subject.ar.d_model)
+    for held in subject.weights.values():
+        for name, entry in held.entries.items():
+            for part in held.parts(name):
+                if not part.is_floating_point():
+                    continue
+                if not bool(torch.isfinite(part).all()):
+                    raise CheckpointError(
+                        f"{entry.file}: {name} holds values that are not finite: it overflowed or is damaged.",
+                        check="finite",
+                    )
+                if entry.kind == "F16" and bool((part.abs() == HALF_MAX).any()):
+                    raise CheckpointError(
+                        f"{entry.file}: {name} holds {HALF_MAX:g}, where float16 ends: values were clipped.",
+                        check="finite",
+                    )
+    return f"{sum(held.count for held in subject.weights.values()):,} numbers"
+
+
+def check_memory(subject: Subject) -> str:
+    """The weights, in the kind in which they will be held, fit into what is free at this moment."""
+    weights = subject.weights
+    size, kind, free, where = (
+        (2, "bfloat16", torch.cuda.mem_get_info()[0], "on the GPU")
+        if torch.cuda.is_available()
+        else (4, "float32", int(psutil.virtual_memory().available), "of this machine's memory")
+    )
+    sizes = {role: size * held.count for role, held in weights.items()}
+    sizes["head"] = sum(
+        path.stat().st_size for held in weights.values() if (path := held.folder / HEAD_FILE).is_file()
+    )
+    told = ", ".join(f"{role} {n / 1e9:.1f}" for role, n in sizes.items())
+    needed = ROOM * sum(sizes.values())
+    said = f"{needed / 1e9:.1f} GB in {kind} ({told}, and a tenth more); {free / 1e9:.1f} GB {where} are free"
+    if needed > free:
+        raise CheckpointError(f"There is no room: the pair needs {said}.", check="memory")
+    return said

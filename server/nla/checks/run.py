@@ -1,0 +1,120 @@
+"""All checks of a pair in their order.
+
+Loading runs those of AT_LOAD; `nla-explorer pairs check` runs all and prints each verdict. A check returns what it
+found, or raises CheckpointError under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import CheckpointError
+from server.nla.checkpoint import check_pair
+from server.nla.checks.numbers import check_dtype, check_embedding, check_finite, check_memory, check_shapes
+from server.nla.checks.subject import Subject
+from server.nla.checks.tokens import (
+    check_bos,
+    check_neighbours,
+    check_suffix,
+    check_template,
+    check_tokenizer,
+)
+from server.nla.pairs import PairEntry, fetch
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`ok` is None for what could not be looked at, since an earlier check failed."""
+
+    check: str
+    ok: bool | None
+    detail: str
+
+
+def check(
+    entry: PairEntry, cache_dir: Path, progress: Callable[[str], None], *, av_weights: bool = True
+) -> Iterator[Verdict]:
+    """The verdicts of all checks on a pair, one after the other; what is missing of it is fetched first."""
+    try:
+        places = fetch(entry, cache_dir, progress, av_weights=av_weights)
+    except CheckpointError as error:
+        yield Verdict(error.check or "files", False, error.detail)
+        yield from (Verdict(name, None, "not looked at") for name in CHECKS if name != error.check)
+        return
+    yield from run(Subject(entry, places, av_weights=av_weights))
+
+
+def run(subject: Subject) -> Iterator[Verdict]:
+    """The verdicts on a pair that is on disk. One that another check's failure keeps from being given says so."""
+    failed: set[str] = set()
+    for name in CHECKS:
+        try:
+            yield Verdict(name, True, CHECKS[name](subject))
+        except CheckpointError as error:
+            found = error.check or name
+            first = found not in failed
+            if first:
+                yield Verdict(found, False, error.detail)
+            if found != name:
+                yield Verdict(name, None, f"not looked at, since {found} failed")
+            failed.add(found)
+
+
+def demand(subject: Subject) -> None:
+    """Raise the first failure of what is checked at every load."""
+    for name in AT_LOAD:
+        CHECKS[name](subject)
+
+
+def _files(subject: Subject) -> str:
+    counts = {role: len(weights.files) for role, weights in subject.weights.items()}
+    return "weights in " + ", ".join(f"{n} file{'s' * (n != 1)} ({role})" for role, n in counts.items())
+
+
+def _sidecar(subject: Subject) -> str:
+    profile = subject.av.profile
+    return f"{subject.av.folder} and {subject.ar.folder}; {profile.injection}, {profile.reading}"
+
+
+def _layer(subject: Subject) -> str:
+    config = subject.text["target"]
+    layer = check_pair(
+        subject.av, subject.ar, config.hidden_size, config.num_hidden_layers, subject.entry.layer
+    )
+    blocks = subject.text["av"].num_hidden_layers
+    if blocks != config.num_hidden_layers:
+        raise subject.fail(
+            "layer",
+            f"the AV has {blocks} blocks, the target {config.num_hidden_layers}: an AV is a copy of its target.",
+        )
+    return f"K = {layer} in every place, of {blocks} blocks; d = {config.hidden_size}"
+
+
+def _scale(subject: Subject) -> str:
+    rules = {"replace_norm": "rescaled to norm", "replace_scale": "multiplied by"}
+    injection = subject.av.profile.injection
+    if injection not in rules:
+        return "the activation is added at the residual's own norm"
+    return f"the activation is {rules[injection]} {subject.av.injection_scale:g}"
+
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    "files": _files,
+    "sidecar": _sidecar,
+    "layer": _layer,
+    "scale": _scale,
+    "tokenizer": check_tokenizer,
+    "bos": check_bos,
+    "neighbours": check_neighbours,
+    "suffix": check_suffix,
+    "template": check_template,
+    "shapes": check_shapes,
+    "embedding": check_embedding,
+    "dtype": check_dtype,
+    "finite": check_finite,
+    "memory": check_memory,
+}
+AT_LOAD = tuple(name for name in CHECKS if name not in ("finite", "memory"))
+"""`finite` reads all weights, which loading does again; there the models are tried on a text instead."""

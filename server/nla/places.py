@@ -1,0 +1,122 @@
+"""Where a model stands: a folder, or a hub name, whose files are downloaded when they are first needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.errors import CheckpointError
+from server.nla.weights import absent
+
+PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.yaml")
+"""What a model's folder needs beside its weights; repositories hold the same weights in other formats too."""
+WEIGHTS = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class Place:
+    """`name` is a folder or a hub name, the latter at a `revision`; the files may stand in a `subfolder` of it."""
+
+    name: str
+    revision: str | None = None
+    subfolder: str | None = None
+
+    def __str__(self) -> str:
+        at = f"@{self.revision}" if self.revision else ""
+        return f"{self.name}{at}{f'/{self.subfolder}' if self.subfolder else ''}"
+
+    @property
+    def path(self) -> Path | None:
+        """The folder that it names, whether it exists or not; None for a hub name."""
+        path = Path(self.name).expanduser()
+        named = path.is_absolute() or self.name.startswith((".", "~")) or path.is_dir()
+        return self.within(path) if named else None
+
+    def within(self, folder: Path) -> Path:
+        """Its files' folder in a folder or snapshot."""
+        return folder / self.subfolder if self.subfolder else folder
+
+
+def local(place: Place, *, weights: bool = True, extra: tuple[str, ...] = ()) -> Path | None:
+    """The folder of a place, if all that is needed of it is on this disk; `extra` names files that it must have."""
+    if (path := place.path) is not None:
+        return path if path.is_dir() else None
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = _snapshot(place, weights, here=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    return None if absent(folder, weights=weights, extra=extra) else folder
+
+
+def fetch(
+    place: Place,
+    what: str,
+    progress: Callable[[str], None],
+    *,
+    weights: bool = True,
+    extra: tuple[str, ...] = (),
+) -> Path:
+    """The folder of a place; what is missing of a hub's is downloaded, and an interrupted download taken up again.
+    `what` it is for stands in errors. Raises CheckpointError with the cure.
+    """
+    found = local(place, weights=weights, extra=extra)
+    if found is not None:
+        return found
+    if place.path is not None:
+        raise CheckpointError(f"The folder {place.path} of {what} does not exist.", check="files")
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    progress(f"downloading {place}")
+    try:
+        folder = _snapshot(place, weights, here=False)
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{place.name} is gated: accept its licence on the hub and set HF_TOKEN to a token of that account.",
+            check="files",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(
+            f"{place.name} ({what}) has no revision {place.revision!r}: give a commit, a tag or a branch.",
+            check="files",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{place.name} ({what}) is not on the hub, or not for you: check the name, or set HF_TOKEN if it is private.",
+            check="files",
+        ) from error
+    except Exception as error:  # what its HTTP library raises differs with the version
+        raise CheckpointError(
+            f"{place.name} ({what}) cannot be downloaded: {str(error).rstrip('.')}. Files that are complete are kept: start again to go on.",
+            check="files",
+        ) from error
+    if missing := absent(folder, weights=weights, extra=extra):
+        raise CheckpointError(
+            f"{place} ({what}) is not whole here: {', '.join(missing)} missing in {folder}. Start again with the hub in "
+            "reach (HF_HUB_OFFLINE unset) to go on with the download.",
+            check="files",
+        )
+    return folder
+
+
+def commit(folder: Path) -> str | None:
+    """The commit of a folder in the hub's cache; None for any other folder."""
+    found = re.search(r"/snapshots/([0-9a-f]{40})(/|$)", folder.as_posix())
+    return found[1] if found else None
+
+
+def _snapshot(place: Place, weights: bool, *, here: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    under = f"{place.subfolder}/" if place.subfolder else ""
+    folder = snapshot_download(
+        place.name,
+        revision=place.revision,
+        allow_patterns=[under + pattern for pattern in (*PATTERNS, *([WEIGHTS] if weights else []))],
+        ignore_patterns=[f"{under}*/*"],
+        local_files_only=here,
+    )
+    return place.within(Path(folder))
