@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from tokenizers.decoders import DecodeStream
-
 from server.nla.profile import Form
 from server.nla.verbalisers.base import CLOSING, OPENING, Finished, ReadingText
 
@@ -22,8 +20,7 @@ class Writing:
         self._budget = budget
         self._tagged = form == "tags"
         self._ids: list[int] = []
-        self._stream = DecodeStream(skip_special_tokens=False)
-        self._decoded = "" if self._tagged else OPENING
+        self._decoded = ""
         self._text = ReadingText()
         self._stopped = False
 
@@ -41,15 +38,15 @@ class Writing:
                 self._stopped = True
             else:
                 self._ids.append(token)
-                self._decoded += self._stream.step(self._tokenizer.backend_tokenizer, token) or ""
+        # All of it each time: what a byte token means can hang on those before it.
+        decoded = self._tokenizer.decode(
+            self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        self._decoded = decoded if self._tagged else OPENING + decoded
         return self._text.feed(self._decoded)
 
     def finish(self, key: Hashable) -> Finished:
         """The reading as it stands."""
-        decoded = self._tokenizer.decode(
-            self._ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        if not self._tagged:
-            decoded = OPENING + decoded + (CLOSING if self._stopped else "")
-        text, truncated = ReadingText.finish(decoded)
+        whole = self._stopped and not self._tagged
+        text, truncated = ReadingText.finish(self._decoded + (CLOSING if whole else ""))
         return Finished(key, text, truncated, len(self._ids))
