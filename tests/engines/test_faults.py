@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from server.app import create_app
@@ -15,6 +18,7 @@ from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
 from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
+from server.nla.verbalisers.vllm import OWNER, end_orphans
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of
@@ -96,6 +100,54 @@ async def test_the_server_outlives_its_engine_and_finishes_the_analysis(
         assert (await client.get("/readyz")).status_code == 200
         figures = (await client.get("/metrics")).text
         assert "nla_av_restarts_total 1.0" in figures
+
+
+HELD = """
+import asyncio, sys
+from pathlib import Path
+from server.nla.checkpoint import read_av
+from tests.engines.conftest import engine
+
+async def hold() -> None:
+    await engine("vllm", read_av(Path(sys.argv[1]))).open()
+    print("open", flush=True)
+    await asyncio.sleep(600)
+
+if __name__ == "__main__":
+    asyncio.run(hold())
+"""
+
+
+def engines() -> set[int]:
+    """Processes that are engines of some server."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if OWNER in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.pid)
+    return found
+
+
+async def test_the_engine_of_a_killed_server_is_ended_by_the_next(spec: AvSpec, tmp_path: Path) -> None:
+    script = tmp_path / "held.py"
+    script.write_text(HELD)
+    before = engines()
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        str(spec.folder),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert server.stdout is not None
+    while (line := await server.stdout.readline()) != b"open\n":
+        assert line, "the server ended before its engine was there"
+    server.kill()
+    await until(lambda: not psutil.pid_exists(server.pid))
+    assert engines() > before  # nobody has told them
+    end_orphans()
+    await until(lambda: engines() <= before)
+    await server.wait()  # its output ends with the engine, which had it too
 
 
 @pytest.fixture

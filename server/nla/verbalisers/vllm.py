@@ -12,10 +12,12 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import torch
 
 from server.errors import NotReady, SettingsError
@@ -34,6 +36,8 @@ PAUSES = (0, 2, 5, 15, 30, 60)
 PATIENCE = 300.0
 """Seconds that readings wait for a dead engine to come back."""
 FEW_CORES = 4
+OWNER = "NLA_ENGINE_OF"
+"""Variable by which an engine's processes are known as a server's."""
 DIED = "The AV's engine stopped while this was being read. It is started again by itself."
 
 
@@ -89,6 +93,7 @@ class VllmVerbaliser:
 
     async def open(self) -> None:
         """Start the engine. Raises SettingsError with vLLM's own reason when it cannot be."""
+        await asyncio.to_thread(end_orphans)
         self._progress(
             "starting vLLM: " + ", ".join(f"{k} {v}" for k, v in self.options.items() if k != "model")
         )
@@ -151,6 +156,7 @@ class VllmVerbaliser:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        os.environ[OWNER] = _owner(psutil.Process())  # the engine's processes inherit it
         self.engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self.options))
         self.trouble = None
         self._alive.set()
@@ -261,6 +267,22 @@ class VllmVerbaliser:
             prompt_is_token_ids=[n != self.prompt.slot for n in range(len(self.prompt.ids))],
             cache_salt=self.prompt.salt,
         )
+
+
+def end_orphans() -> None:
+    """End engines whose server is gone: killed outright it could not end them, and they keep its memory."""
+    alive = {_owner(p) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has just ended, or is somebody else's
+            owner = process.environ().get(OWNER)
+            if owner is not None and owner not in alive:
+                _log.warning("ending process %d, an engine that a killed server left", process.pid)
+                process.kill()
+
+
+def _owner(process: psutil.Process) -> str:
+    """A name of a process that no later one has."""
+    return f"{process.pid} {process.create_time():.2f}"
 
 
 def derived(folder: Path, prompt_length: int, longest: int, shape: Any) -> dict[str, Any]:
