@@ -18,7 +18,7 @@ from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
 from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
-from server.nla.verbalisers.vllm import OWNER, end_orphans
+from server.nla.verbalisers.vllm import end_orphans, engine_processes
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of
@@ -119,12 +119,12 @@ if __name__ == "__main__":
 
 
 def engines() -> set[int]:
-    """Processes that are engines of some server."""
+    """Processes of engines that can still do something."""
     found = set()
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if OWNER in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process.pid)
+    for pid in engine_processes():
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.add(pid)
     return found
 
 
