@@ -49,6 +49,8 @@ class PairEntry:
     gigabytes: tuple[int, int, int] | None = None
     profile: Profile = AS_RELEASED
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuned_lens: str | None = None
+    """A file of translators, see tuned.py."""
 
     def place(self, role: Role) -> Place:
         """Where one of its models stands."""
