@@ -118,7 +118,9 @@ def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
     """All pairs by name; the user's file may add to them, and change those that are built in."""
     there = demo.folders(cache_dir)
     target, av, ar = (str(there[role]) for role in ROLES)
-    small = PairEntry(demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0")
+    small = PairEntry(
+        demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0", tuned_lens=str(demo.TUNED_LENS)
+    )
     entries = {entry.name: entry for entry in (small, *RELEASED)}
     return entries | (_own(pairs_file, entries) if pairs_file else {})
 

@@ -24,8 +24,9 @@ from transformers import (
 
 from server.cli import main
 from server.errors import CheckpointError
-from server.nla import tuned
+from server.nla import demo, tuned
 from server.nla import lens as lens_module
+from server.nla.resident import ResidentPair
 from server.nla.target import TargetModel, Trace
 from server.nla.tuned import Translator, Translators
 
@@ -271,3 +272,17 @@ def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["lens", "convert", str(tmp_path), str(tmp_path / "out")]) == 0
     assert f"{LAYERS - 1} translators for somebody/tiny" in capsys.readouterr().out
     assert len(tuned.read(tmp_path / "out", D, LAYERS).layers) == LAYERS - 1
+
+
+# The demo's own
+
+
+def test_the_demos_lens_is_small_enough_to_ship() -> None:
+    assert demo.TUNED_LENS.stat().st_size < 20e6
+
+
+def test_the_demos_lens_is_nearer_to_the_output_at_every_layer(pair: ResidentPair, ids: list[int]) -> None:
+    found = pair.target.trace(ids)
+    assert found.tuned is not None
+    plain, nearer = (each.kl[:-1, 1:].mean(1) for each in (found.lens, found.tuned))
+    assert (nearer < plain).all()
