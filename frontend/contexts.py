@@ -202,6 +202,8 @@ class LayersContext:
     following: str
     is_last: bool
     scales: list[Choice]
+    lenses: list[Choice]
+    about: str
     keys: list[KeyContext]
     pin: Choice | None
     ask: str
@@ -213,10 +215,16 @@ class LayersContext:
 
 @dataclass(frozen=True)
 class MapContext:
-    """The lens of the whole text as a map; `source` is where its numbers are, empty until there are any."""
+    """The lens of the whole text as a map; `source` is where its numbers are, empty until there are any.
+
+    `name` is the lens's, `about` says what its rows are.
+    """
 
     source: str
     cell: str
+    name: str
+    lenses: list[Choice]
+    about: str
     metric: str
     metrics: list[Choice]
     title: str
@@ -240,8 +248,10 @@ class MapRow:
 
 @dataclass(frozen=True)
 class MapTable:
-    """lens.html: the map around one token as a table. `tokens` are (position, name, pinned)."""
+    """lens.html: the map around one token as a table. `tokens` are (position, name, pinned); `name` is the lens's."""
 
+    name: str
+    about: str
     title: str
     tokens: list[tuple[int, str, bool]]
     rows: list[MapRow]

@@ -45,13 +45,22 @@ def look(request: Request) -> Look:
 Looked = Annotated[Look, Depends(look)]
 
 
+def other_lens(request: Request, look: Looked) -> bool:
+    """Whether a part of the page asks for another lens than the page's address does."""
+    current = request.headers.get("HX-Current-URL")
+    return current is not None and Look.meant([], current).lens != look.lens
+
+
+OtherLens = Annotated[bool, Depends(other_lens)]
+
+
 async def compare(service: Analyses, analysis: Analysis, look: Look) -> Words:
     """The curves of the words that are compared at the pinned token, or why there are none."""
-    position = View(analysis, look).pinned
-    if not look.words or position is None:
+    view = View(analysis, look)
+    if not look.words or view.pinned is None:
         return NO_WORDS
     try:
-        return (await service.words(analysis.id, position, look.words)).words, ""
+        return (await service.words(analysis.id, view.pinned, look.words, view.which)).words, ""
     except NlaError as error:
         return (), f"The words cannot be compared now: {error.detail}"
 

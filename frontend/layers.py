@@ -13,6 +13,7 @@ from frontend.contexts import (
     KeyContext,
     LayersContext,
 )
+from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
 from frontend.urls import urls
 from server.analyses.lens import LensTable
@@ -40,6 +41,8 @@ def layers(view: View, position: int, title: str, following: str) -> LayersConte
         scales=[
             _choice(view, look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
         ],
+        lenses=lenses(view, look) if curve else [],
+        about=KINDS[view.which].curve,
         keys=_keys(view, curve, look) if curve else [],
         pin=_pin(view, position, look) if curve else None,
         ask=urls.analysis(view.analysis.id) if curve and len(look.words) < MOST else "",
@@ -51,7 +54,7 @@ def layers(view: View, position: int, title: str, following: str) -> LayersConte
 
 
 def _curve(view: View, position: int, following: str) -> charts.Curve | None:
-    lens = view.analysis.lens
+    lens = view.lens
     if lens is None or position >= lens.positions:
         return None
     values = [_values(lens, "next", following, position)]
@@ -124,7 +127,8 @@ def _fields(look: Look) -> list[Field]:
         Field("p", ",".join(map(str, look.pins))),
         Field("metric", look.metric),
     ]
-    fields += [Field("scale", look.scale), Field("layer", "" if look.layer is None else str(look.layer))]
+    fields += [Field("scale", look.scale), Field("lens", look.lens)]
+    fields += [Field("layer", "" if look.layer is None else str(look.layer))]
     return fields + [Field("w", word) for word in look.words]
 
 
@@ -132,6 +136,8 @@ def _said(view: View, look: Look) -> list[str]:
     """What of the address cannot be shown, and words that are more than one token."""
     last = len(view.analysis.tokens) - 1
     said = [f"There is no position {pin} to pin: the text ends at {last}." for pin in look.pins if pin > last]
+    if look.lens != view.which and view.lens is not None:
+        said.append("This analysis has no tuned lens; the logit lens is shown.")
     for word in view.words:
         if len(word.parts) > 1:
             parts = ", ".join(wording.quoted(part) for part in word.parts)
@@ -143,7 +149,7 @@ def _said(view: View, look: Look) -> list[str]:
 
 def selected_row(view: View) -> int | None:
     """The row of the selected layer; where none was chosen, the one that is read. None until there is a lens."""
-    lens = view.analysis.lens
+    lens = view.lens
     if lens is None:
         return None
     chosen = view.look.layer if view.look.layer is not None else view.analysis.layer
@@ -153,7 +159,7 @@ def selected_row(view: View) -> int | None:
 
 def cell(view: View, position: int, row: int) -> CellContext:
     """One layer at one position: its first guesses, and its figures for the token that came next."""
-    lens = view.analysis.lens
+    lens = view.lens
     assert lens is not None, "there is no cell before there is a lens"
     count = len(lens.layers)
     is_output = row == count - 1

@@ -8,6 +8,7 @@ from frontend import wording
 from frontend.contexts import Choice, MapContext, MapRow, MapTable
 from frontend.heatmap import METRICS
 from frontend.layers import selected_row
+from frontend.lenses import KINDS, lenses
 from frontend.urls import urls
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ def lens_map(view: View) -> MapContext:
     """The map's frame at any stage."""
     a, look = view.analysis, view.look
     metric = METRICS[look.metric]
-    position = view.pinned
+    position, kind = view.pinned, KINDS[view.which]
     return MapContext(
-        source=urls.cells(a.id, look.metric) if a.lens is not None else "",
-        cell=urls.cell(a.id),
+        source=urls.cells(a.id, look.metric, view.which) if view.lens is not None else "",
+        cell=urls.cell(a.id, view.which),
+        name=kind.title,
+        lenses=lenses(view, look),
+        about=kind.rows,
         metric=look.metric,
         metrics=[
             Choice(
@@ -38,7 +42,7 @@ def lens_map(view: View) -> MapContext:
         bins=wording.BINS,
         position=position,
         row=selected_row(view),
-        table=urls.map_table(a.id, look.but(t=position)) if a.lens is not None else "",
+        table=urls.map_table(a.id, look.but(t=position)) if view.lens is not None else "",
         note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
     )
 
@@ -46,10 +50,18 @@ def lens_map(view: View) -> MapContext:
 def map_table(view: View) -> MapTable:
     """The map around the pinned token as a table: the output first, then the layers downwards."""
     a, look = view.analysis, view.look
-    lens, pinned = a.lens, view.pinned
+    lens, pinned, kind = view.lens, view.pinned, KINDS[view.which]
     if lens is None or pinned is None:
         return MapTable(
-            METRICS[look.metric].title, [], [], None, None, urls.analysis(a.id, look), view.map().note
+            kind.title,
+            kind.rows,
+            METRICS[look.metric].title,
+            [],
+            [],
+            None,
+            None,
+            urls.analysis(a.id, look),
+            view.map().note,
         )
     first, last = max(0, pinned - SPAN), min(lens.positions, pinned + SPAN + 1)
     count = len(lens.layers)
@@ -63,6 +75,8 @@ def map_table(view: View) -> MapTable:
     ]
     earlier, later = pinned - 2 * SPAN - 1, pinned + 2 * SPAN + 1
     return MapTable(
+        name=kind.title,
+        about=kind.rows,
         title=METRICS[look.metric].title,
         tokens=[(position, view.name(position), position == pinned) for position in range(first, last)],
         rows=rows,
@@ -76,7 +90,7 @@ def map_table(view: View) -> MapTable:
 
 
 def _value(view: View, row: int, position: int) -> str:
-    lens = view.analysis.lens
+    lens = view.lens
     assert lens is not None
     match view.look.metric:
         case "top":

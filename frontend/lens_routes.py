@@ -13,8 +13,10 @@ from frontend.given import Looked, Models, Service
 from frontend.layers import cell as cell_context
 from frontend.layers import selected_row
 from frontend.lens_map import map_table
+from frontend.lenses import KINDS
 from frontend.urls import urls
 from frontend.view import View
+from server.analyses.lens import LensTable
 from server.errors import BadInput, Conflict
 
 router = APIRouter(include_in_schema=False)
@@ -32,12 +34,9 @@ async def lens_map(id: str, service: Service, look: Looked) -> HTMLResponse:
 @router.get("/a/{id}/cells")
 async def cells(id: str, service: Service, look: Looked) -> Response:
     """The numbers of the map by one metric. They never change once they are there."""
-    analysis = await service.get(id)
-    if analysis.lens is None:
-        raise Conflict("There is no lens yet.")
-    found = await asyncio.to_thread(
-        heatmap.cells, analysis.lens, analysis.tokens, look.metric, analysis.layer
-    )
+    view = View(await service.get(id), look)
+    a, lens = view.analysis, _lens(view)
+    found = await asyncio.to_thread(heatmap.cells, lens, a.tokens, look.metric, a.layer)
     return JSONResponse(found, headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -45,16 +44,20 @@ async def cells(id: str, service: Service, look: Looked) -> Response:
 async def cell(id: str, service: Service, look: Looked) -> HTMLResponse:
     """One layer at one position: `?t=17&layer=12`."""
     view = View(await service.get(id), look)
-    if view.analysis.lens is None or view.pinned is None:
-        raise Conflict("There is no lens yet.")
-    if look.t is None or look.t >= view.analysis.lens.positions:
-        raise BadInput(
-            "t", f"There is no position {look.t}: the text ends at {view.analysis.lens.positions - 1}."
-        )
+    lens = _lens(view)
+    if look.t is None or look.t >= lens.positions:
+        raise BadInput("t", f"There is no position {look.t}: the text ends at {lens.positions - 1}.")
     row = selected_row(view)
     assert row is not None
     html = templating.fragment("cell", cell_context(view, look.t, row))
     return HTMLResponse(html, headers={**templating.HEADERS, "Cache-Control": "private, max-age=3600"})
+
+
+def _lens(view: View) -> LensTable:
+    """The table that is asked for. A browser may keep what is answered, so it is that one or none."""
+    if view.lens is None or view.look.lens != view.which:
+        raise Conflict(f"There is no {KINDS[view.look.lens].label} yet.")
+    return view.lens
 
 
 @router.get("/a/{id}/lens")

@@ -50,6 +50,8 @@ class Live:
                 self._update(tokens=data, status="running")
             case "lens":
                 self._update(lens=data)
+            case "tuned_lens":
+                self._update(tuned_lens=data)
             case "delta":
                 self._grow(data)
             case "reading":
@@ -147,7 +149,7 @@ async def stream(
         async for batch in batches:
             for event in batch:
                 live.apply(event)
-            if any(event.kind in {"tokens", "lens"} for event in batch):
+            if any(event.kind in {"tokens", "lens", "tuned_lens"} for event in batch):
                 now = await get()
                 live.adopt(now)
                 live.words = await compare(now)

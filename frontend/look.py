@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from frontend.charts import Scale
 from frontend.heatmap import METRICS
-from server.analyses.words import LONGEST, MOST
+from server.analyses.words import LONGEST, MOST, WhichLens
 from server.errors import BadInput
 
 PINS = 5
@@ -18,13 +18,17 @@ PINS = 5
 
 @dataclass(frozen=True)
 class Look:
-    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve."""
+    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve.
+
+    `lens` is the one that is asked for; not every analysis has a tuned one.
+    """
 
     t: int | None = None
     pins: tuple[int, ...] = ()
     layer: int | None = None
     metric: str = "prob"
     scale: str = "linear"
+    lens: str = "plain"
     words: tuple[str, ...] = ()
 
     def query(self, *, whole: bool = False) -> str:
@@ -33,7 +37,7 @@ class Look:
         fields += [("layer", self.layer)]
         fields += [
             (name, getattr(self, name))
-            for name in ("metric", "scale")
+            for name in ("metric", "scale", "lens")
             if whole or getattr(self, name) != getattr(Look, name)
         ]
         fields += [("w", word) for word in self.words or ([""] if whole else [])]
@@ -59,6 +63,7 @@ class Look:
             layer=_number("layer", last.get("layer")),
             metric=_one_of("metric", last.get("metric", "prob"), list(METRICS)),
             scale=_one_of("scale", last.get("scale", "linear"), get_args(Scale)),
+            lens=_one_of("lens", last.get("lens", "plain"), get_args(WhichLens)),
             words=_words(given.get("w", [])),
         )
 

@@ -15,7 +15,7 @@ from frontend import forms, lists, templating
 from frontend.contexts import AnalysisPage, Home, Library, ModelsContext
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
-from frontend.given import Looked, Models, Service, compare, view_of
+from frontend.given import Looked, Models, OtherLens, Service, compare, view_of
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
@@ -70,7 +70,7 @@ async def analysis(id: str, service: Service, models: Models, look: Looked) -> H
 
 
 @router.get("/a/{id}/panel")
-async def panel(id: str, service: Service, look: Looked) -> HTMLResponse:
+async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) -> HTMLResponse:
     """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
     view = await view_of(service, id, look)
     context = await asyncio.to_thread(view.panel)
@@ -79,6 +79,8 @@ async def panel(id: str, service: Service, look: Looked) -> HTMLResponse:
             templating.fragment("waiting_panel", "The tokens are not known yet."), headers=templating.HEADERS
         )
     html = templating.fragment("panel", context)
+    if other_lens:  # the map changes with the curve
+        html += templating.fragment("partial", "lens", templating.fragment("lens", view.map()), "outerHTML")
     if not view.final:
         service.pin(view.analysis.id, context.position)
         connection = templating.fragment("stream", urls.stream(id, look))

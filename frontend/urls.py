@@ -46,13 +46,13 @@ class Urls:
         """The fragment of the lens map, by another metric."""
         return f"/a/{quote(id, safe='')}/map?metric={metric}"
 
-    def cells(self, id: str, metric: str) -> str:
+    def cells(self, id: str, metric: str, lens: str = "plain") -> str:
         """The numbers that the lens map is drawn from."""
-        return f"/a/{quote(id, safe='')}/cells?metric={metric}"
+        return f"/a/{quote(id, safe='')}/cells?metric={metric}" + ("&lens=tuned" if lens == "tuned" else "")
 
-    def cell(self, id: str) -> str:
-        """The fragment of one layer at one position; wants `?t=` and `layer=`."""
-        return f"/a/{quote(id, safe='')}/cell"
+    def cell(self, id: str, lens: str) -> str:
+        """The fragment of one layer at one position; wants `&t=` and `layer=`."""
+        return f"/a/{quote(id, safe='')}/cell?lens={lens}"
 
     def map_table(self, id: str, look: Look) -> str:
         """The lens map as a table."""

@@ -24,8 +24,9 @@ from frontend.look import PLAIN, Look
 from frontend.panel import name, next_name
 from frontend.panel import panel as panel_context
 from frontend.urls import urls
+from server.analyses.lens import LensTable
 from server.analyses.schema import FINAL, Analysis, Reading
-from server.analyses.words import WordCurve
+from server.analyses.words import WhichLens, WordCurve
 
 Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
@@ -76,6 +77,16 @@ class View:
     def pins(self) -> list[int]:
         """The further pinned positions that exist."""
         return [pin for pin in self.look.pins if pin < len(self.analysis.tokens)]
+
+    @property
+    def which(self) -> WhichLens:
+        """The lens that is shown: the tuned one where it is asked for and there."""
+        return "tuned" if self.look.lens == "tuned" and self.analysis.tuned_lens is not None else "plain"
+
+    @property
+    def lens(self) -> LensTable | None:
+        """The table of the lens that is shown; None until there is one."""
+        return self.analysis.tuned_lens if self.which == "tuned" else self.analysis.lens
 
     @cached_property
     def by_position(self) -> dict[int, list[Reading]]:

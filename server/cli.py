@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import signal
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
-COMMANDS = ("serve", "analyse", "pairs", "backup", "restore")
+COMMANDS = ("serve", "analyse", "pairs", "lens", "backup", "restore")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     pairs.add_argument("name", nargs="?", metavar="NAME")
     pairs.add_argument("--json", action="store_true")
     pairs.set_defaults(run=_pairs)
+
+    lens = commands.add_parser("lens", help="make a tuned lens out of a folder of the tuned-lens project")
+    lens.add_argument("action", choices=["convert"])
+    lens.add_argument("folder", type=Path, metavar="FOLDER", help="holds config.json and params.pt")
+    lens.add_argument("out", type=Path, metavar="OUT", help="for `tuned_lens` in a pair of NLA_PAIRS_FILE")
+    lens.set_defaults(run=_lens)
 
     for name, what in (("backup", "copy the database to FILE"), ("restore", "replace the database by FILE")):
         command = commands.add_parser(name, help=what)
@@ -268,6 +275,14 @@ def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:
 def _bare(verdict: Verdict) -> str:
     """What was found, without the check's name that an error of loading begins with."""
     return verdict.detail.removeprefix(f"{verdict.check}: ")
+
+
+def _lens(options: argparse.Namespace, settings: Settings) -> int:
+    # It imports torch: seconds that the other commands need not wait for.
+    tuned = importlib.import_module("server.nla.tuned")
+    found = tuned.convert(options.folder, options.out)
+    print(f"{options.out} holds {len(found.layers)} translators for {found.target}.")
+    return 0
 
 
 def _backup(options: argparse.Namespace, settings: Settings) -> int:

@@ -272,7 +272,7 @@ class LensMap extends HTMLElement {
   }
 
   async tell(at, aloud) {
-    const address = `${this.getAttribute("cell")}?t=${at.column}&layer=${at.row}`;
+    const address = `${this.getAttribute("cell")}&t=${at.column}&layer=${at.row}`;
     if (!this.fragments.has(address)) {
       const answer = await fetch(address);
       if (!answer.ok) return;

@@ -85,6 +85,8 @@ class FakeTarget:
     max_tokens = 4096
 
     def __init__(self) -> None:
+        self.translators: object | None = None
+        """Anything, for a target with a tuned lens."""
         self.traced: list[list[int]] = []
         self.followed: list[tuple[list[int], list[int]]] = []
         self.generated = 0
@@ -97,12 +99,15 @@ class FakeTarget:
 
     def trace(self, ids: Sequence[int]) -> Trace:
         self.traced.append(list(ids))
-        return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids))
+        tuned = None if self.translators is None else lens_of([*ids, 0], len(ids))
+        return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids), tuned)
 
-    def follow(self, ids: Sequence[int], words: Sequence[int]) -> tuple[Vector, NDArray[np.int32]]:
-        """A word's probability grows with the layers; its rank is its number."""
+    def follow(
+        self, ids: Sequence[int], words: Sequence[int], tuned: bool = False
+    ) -> tuple[Vector, NDArray[np.int32]]:
+        """A word's probability grows with the layers, faster by the tuned lens; its rank is its number."""
         self.followed.append((list(ids), list(words)))
-        prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / 10
+        prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / (5 if tuned else 10)
         return prob.astype(np.float32), np.tile(np.asarray(words, np.int32), (LAYERS, 1))
 
     def generate(
@@ -301,10 +306,10 @@ def vector_of(text: str) -> Vector:
     return np.asarray(numbers, np.float32)
 
 
-def lens_of(ids: Sequence[int]) -> Lens:
+def lens_of(ids: Sequence[int], count: int | None = None) -> Lens:
     """A lens of LAYERS rows: any numbers, but the same for the same ids."""
-    count = len(ids)
-    random = np.random.default_rng(count)
+    count = count or len(ids)
+    random = np.random.default_rng(len(ids))
     cells = random.random((3, LAYERS, count), dtype=np.float32)
     return Lens(
         layers=list(range(LAYERS)),

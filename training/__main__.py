@@ -56,16 +56,24 @@ class Work:
             unpack_target(self.target)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.target)
 
+    def written(self, model: Any) -> list[texts.Text]:
+        """Stage one: the texts, finished by `model` as far as they are not there."""
+        return texts.write(
+            model,
+            self.tokenizer,
+            texts.plan(self.plan.texts, SEED),
+            self.folder / "texts.jsonl",
+            tokens=self.plan.text_tokens,
+            batch=200,
+            seed=SEED,
+        )
+
     def positions(self) -> Positions:
         """Stages one and two: the texts and their positions."""
         folder = self.folder / "positions"
         if not (folder / "positions.jsonl").exists():
-            kept = self.folder / "texts.jsonl"
             model = models.base(self.target)
-            planned = texts.plan(self.plan.texts, SEED)
-            written = texts.write(
-                model, self.tokenizer, planned, kept, tokens=self.plan.text_tokens, batch=200, seed=SEED
-            )
+            written = self.written(model)
             folder.mkdir(exist_ok=True)
             collect(model, self.tokenizer, written, seed=SEED).save(folder)
         return Positions.load(folder)

@@ -44,14 +44,15 @@ def _line(json: bytes) -> str:
 
 
 def _analysis_parts(analysis: Analysis) -> Iterator[bytes]:
-    head = analysis.model_dump(mode="json", exclude={"tokens", "readings", "lens"})
+    head = analysis.model_dump(mode="json", exclude={"tokens", "readings", "lens", "tuned_lens"})
     yield to_json(head, inf_nan_mode="null")[:-1]
     yield b',"tokens":'
     yield from _list_parts(_TOKENS, analysis.tokens)
     yield b',"readings":'
     yield from _list_parts(_READINGS, analysis.readings)
-    yield b',"lens":'
-    yield from analysis.lens.json_parts() if analysis.lens is not None else (b"null",)
+    for name, lens in (("lens", analysis.lens), ("tuned_lens", analysis.tuned_lens)):
+        yield b',"%s":' % name.encode()
+        yield from lens.json_parts() if lens is not None else (b"null",)
     yield b"}"
 
 

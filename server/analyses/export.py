@@ -124,7 +124,7 @@ def _guarded(text: str | None) -> str | None:
 def _metadata(analysis: Analysis) -> dict[str, str]:
     """What the numbers are of. Whatever is no text is JSON."""
     facts = analysis.model_dump(
-        mode="json", exclude={"tokens", "readings", "lens", "progress", "timings", "focus"}
+        mode="json", exclude={"tokens", "readings", "lens", "tuned_lens", "progress", "timings", "focus"}
     )
     return {name: fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
 

@@ -158,12 +158,16 @@ class Job:
 
         def rows() -> tuple[TraceRow, bytes]:
             trace = TraceRow(
-                analysis_id=self.id, lens=step.lens.to_blob(), activations=pack(step.activations, exact=True)
+                analysis_id=self.id,
+                lens=step.lens.to_blob(),
+                tuned_lens=step.tuned_lens.to_blob() if step.tuned_lens is not None else None,
+                activations=pack(step.activations, exact=True),
             )
             return trace, records.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
+        tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
         await self._store.write(
             partial(
                 repository.put_trace,
@@ -180,9 +184,12 @@ class Job:
             )
         )
         self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
+        self.analysis.tuned_lens = step.tuned_lens
         self.analysis.focus = self.pins.focus = step.focus
         self.log.put("tokens", step.tokens, id=tokens_event)
         self.log.put("lens", step.lens, id=lens_event)
+        if step.tuned_lens is not None:
+            self.log.put("tuned_lens", step.tuned_lens, id=tuned_event)
 
     async def _take_finding(self, finding: Finding) -> None:
         match finding:

@@ -26,7 +26,7 @@ from server.analyses.schema import (
     url_of,
 )
 from server.store.repository import Summary, Whole, now
-from server.store.tables import AnalysisRow, ReadingRow
+from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
 
 _TOKENS = TypeAdapter(list[Token])
@@ -131,6 +131,7 @@ def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
         tokens=unpack_tokens(row.tokens),
         readings=readings,
         lens=LensTable.from_blob(whole.trace.lens) if whole.trace else None,
+        tuned_lens=_tuned(whole.trace),
         baselines=baselines_of(row),
         progress=progress,
         timings=json.loads(row.timings),
@@ -138,6 +139,11 @@ def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
         created=row.created,
         finished=row.finished,
     )
+
+
+def _tuned(trace: TraceRow | None) -> LensTable | None:
+    kept = trace.tuned_lens if trace is not None else None
+    return None if kept is None else LensTable.from_blob(kept)
 
 
 def end_of(analysis: Analysis) -> End:
@@ -161,6 +167,8 @@ def log_of(whole: Whole, analysis: Analysis) -> EventLog:
         entries.append((row.tokens_event, "tokens", analysis.tokens, None))
     if analysis.lens is not None:
         entries.append((row.lens_event, "lens", analysis.lens, None))
+    if analysis.tuned_lens is not None:
+        entries.append((row.lens_event + 1, "tuned_lens", analysis.tuned_lens, None))
     for kept, reading in zip(whole.readings, analysis.readings, strict=True):
         entries.append((kept.event, "reading", reading, (reading.position, reading.sample)))
     for event_id, kind, data, key in sorted(entries, key=lambda entry: entry[0]):

@@ -51,11 +51,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Traced:
-    """The whole text with norms and flags, the lens, and the activations at layer K."""
+    """The whole text with norms and flags, the lens (and the tuned one), and the activations at layer K."""
 
     tokens: list[Token]
     focus: int
     lens: LensTable
+    tuned_lens: LensTable | None
     activations: Activations
 
 
@@ -203,8 +204,13 @@ async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Tra
         for token, piece, norm in zip(tokens, pieces, norms.tolist(), strict=True):
             token.norm = round(norm, 3)
             token.flags = flags(token.position, piece, norm, median)
-        lens = _table(trace.lens, pair)
-        return Traced(tokens, _focus(pieces, plan.request), lens, np.asarray(trace.activations, np.float32))
+        return Traced(
+            tokens=tokens,
+            focus=_focus(pieces, plan.request),
+            lens=_table(trace.lens, pair),
+            tuned_lens=_table(trace.tuned, pair) if trace.tuned is not None else None,
+            activations=np.asarray(trace.activations, np.float32),
+        )
 
     return await asyncio.to_thread(describe)
 

@@ -26,7 +26,7 @@ from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ListedStatus = Literal["queued", "running", "done", "failed", "cancelled", "deleted"]
 """What the library can be narrowed to; `deleted` are those whose deletion can still be undone."""
-EventKind = Literal["tokens", "lens", "delta", "reading", "progress", "done", "failed"]
+EventKind = Literal["tokens", "lens", "tuned_lens", "delta", "reading", "progress", "done", "failed"]
 FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 """The states that nothing follows until somebody asks again."""
 
@@ -201,7 +201,7 @@ class End(Answered):
 
 class Analysis(Answered):
     """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
-    none.
+    none; `tuned_lens` is like `lens`, where the target has translators.
     """
 
     id: str
@@ -216,6 +216,7 @@ class Analysis(Answered):
     tokens: list[Token] = []
     readings: list[Reading] = []
     lens: LensField | None = None
+    tuned_lens: LensField | None = None
     baselines: Baselines | None = None
     progress: Progress
     timings: dict[str, float] = {}
@@ -246,7 +247,7 @@ class Event:
     """One message to watchers.
 
     Ids grow along one analysis for ever, also over a restart, with gaps: a watcher that was slow gets what is
-    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens LensTable,
+    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens and tuned_lens LensTable,
     delta Delta, reading Reading (again when its scores come), progress Progress, done and failed End.
     """
 

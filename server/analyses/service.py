@@ -28,7 +28,7 @@ from server.analyses.schema import (
     ListedStatus,
     Progress,
 )
-from server.analyses.words import WordCurves, follow
+from server.analyses.words import WhichLens, WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
 from server.settings import Settings
@@ -135,9 +135,11 @@ class Analyses:
             raise NotFound(f"Analysis {analysis_id!r} has just been deleted.")
         return whole
 
-    async def words(self, analysis_id: str, position: int, words: Sequence[str]) -> WordCurves:
+    async def words(
+        self, analysis_id: str, position: int, words: Sequence[str], lens: WhichLens = "plain"
+    ) -> WordCurves:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
-        return await follow(self._models.resident(), await self.get(analysis_id), position, words)
+        return await follow(self._models.resident(), await self.get(analysis_id), position, words, lens)
 
     async def recent(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from server.analyses.schema import Analysis, Answered
 from server.errors import BadInput, Conflict, FieldError
@@ -15,6 +15,10 @@ MOST = 6
 """Words compared at once."""
 LONGEST = 100
 """Characters of a word."""
+
+
+WhichLens = Literal["plain", "tuned"]
+"""The logit lens, or the one whose translators were trained."""
 
 
 class WordCurve(Answered):
@@ -37,12 +41,23 @@ class WordCurves(Answered):
     words: list[WordCurve]
 
 
-async def follow(pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str]) -> WordCurves:
-    """One pass through the target. Raises BadInput for a position or word, Conflict where there is no text of this pair."""
+async def follow(
+    pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str], lens: WhichLens = "plain"
+) -> WordCurves:
+    """One pass through the target.
+
+    Raises BadInput for a position, word or lens that there is not, Conflict where there is no text of this pair.
+    """
     _check(pair, analysis, position, words)
+    if lens == "tuned" and pair.target.translators is None:
+        raise BadInput(
+            "lens",
+            f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask the plain one.",
+        )
     found = [pair.prompter.word(word) for word in words]
     ids = [token.id for token in analysis.tokens[: position + 1]]
-    prob, rank = await pair.in_lane("target", pair.target.follow, ids, [parts[0] for parts in found])
+    firsts = [parts[0] for parts in found]
+    prob, rank = await pair.in_lane("target", pair.target.follow, ids, firsts, lens == "tuned")
     return WordCurves(
         position=position,
         layers=list(range(len(prob))),

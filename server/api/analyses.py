@@ -15,7 +15,7 @@ from starlette.responses import Response
 from server.analyses.encoding import analysis_json, data_json
 from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus, Status
 from server.analyses.service import Analyses
-from server.analyses.words import WordCurves
+from server.analyses.words import WhichLens, WordCurves
 
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -84,7 +84,7 @@ async def events(
     last_event_id: Annotated[str | None, Header()] = None,
     pin: Annotated[int | None, Query(ge=0)] = None,
 ) -> AsyncGenerator[ServerSentEvent]:
-    """The analysis as it comes: tokens, lens, delta, reading, progress, then done or failed.
+    """The analysis as it comes: tokens, lens, tuned_lens, delta, reading, progress, then done or failed.
 
     `pin` names a position whose words are to be told as they are written.
     """
@@ -101,9 +101,10 @@ async def lens_of_words(
     analyses: Service,
     position: Annotated[int, Query(ge=0)],
     word: Annotated[list[str], Query()],
+    lens: WhichLens = "plain",
 ) -> WordCurves:
     """How likely every layer finds each `word` (given once or several times) as the one after `position`."""
-    return await analyses.words(analysis_id, position, word)
+    return await analyses.words(analysis_id, position, word, lens)
 
 
 @router.post("/{analysis_id}/cancel")

@@ -24,6 +24,7 @@ from server.nla.sidecar import SIDECAR
 
 NAME = "smollm2-135m-l20"
 ADAPTERS = Path(__file__).parents[2] / "training" / "adapters"
+TUNED_LENS = ADAPTERS / "tuned_lens.safetensors"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 AR_BLOCKS = 21
 SHORT_TEMPLATE = (

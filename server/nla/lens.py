@@ -38,11 +38,16 @@ class Lens:
 
 @torch.inference_mode()
 def lens(
-    residuals: Sequence[Tensor], ids: Sequence[int], logits_of: Callable[[Tensor], Tensor], top: int
+    residuals: Sequence[Tensor],
+    ids: Sequence[int],
+    logits_of: Callable[[Tensor], Tensor],
+    top: int,
+    translate: Callable[[int, Tensor], Tensor] | None = None,
 ) -> Lens:
     """Read every layer's residual with the model's own final norm and head.
 
     residuals: one [T, d] per block, before the final norm. logits_of: [n, d] -> [n, V], norm and soft-capping included.
+    translate: (row, [n, d]) -> [n, d], of a tuned lens: what stands before the norm in every row but the last.
     Vocabulary-sized tensors are made for a chunk of positions at a time, so memory does not grow with T.
     """
     count = len(ids)
@@ -68,7 +73,11 @@ def lens(
             follows = torch.cat([follows, final[-1].argmax()[None]])
         truth = final.softmax(-1)
         for row in reversed(range(layers)):
-            logits = final if row == layers - 1 else logits_of(residuals[row][span]).float()
+            if row == layers - 1:
+                logits = final
+            else:
+                h = residuals[row][span]
+                logits = logits_of(h if translate is None else translate(row, h)).float()
             for part in _slices(logits):
                 _measure(out, row, start, part, logits, truth, follows)
     return out

@@ -49,6 +49,8 @@ class PairEntry:
     gigabytes: tuple[int, int, int] | None = None
     profile: Profile = AS_RELEASED
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuned_lens: str | None = None
+    """A file of translators, see tuned.py."""
 
     def place(self, role: Role) -> Place:
         """Where one of its models stands."""
@@ -116,7 +118,9 @@ def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
     """All pairs by name; the user's file may add to them, and change those that are built in."""
     there = demo.folders(cache_dir)
     target, av, ar = (str(there[role]) for role in ROLES)
-    small = PairEntry(demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0")
+    small = PairEntry(
+        demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0", tuned_lens=str(demo.TUNED_LENS)
+    )
     entries = {entry.name: entry for entry in (small, *RELEASED)}
     return entries | (_own(pairs_file, entries) if pairs_file else {})
 

@@ -26,6 +26,7 @@ from server.nla.prompt import Prompter
 from server.nla.reconstructor import Reconstructor, load_head
 from server.nla.sidecar import SIDECAR
 from server.nla.target import TargetModel
+from server.nla.tuned import read as read_lens
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.choose import Serving, make
 from server.nla.weights import HEAD_FILE, load_model
@@ -111,7 +112,12 @@ def _load(
         kind |= {"attn_implementation": "eager"}
 
     progress("loading the target")
-    target = TargetModel(load_model(AutoModelForCausalLM, places["target"], kind), layer)
+    translators = None
+    if entry.tuned_lens is not None:
+        shape = subject.text["target"]
+        place = Path(entry.tuned_lens).expanduser()
+        translators = read_lens(place, shape.hidden_size, shape.num_hidden_layers)
+    target = TargetModel(load_model(AutoModelForCausalLM, places["target"], kind), layer, translators)
     prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
     progress("loading the AR")
@@ -137,7 +143,8 @@ def _load(
         reconstructor=reconstructor,
         versions={name: version(name) for name in ("nla-explorer", "torch", "transformers")}
         | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
-        | commits,
+        | commits
+        | ({"tuned_lens": translators.made} if translators else {}),
         fingerprint=fingerprint(places, entry),
         lanes=lanes,
         turn=turn,

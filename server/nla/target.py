@@ -12,6 +12,7 @@ from torch import Tensor
 from server.errors import BadInput, ModelError
 from server.nla.decode import next_tokens, row_generator
 from server.nla.lens import Floats, Ints, Lens, lens
+from server.nla.tuned import Translators
 
 TOP_K = 5
 
@@ -36,16 +37,20 @@ def head(model: Any, normed: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Trace:
-    """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block."""
+    """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block.
+
+    `tuned` is the same by the tuned lens, where the target has one.
+    """
 
     activations: Floats
     lens: Lens
+    tuned: Lens | None = None
 
 
 class TargetModel:
     """A causal language model of transformers, read at layer K (the output of block K, counted from 0)."""
 
-    def __init__(self, model: Any, layer: int) -> None:
+    def __init__(self, model: Any, layer: int, translators: Translators | None = None) -> None:
         config = text_config(model)
         if not 0 <= layer < config.num_hidden_layers:
             raise BadInput(
@@ -57,6 +62,7 @@ class TargetModel:
         self.d_model: int = config.hidden_size
         self.max_tokens: int = config.max_position_embeddings
         self.stop_ids = stop_ids(model)
+        self.translators = translators and translators.to(model.device, model.dtype)
 
     @torch.inference_mode()
     def trace(self, ids: Sequence[int]) -> Trace:
@@ -67,15 +73,22 @@ class TargetModel:
             raise ModelError(
                 "The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32."
             )
-        return Trace(activations.cpu().numpy(), lens(residuals, ids, self.logits, TOP_K))
+        return Trace(
+            activations.cpu().numpy(),
+            lens(residuals, ids, self.logits, TOP_K),
+            lens(residuals, ids, self.logits, TOP_K, self.translators) if self.translators else None,
+        )
 
     @torch.inference_mode()
-    def follow(self, ids: Sequence[int], words: Sequence[int]) -> tuple[Floats, Ints]:
+    def follow(self, ids: Sequence[int], words: Sequence[int], tuned: bool = False) -> tuple[Floats, Ints]:
         """(probability, rank), each [layers, words]: every layer's lens after `ids` on the tokens `words` as the next.
 
-        Ranks count from 0.
+        Ranks count from 0. `tuned` asks the tuned lens, where there are translators.
         """
-        last = torch.stack([residual[-1] for residual in self.residuals(ids)])  # [layers, d]
+        rows = [residual[-1:] for residual in self.residuals(ids)]
+        if tuned and self.translators:
+            rows = [self.translators(row, h) for row, h in enumerate(rows)]
+        last = torch.cat(rows)  # [layers, d]
         logits = self.logits(last).float()
         own = logits[:, torch.tensor(list(words), device=logits.device)]
         prob = (own - logits.logsumexp(-1, keepdim=True)).exp()

@@ -125,6 +125,8 @@ class TraceRow(Base):
 
     analysis_id: Mapped[str] = mapped_column(ForeignKey("analysis.id", ondelete="CASCADE"), primary_key=True)
     lens: Mapped[bytes] = mapped_column(LargeBinary)
+    tuned_lens: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Like `lens`; none where the target had no translators."""
     activations: Mapped[bytes] = mapped_column(LargeBinary)
     """[T, d], see vectors.py."""
 

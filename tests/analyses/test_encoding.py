@@ -42,7 +42,7 @@ def a_lens() -> LensTable:
 
 @pytest.mark.parametrize("lens", [None, a_lens()])
 async def test_the_parts_make_what_one_dump_makes(lens: LensTable | None) -> None:
-    whole = analysis(lens)
+    whole = analysis(lens).model_copy(update={"tuned_lens": lens})
     assert json.loads(await analysis_json(whole)) == json.loads(whole.model_dump_json())
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Watched
 from tests.browser.test_fake import COUNT, FOCUS, ask
-from tests.fakes import LAYERS
+from tests.fakes import LAYERS, FakePair
 
 pytestmark = pytest.mark.anyio
 CELL = 30  # px: the map's widest cell
@@ -129,3 +129,27 @@ async def test_the_first_visit_is_explained_once(page: Page) -> None:
     await page.reload()
     await expect(page.locator(".tok").first).to_be_visible()
     await expect(page.locator("#first")).to_be_hidden()
+
+
+async def test_one_switch_changes_the_lens_of_map_and_curve(
+    page: Page, pair: FakePair, watched: Watched
+) -> None:
+    pair.target.translators = object()
+    await finished(page)
+    line = page.locator(".layers path.line")
+    plain = await line.get_attribute("d")
+    async with page.expect_response("**/cells?metric=prob&lens=tuned"):
+        await page.locator("#lens .which").get_by_text("tuned lens").click()
+    await expect(page).to_have_url(re.compile(r"lens=tuned"))
+    await expect(page.locator("#lens h2")).to_have_text("Tuned lens")
+    await expect(line).not_to_have_attribute("d", str(plain))
+    await page.locator("lens-map").scroll_into_view_if_needed()
+    x, y = await pixel(page, 3, 0)
+    async with page.expect_response("**/cell?lens=tuned&t=3&layer=0"):
+        await page.mouse.move(x, y)
+    async with page.expect_response("**/cells?metric=kl&lens=tuned"):
+        await page.locator("#lens .choices").get_by_text("KL").click()
+    await page.locator(".layers .which").get_by_text("logit lens").click()
+    await expect(page.locator("#lens h2")).to_have_text("Logit lens")
+    await expect(line).to_have_attribute("d", str(plain))
+    assert watched.complaints == []

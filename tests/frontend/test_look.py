@@ -9,7 +9,7 @@ import pytest
 from frontend.look import PLAIN, Look
 from server.errors import BadInput
 
-FULL = Look(t=17, pins=(3, 9), layer=12, metric="rank", scale="log", words=(" 7", "a&b=c"))
+FULL = Look(t=17, pins=(3, 9), layer=12, metric="rank", scale="log", lens="tuned", words=(" 7", "a&b=c"))
 
 
 def parsed(query: str) -> Look:
@@ -52,6 +52,7 @@ def test_a_faulty_address_does_not_stop_its_own_page_from_moving_on() -> None:
         ("p=1,2,3,4,5,6", "p"),
         ("metric=nonsense", "metric"),
         ("scale=loud", "scale"),
+        ("lens=magnifying", "lens"),
         ("w=" + "a" * 101, "w"),
         ("&".join(f"w={n}" for n in range(7)), "w"),
     ],

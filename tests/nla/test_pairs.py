@@ -33,8 +33,12 @@ def test_paths_are_told_once_they_are_there(cache_dir: Path, places: dict[str, P
 
 def test_a_pair_of_ones_own_goes_beside_the_built_in_ones(tmp_path: Path) -> None:
     file = tmp_path / "pairs.toml"
-    file.write_text('[[pair]]\nname = "mine"\ntarget = "/t"\nav = "/v"\nar = "/r"\nfve_variance = 0.5\n')
-    assert catalogue(file, tmp_path)["mine"].fve_variance == 0.5
+    file.write_text(
+        '[[pair]]\nname = "mine"\ntarget = "/t"\nav = "/v"\nar = "/r"\nfve_variance = 0.5\n'
+        'tuned_lens = "/l"\n'
+    )
+    mine = catalogue(file, tmp_path)["mine"]
+    assert (mine.fve_variance, mine.tuned_lens) == (0.5, "/l")
 
 
 def test_a_built_in_pair_is_changed_by_what_is_said_of_it_alone(tmp_path: Path) -> None:
