@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Watched
 from tests.browser.test_fake import COUNT, FOCUS, ask
@@ -153,3 +154,21 @@ async def test_one_switch_changes_the_lens_of_map_and_curve(
     await expect(page.locator("#lens h2")).to_have_text("Logit lens")
     await expect(line).to_have_attribute("d", str(plain))
     assert watched.complaints == []
+
+
+async def test_a_click_is_answered_before_the_server_is(page: Page) -> None:
+    await finished(page)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/panel*", hold)
+    outlined = await page.evaluate(
+        "() => { document.querySelector('#tok-3').click();"
+        " return document.querySelector('#text [aria-current]').id; }"
+    )
+    assert outlined == "tok-3"
+    held.set()
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
