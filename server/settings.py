@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from server.errors import SettingsError
 
 DEFAULT_PAIR = "smollm2-135m-l20"
+EXAMPLES = Path(__file__).resolve().parent.parent / "training" / "examples.db"
+"""Finished analyses of that pair, made by training/examples.py."""
 
 
 def _xdg(variable: str, fallback: str) -> Path:
@@ -47,6 +49,8 @@ class Settings(BaseSettings):
     """The database stands here."""
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
     """Whatever can be made again: prepared checkpoints."""
+    examples: bool = True
+    """Whether a new data directory begins with three finished analyses of the demo pair."""
     database_url: str | None = None
     """A database instead of the SQLite file in data_dir."""
 

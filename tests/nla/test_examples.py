@@ -1,0 +1,52 @@
+"""A new data directory begins with finished analyses, and they are those of the pair that is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from frontend import forms
+from server.app import create_app
+from server.nla.resident import ResidentPair
+from server.settings import Settings
+from tests.conftest import client_of
+from tests.nla.test_flow import Loaded
+from training.examples import KEYS
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+async def test_an_examples_button_finds_its_analysis_done(settings: Settings, pair: ResidentPair) -> None:
+    app = create_app(settings, Loaded(pair))
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        await app.state.models.settled()
+        for key in KEYS:
+            asked = forms.request(forms.read({"example": key}))
+            answer = await client.post("/api/analyses", json=asked.model_dump(exclude_none=True))
+            assert answer.status_code == 200, "run `python -m training.examples` after changing the pair"
+            found = (await client.get(f"/api/analyses/{answer.json()['id']}")).json()
+            assert found["status"] == "done"
+            assert all(reading["fve"] is not None for reading in found["readings"])
+            assert found["tuned_lens"] is not None
+
+
+async def test_what_was_deleted_does_not_come_back(settings: Settings, pair: ResidentPair) -> None:
+    for expected in (len(KEYS), 0):
+        app = create_app(settings, Loaded(pair))
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            listed = (await client.get("/api/analyses")).json()
+            assert len(listed) == expected
+            for analysis in listed:
+                await client.delete(f"/api/analyses/{analysis['id']}")
+
+
+async def test_they_can_be_left_out(settings: Settings, pair: ResidentPair) -> None:
+    app = create_app(settings.model_copy(update={"examples": False}), Loaded(pair))
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert (await client.get("/api/analyses")).json() == []
