@@ -93,14 +93,17 @@ class Served:
         pair: ResidentPair = self.app.state.models.resident()
         return pair
 
-    def analyse(self, count: int, salt: str, positions: list[int] | None = None) -> dict[str, float]:
+    def analyse(
+        self, count: int, salt: str, positions: list[int] | None = None, reading_tokens: int = 200
+    ) -> dict[str, float]:
         """Seconds from the POST to each stage of an analysis of `count` tokens, all of them read unless told otherwise."""
         prompter = self.pair.prompter
         ids = prompter.encode(None, f"{salt} " + TEXT * 4)[:count]
         text = prompter.tokenizer.decode(ids)
         first = len(self.heart.stalls)
         start = time.perf_counter()
-        body = {"text": text, "positions": positions or "all"}
+        voice = {"max_new_tokens": reading_tokens}
+        body = {"text": text, "positions": positions or "all", "verbalise": voice}
         made = self.client.post("/api/analyses", json=body).json()
         seen: dict[str, float] = {}
         with self.client.stream("GET", f"{made['url'].replace('/a/', '/api/analyses/')}/events") as stream:

@@ -62,14 +62,66 @@ def plain(av: VllmVerbaliser, rows: list[Floats]) -> float:
     return time.perf_counter() - start
 
 
-def many(served: Served, count: int) -> list[float]:
-    """GiB in use by this process and its children while `count` analyses of one reading follow each other."""
+def many(count: int) -> list[float]:
+    """GiB in use by this process and its children while `count` analyses of one short reading follow each other."""
     seen = []
-    for n in range(count):
-        served.analyse(8, f"{n} is a number.", [7])
-        if n % 50 == 49:
-            seen.append(used())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), port=0, verbaliser="vllm")
+        with Served(Path(folder), settings) as served:
+            for n in range(count):
+                served.analyse(8, f"{n} is a number.", [7], reading_tokens=8)
+                if n % 50 == 49:
+                    seen.append(used())
     return seen
+
+
+def measure(name: str, positions: int) -> tuple[dict[str, float], VllmVerbaliser | None, list[Floats]]:
+    """The figures of one engine in the explorer; the engine (closed) and the activations, for the comparison."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), port=0, verbaliser=name)
+        with Served(Path(folder), settings) as served:
+            served.analyse(16, "Warm up.")
+            found = served.analyse(positions, "First.")
+            pair = served.pair
+            ids = pair.prompter.encode(None, "First. " + TEXT * 4)[:positions]
+            rows = list(pair.target.trace(ids).activations)
+            firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
+            alone = [served.analyse(8, f"{n} alone.", [7]) for n in range(5)]
+            listed = served.client.get("/api/analyses", params={"q": "First"}).json()[0]
+            readings = served.client.get(f"/api/analyses/{listed['id']}").json()["readings"]
+            start = time.perf_counter()
+            for n in range(0, len(readings), settings.score_batch):
+                pair.reconstructor.reconstruct([r["text"] for r in readings[n : n + settings.score_batch]])
+            scored = time.perf_counter() - start
+            figures = {
+                "explorer, HTTP to the last score": found["last score"],
+                "of that: HTTP to the lenses": found["lens"],
+                "the AR by itself on these readings": scored,
+                "the engine by itself": asyncio.run(bare(served, rows))[1],
+                "first words at an idle server, from the lens on": statistics.median(
+                    a["first word of a reading"] - a["lens"] for a in alone
+                ),
+                "first words of a bare request": statistics.median(firsts),
+            }
+            av = pair.verbaliser
+    return figures, av if isinstance(av, VllmVerbaliser) else None, rows
+
+
+def speed(positions: int) -> None:
+    """Print the explorer on both engines, beside plain vLLM."""
+    theirs, _, _ = measure("transformers", positions)
+    ours, av, rows = measure("vllm", positions)
+    assert av is not None
+    ours["plain LLM.generate"] = plain(av, rows)
+    print(f"\n| {positions} positions, seconds | transformers | vllm |\n| --- | --- | --- |")
+    for what, seconds in ours.items():
+        print(f"| {what} | {f'{theirs[what]:.3f}' if what in theirs else ''} | {seconds:.3f} |")
+    total = ours["explorer, HTTP to the last score"]
+    print(f"| explorer / plain | | {total / ours['plain LLM.generate']:.2f} |")
+    quicker = theirs["the engine by itself"] / ours["the engine by itself"]
+    print(f"| readings a second, against transformers | | {quicker:.2f} |")
+    first = ours["first words at an idle server, from the lens on"] / ours["first words of a bare request"]
+    print(f"| first words / bare | | {first:.2f} |")
 
 
 def main() -> None:
@@ -77,49 +129,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.engines", description=__doc__)
     parser.add_argument("--positions", type=int, default=64)
     parser.add_argument("--many", type=int, default=500)
+    parser.add_argument("--only", choices=["speed", "memory"])
     options = parser.parse_args()
     print(machine())
-    figures: dict[str, dict[str, float]] = {}
-    memory: list[float] = []
-    for name in ("transformers", "vllm"):
-        with tempfile.TemporaryDirectory() as folder:
-            settings = Settings(data_dir=Path(folder), port=0, verbaliser=name)
-            with Served(Path(folder), settings) as served:
-                served.analyse(16, "Warm up.")
-                found = served.analyse(options.positions, "First.")
-                ids = served.pair.prompter.encode(None, "First. " + TEXT * 4)[: options.positions]
-                rows = list(served.pair.target.trace(ids).activations)
-                firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
-                alone = [served.analyse(8, f"{n} alone.", [7]) for n in range(5)]
-                figures[name] = {
-                    "explorer, HTTP to the last score": found["last score"],
-                    "the engine alone": asyncio.run(bare(served, rows))[1],
-                    "first words at an idle server, from the lens on": statistics.median(
-                        a["first word of a reading"] - a["lens"] for a in alone
-                    ),
-                    "first words of a bare request": statistics.median(firsts),
-                }
-                if name == "vllm":
-                    memory = many(served, options.many)
-                    av = served.pair.verbaliser
-    assert isinstance(av, VllmVerbaliser)
-    figures["vllm"]["plain LLM.generate"] = plain(av, rows)
-    print(f"\n| {options.positions} positions, seconds | transformers | vllm |\n| --- | --- | --- |")
-    for what in figures["vllm"]:
-        cells = [f"{figures[name][what]:.3f}" if what in figures[name] else "" for name in figures]
-        print(f"| {what} | {' | '.join(cells)} |")
-    ours, theirs = figures["vllm"], figures["transformers"]
-    total = ours["explorer, HTTP to the last score"]
-    print(f"| explorer / plain | | {total / ours['plain LLM.generate']:.2f} |")
-    print(
-        f"| readings a second, against transformers | | {theirs['the engine alone'] / ours['the engine alone']:.2f} |"
-    )
-    first = ours["first words at an idle server, from the lens on"] / ours["first words of a bare request"]
-    print(f"| first words / bare | | {first:.2f} |")
-    shown = ", ".join(f"{value:.2f}" for value in memory)
-    print(f"\nGiB in use after each 50 of {options.many} analyses: {shown}")
-    if len(memory) > 2:
-        slope = np.polyfit(np.arange(len(memory)), memory, 1)[0]
+    if options.only != "memory":
+        speed(options.positions)
+    if options.only != "speed":
+        memory = many(options.many)
+        shown = ", ".join(f"{value:.2f}" for value in memory)
+        print(f"\nGiB in use after each 50 of {options.many} analyses: {shown}")
+        slope = np.polyfit(np.arange(len(memory)), memory, 1)[0] if len(memory) > 2 else float("nan")
         print(f"slope {1024 * slope:.1f} MiB per 50 analyses")
 
 
