@@ -31,15 +31,20 @@ class Side:
         return {r.position: r for r in self.analysis.readings if r.sample == self.sample}
 
 
-def aligned(a: Sequence[Token], b: Sequence[Token]) -> list[tuple[int, int]]:
-    """Pairs of positions that hold the same token in the same order (the longest common blocks, as a diff has them)."""
-    blocks = SequenceMatcher(None, [t.id for t in a], [t.id for t in b], autojunk=False).get_matching_blocks()
+def aligned(a: Sequence[Token], b: Sequence[Token], *, by_text: bool = False) -> list[tuple[int, int]]:
+    """Pairs of positions that hold the same token in the same order (the longest common blocks, as a diff has them).
+
+    Two tokenizers number their tokens otherwise: theirs are the same `by_text`.
+    """
+    left, right = ([t.text if by_text else t.id for t in tokens] for tokens in (a, b))
+    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     return [(block.a + n, block.b + n) for block in blocks for n in range(block.size)]
 
 
 def compare(a: Side, b: Side, pinned_a: int | None, pinned_b: int | None) -> CompareContext:
     """The page. A position pinned on one side pins its counterpart on the other, the nearest where there is none."""
-    pairs = aligned(a.analysis.tokens, b.analysis.tokens)
+    other_words = a.analysis.pair != b.analysis.pair
+    pairs = aligned(a.analysis.tokens, b.analysis.tokens, by_text=other_words)
     pinned = _pinned(a, b, pairs, pinned_a, pinned_b)
     left, right = a.readings(), b.readings()
     both = [left.get(pinned[0]) if pinned else None, right.get(pinned[1]) if pinned else None]

@@ -36,6 +36,14 @@ def test_the_same_tokens_in_the_same_order_are_paired() -> None:
     assert aligned(FIRST.tokens, SECOND.tokens) == [(0, 0), (1, 2), (2, 3)]
 
 
+def test_two_pairs_tokens_are_the_same_by_their_text() -> None:
+    other = text("The", " cat", " sat", " down", id="bbb", pair="another")
+    renumbered = other.model_copy(
+        update={"tokens": [t.model_copy(update={"id": 9000 + t.id}) for t in other.tokens]}
+    )
+    assert "Both have the same 4 tokens." in words(page(Side(FIRST, 0), Side(renumbered, 0)))
+
+
 @pytest.mark.parametrize(
     ("t", "u", "expected"), [(1, None, (1, 2)), (None, 2, (1, 2)), (3, None, (3, 3)), (99, None, (3, 3))]
 )
