@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator
@@ -20,7 +19,6 @@ from server.api import analyses, docs, exports, health, login, pairs, problems, 
 from server.api.guard import Guard
 from server.api.limits import BodyLimit
 from server.settings import DEFAULT_PAIR, EXAMPLES, Settings
-from server.store.backup import restore
 from server.store.database import Store
 from server.store.lock import held
 
@@ -46,7 +44,8 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state = app.state
     state.settings = settings
     state.metrics = Metrics()
-    state.store = Store(settings.url)
+    demo = settings.examples and settings.pair == DEFAULT_PAIR
+    state.store = Store(settings.url, EXAMPLES if demo else None)
     state.models = Models(settings.pair, source or Catalogue(settings))
     state.metrics.registry.register(AvFigures(state.models.figures))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
@@ -68,12 +67,6 @@ def _add_pages(app: FastAPI) -> None:
         app.state.page = importlib.import_module("frontend.templating").page
 
 
-def _new(settings: Settings) -> bool:
-    """Whether this is the first start on the demo pair in this data directory, which then begins with examples."""
-    wanted = settings.examples and settings.pair == DEFAULT_PAIR and settings.database_url is None
-    return wanted and not settings.database_file.exists() and EXAMPLES.is_file()
-
-
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
@@ -81,8 +74,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if state.settings.database_url is None:
             open_things.enter_context(held(state.settings.data_dir))
         open_things.push_async_callback(state.store.close)
-        if _new(state.settings):
-            await asyncio.to_thread(restore, EXAMPLES, state.settings.database_file)
         await state.store.open()
         open_things.push_async_callback(state.models.close)
         state.models.start()

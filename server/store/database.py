@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from server.errors import StoreError
+from server.store.backup import restore
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -87,18 +88,25 @@ def migrate(engine: Engine) -> None:
 
 class Store:
     """The database for async callers: `write` runs in the one writer thread, one transaction each, `read` in
-    any of a few.
+    any of a few. `beginning` is a backup that a new SQLite database starts as.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, beginning: Path | None = None) -> None:
         self.engine = connect(url)
+        self._beginning = beginning
         self._sqlite = self.engine.dialect.name == "sqlite"
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-reader")
 
     async def open(self) -> None:
-        """Migrate. Call once, before anything else."""
-        await asyncio.get_running_loop().run_in_executor(self._writer, migrate, self.engine)
+        """Migrate. Call before anything else."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
+
+    def _open(self) -> None:
+        file = self.engine.url.database
+        if self._beginning is not None and self._sqlite and file and not Path(file).exists():
+            restore(self._beginning, Path(file))
+        migrate(self.engine)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction; it is committed when this returns. A cancelled caller does not tear
