@@ -15,6 +15,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from server.errors import SettingsError
 
@@ -58,8 +59,8 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = None
     """Put into database_url, so that the address may be written where a password may not."""
     secrets_dir: Path | None = None
-    """A folder of secrets, one a file, named as the variables in small letters (`nla_token`). The environment goes first;
-    a folder that is not there holds none."""
+    """A folder of secrets, one a file, named as the variables in small letters (`nla_token`); said by the environment
+    alone, which also goes before a file. A folder that is not there holds none."""
 
     max_prompt_tokens: Annotated[int, Field(ge=1)] = 2000
     max_reply_tokens: Annotated[int, Field(ge=1)] = 512
@@ -95,11 +96,17 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The database's address, for SQLAlchemy."""
-        if self.database_url is None:
+        if not self.database_url:
             return f"sqlite:///{self.database_file}"
         if self.database_password is None:
             return self.database_url
-        whole = make_url(self.database_url).set(password=self.database_password.get_secret_value())
+        try:
+            address = make_url(self.database_url)
+        except ArgumentError as error:
+            raise SettingsError(
+                "NLA_DATABASE_URL is no address of a database: it looks like postgresql+psycopg://user@host/name."
+            ) from error
+        whole = address.set(password=self.database_password.get_secret_value())
         return whole.render_as_string(hide_password=False)
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from server.errors import SettingsError
 from server.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -47,6 +49,11 @@ def test_the_password_goes_into_the_address_whatever_it_is_made_of(secrets: Path
     whole = make_url(settings.url)
     assert whole.password == "p@ss/w:rd %"
     assert (whole.username, whole.host, whole.database) == ("nla", "database", "nla")
+
+
+def test_a_password_for_what_is_no_address_is_refused() -> None:
+    with pytest.raises(SettingsError, match="NLA_DATABASE_URL"):
+        _ = Settings(database_url="database", database_password=SecretStr("sesame")).url
 
 
 def test_no_secret_is_printed_with_the_settings(secrets: Path) -> None:
