@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableSettings
 
 from server import __version__
 from server.analyses.encoding import analysis_json
@@ -67,6 +68,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise NlaError(
             f"The settings cannot be used: {wrong} (NLA_* in the environment, or the options)."
         ) from error
+    except UnreadableSettings as error:
+        raise NlaError(f"The settings cannot be used: {error}: {error.__cause__}.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Every knob, in one place. Read from the environment (`NLA_*`) and from the command line."""
+"""Every knob, in one place. Read from the environment (`NLA_*`), from the command line, and secrets from files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from server.errors import SettingsError
 
@@ -53,6 +60,11 @@ class Settings(BaseSettings):
     """Whether a new data directory begins with three finished analyses of the demo pair."""
     database_url: str | None = None
     """A database instead of the SQLite file in data_dir."""
+    database_password: SecretStr | None = None
+    """Put into database_url, so that the address may be written where a password may not."""
+    secrets_dir: Path | None = None
+    """A folder of secrets, one a file, named as the variables in small letters (`nla_token`); said by the environment
+    alone, which also goes before a file. A folder that is not there holds none."""
 
     max_prompt_tokens: Annotated[int, Field(ge=1)] = 2000
     max_reply_tokens: Annotated[int, Field(ge=1)] = 512
@@ -70,10 +82,36 @@ class Settings(BaseSettings):
     score_batch: Annotated[int, Field(ge=1)] = 32
     """Readings that the AR takes at a time."""
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then the environment, then the files of NLA_SECRETS_DIR."""
+        folder = os.environ.get("NLA_SECRETS_DIR")
+        if not folder or not Path(folder).is_dir():
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
     @property
     def url(self) -> str:
         """The database's address, for SQLAlchemy."""
-        return self.database_url or f"sqlite:///{self.database_file}"
+        if not self.database_url:
+            return f"sqlite:///{self.database_file}"
+        if self.database_password is None:
+            return self.database_url
+        try:
+            address = make_url(self.database_url)
+        except ArgumentError as error:
+            raise SettingsError(
+                "NLA_DATABASE_URL is no address of a database: it looks like postgresql+psycopg://user@host/name."
+            ) from error
+        whole = address.set(password=self.database_password.get_secret_value())
+        return whole.render_as_string(hide_password=False)
 
     @property
     def database_file(self) -> Path:

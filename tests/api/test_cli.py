@@ -105,6 +105,16 @@ def test_off_loopback_a_token_is_demanded(source: FakeSource, capsys: pytest.Cap
     assert "NLA_TOKEN" in capsys.readouterr().err
 
 
+def test_a_setting_that_is_not_json_is_named(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NLA_VLLM_OPTIONS", "{0.5}")
+    assert cli.main(["pairs"]) == 1
+    error = capsys.readouterr().err
+    assert "vllm_options" in error
+    assert "line 1 column 2" in error
+
+
 def test_settings_that_are_wrong_are_named(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--port", "70000"]) == 1
     assert "port: " in capsys.readouterr().err
