@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
     """Whatever can be made again: prepared checkpoints."""
     database_url: str | None = None
-    """A database instead of the SQLite file in data_dir."""
+    """A PostgreSQL database (postgresql://user:password@host/name) instead of the SQLite file in data_dir. Several
+    servers may share it."""
 
     max_prompt_tokens: Annotated[int, Field(ge=1)] = 2000
     max_reply_tokens: Annotated[int, Field(ge=1)] = 512

@@ -204,7 +204,7 @@ class Analyses:
                     continue
                 try:
                     found, log, away = await self._look(log.moved_to or standing)
-                except NotFound:
+                except NotFound:  # deleted elsewhere
                     yield elsewhere.deleted(standing, cursor)
                     return
                 if found != standing:
@@ -274,8 +274,7 @@ class Analyses:
     async def resume(self) -> None:
         """Take up what an earlier server left unfinished for this pair."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
-        await self._workshop.take_up()
-        self._workshop.shift.begin()
+        await self._workshop.open()
 
     def stop_streams(self) -> None:
         """End every event stream, so that the server can end; watchers come back with their last id."""

@@ -51,14 +51,17 @@ class Shift:
 
     def begin(self) -> None:
         """Renew from now on."""
-        if self._store.shared:
+        if self._store.shared and self._beating is None:
             self._beating = asyncio.create_task(self._keep_beating(), name="leases")
 
     async def end(self) -> None:
-        """Let go of everything: another server may go on with it at once."""
+        """Renew no more."""
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
+
+    async def release(self) -> None:
+        """Let go of everything: another server may go on with it at once."""
         try:
             await self._store.write(partial(leases.release, self._name))
         except SQLAlchemyError:
@@ -70,7 +73,7 @@ class Shift:
             try:
                 await self._renew()
                 await self._beat()
-            except SQLAlchemyError:
+            except Exception:  # whatever it was: without the next beat everything would be lost
                 _log.exception("the leases could not be renewed; the next try is in %s s", BEAT)
 
     async def _renew(self) -> None:

@@ -38,7 +38,8 @@ class Workshop:
         self._models = models
         self._settings = settings
         self._metrics = metrics
-        self.shift = Shift(store, self.jobs, self._beat)
+        self._shift = Shift(store, self.jobs, self._beat)
+        self._open = False
         self._line = Line(settings.running)
         self._tokenising = asyncio.Lock()
         metrics.waiting.set_function(lambda: self._line.length)
@@ -54,16 +55,22 @@ class Workshop:
 
     async def start(self, analysis_id: str) -> Job | None:
         """Put an unfinished analysis to work, unless another server has it. The caller holds `asking`."""
-        whole = await self.shift.take(analysis_id)
+        whole = await self._shift.take(analysis_id)
         return None if whole is None else await self._begin(whole)
 
-    async def take_up(self) -> None:
-        """Put to work whatever this pair still owes and nobody works on."""
+    async def open(self) -> None:
+        """Put to work whatever this pair still owes and nobody works on, now and whenever there is more."""
+        self._open = True
+        await self._take_up()
+        self._shift.begin()
+
+    async def _take_up(self) -> None:
         async with self.asking:
-            while (whole := await self.shift.take_next(self._models.name)) is not None:
+            while (whole := await self._shift.take_next(self._models.name)) is not None:
                 await self._begin(whole)
 
     async def _begin(self, whole: Whole) -> Job:
+        self._shift.begin()
         job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
         self.jobs[job.id] = job
         loading = self._models.state == "loading"
@@ -83,16 +90,17 @@ class Workshop:
             await self._end_badly(job, "cancelled", None)
 
     async def close(self) -> None:
-        """Put everything down. What is unfinished stays so, and is taken up at the next start."""
+        """Put everything down. What is unfinished stays so, for another server or the next start."""
+        await self._shift.end()
         tasks = [job.task for job in self.jobs.values() if job.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.shift.end()
+        await self._shift.release()
 
     async def _beat(self) -> None:
-        if self._models.state == "ready":
-            await self.take_up()
+        if self._open and self._models.state == "ready":
+            await self._take_up()
 
     async def _work(self, job: Job) -> None:
         try:
