@@ -29,7 +29,8 @@ from server.app import create_app
 from server.errors import NlaError, StoreError
 from server.settings import Settings
 from server.store.backup import backup, restore
-from server.store.database import Store
+from server.store.copying import copy
+from server.store.database import Store, connect
 from server.store.lock import held
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
-COMMANDS = ("serve", "analyse", "pairs", "lens", "backup", "restore")
+COMMANDS = ("serve", "analyse", "pairs", "lens", "backup", "restore", "copy")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", type=Path, metavar="FILE")
         command.add_argument("--data-dir", type=Path)
         command.set_defaults(run=_backup if name == "backup" else _restore)
+    copying = commands.add_parser("copy", help="copy the SQLite database into that of NLA_DATABASE_URL")
+    copying.add_argument("--data-dir", type=Path)
+    copying.set_defaults(run=_copy)
     return parser
 
 
@@ -299,6 +303,17 @@ def _restore(options: argparse.Namespace, settings: Settings) -> int:
     with held(settings.data_dir):
         restore(options.file, database)
     print(f"The database is that of {options.file} now.")
+    return 0
+
+
+def _copy(options: argparse.Namespace, settings: Settings) -> int:
+    if settings.database_url is None:
+        raise StoreError("Into which database? Set NLA_DATABASE_URL to postgresql://user:password@host/name.")
+    if not settings.database_file.is_file():
+        raise StoreError(f"There is no database at {settings.database_file}.")
+    with held(settings.data_dir):
+        count = copy(connect(f"sqlite:///{settings.database_file}"), connect(settings.url))
+    print(f"{count} analyses were copied.")
     return 0
 
 

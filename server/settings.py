@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     examples: bool = True
     """Whether a new data directory begins with three finished analyses of the demo pair."""
     database_url: str | None = None
-    """A database instead of the SQLite file in data_dir."""
+    """A PostgreSQL database (postgresql://user:password@host/name) instead of the SQLite file in data_dir. Several
+    servers may share it."""
     database_password: SecretStr | None = None
     """Put into database_url, so that the address may be written where a password may not."""
     secrets_dir: Path | None = None

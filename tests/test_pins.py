@@ -14,7 +14,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ASKED = {
     "base.txt": PROJECT["project"]["dependencies"],
     "dev.txt": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
-    "vllm.txt": PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["vllm"],
+    "vllm.txt": PROJECT["project"]["dependencies"]
+    + PROJECT["project"]["optional-dependencies"]["vllm"]
+    + PROJECT["project"]["optional-dependencies"]["postgres"],
 }
 PINNED = [*ASKED, "uv.txt", "docker.txt"]
 

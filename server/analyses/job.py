@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
+from sqlalchemy.orm import Session
 
 from server.analyses import records
 from server.analyses.pins import Pins
@@ -28,7 +30,7 @@ from server.analyses.run import (
 )
 from server.analyses.schema import Analysis, Progress, Reading, Status
 from server.settings import Settings
-from server.store import repository
+from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import Whole
 from server.store.tables import ReadingRow, TraceRow
@@ -49,6 +51,10 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self.stop_asked = False
         """Somebody cancelled it (and not the server's own end)."""
+        self.lost = False
+        """It is not this server's any more: another works on it, or it was stopped there."""
+        self.run = whole.row.runs
+        """The number of this run."""
         self.address = whole.row.address
         """None while it is unknown."""
         self._whole: Whole | None = whole
@@ -168,7 +174,7 @@ class Job:
         trace, tokens = await asyncio.to_thread(rows)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
         tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
-        await self._store.write(
+        await self._write(
             partial(
                 repository.put_trace,
                 trace,
@@ -217,7 +223,7 @@ class Job:
     async def _keep_reading(self, reading: Reading, tokens: int = 0) -> None:
         event = self.log.next_id()
         row = ReadingRow(analysis_id=self.id, tokens=tokens, event=event, **reading.model_dump())
-        await self._store.write(partial(repository.put_readings, [row]))
+        await self._write(partial(repository.put_readings, [row]))
         key = (reading.position, reading.sample)
         self._readings[key] = reading
         self.log.put("reading", reading, key=key, id=event)
@@ -232,7 +238,7 @@ class Job:
             key = {"analysis_id": self.id, "position": reading.position, "sample": reading.sample}
             vector = pack(scored.vectors[score.key], exact=False)
             rows.append({**key, **numbers, "event": event, "vector": vector})
-        await self._store.write(partial(repository.put_scores, rows))
+        await self._write(partial(repository.put_scores, rows))
         for event, reading in told:
             key_ = (reading.position, reading.sample)
             self._readings[key_] = reading
@@ -251,6 +257,7 @@ class Job:
             baselines=_json(self.analysis.baselines) if self.analysis.baselines else None,
             timings=_json(self.analysis.timings),
             end_event=end_event,
+            owner=None,
         )
         self.analysis.status, self.analysis.error, self.analysis.finished = status, error, finished
         self.tell_progress(status, id=progress_event)
@@ -263,7 +270,16 @@ class Job:
         self.log.put("failed", records.end_of(self.analysis))
 
     async def _keep(self, **values: object) -> None:
-        await self._store.write(partial(repository.change, self.id, values))
+        await self._write(partial(repository.change, self.id, values))
+
+    async def _write(self, work: Callable[[Session], None]) -> None:
+        """Keep something of this run. Raises Taken if it is over."""
+
+        def held(session: Session) -> None:
+            leases.hold(self.id, self.run, session)
+            work(session)
+
+        await self._store.write(held)
 
     def _mark(self, name: str, *, again: bool = False) -> None:
         """Seconds of work to the first (or, `again`, the latest) time that this is reached, over all runs."""

@@ -6,15 +6,17 @@ import asyncio
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses import records
+from server.analyses import elsewhere, records
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
+from server.analyses.elsewhere import Away
 from server.analyses.events import EventLog
 from server.analyses.export import readings_parquet
 from server.analyses.metrics import Metrics
@@ -26,13 +28,12 @@ from server.analyses.schema import (
     AnalysisSummary,
     Event,
     ListedStatus,
-    Progress,
 )
 from server.analyses.words import WhichLens, WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
 from server.settings import Settings
-from server.store import repository
+from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import Whole
 from server.store.tables import AnalysisRow
@@ -86,13 +87,11 @@ class Analyses:
         return analysis, existed
 
     async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
-        row = await self._store.write(partial(repository.claim, new.address, new.id))
-        if row is None:
-            await self._store.write(partial(repository.add, new))
-            return (await self._workshop.start(new.id)).view(), False
-        if row.id not in self._workshop.jobs and row.status != "done":
-            return (await self._workshop.start(row.id)).view(), True
-        return await self.get(row.id), True
+        row = await self._store.write(partial(leases.claim_or_add, new))
+        standing = new if row is None else row
+        if standing.id not in self._workshop.jobs and standing.status != "done":
+            await self._workshop.start(standing.id)
+        return await self.get(standing.id), row is not None
 
     async def _check_pair(self, name: str) -> None:
         if name == self._models.name:
@@ -122,7 +121,7 @@ class Analyses:
         if job := self._workshop.jobs.get(found):
             return job.view()
         whole = await self._whole(found)
-        return await asyncio.to_thread(records.analysis_of, whole, _waiting(whole.row))
+        return await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""
@@ -180,7 +179,7 @@ class Analyses:
         step.
         """
         cursor = last_event_id or 0
-        log = await self._log_of(analysis_id)
+        standing, log, away = await self._look(analysis_id)
         with self.metrics.watchers.track_inprogress():
             while True:
                 self._watched.add(log)
@@ -197,21 +196,37 @@ class Analyses:
                     continue  # there may be more: the watcher may have taken its time
                 if log.closed:
                     return
-                if log.moved_to is not None:
-                    log, cursor = await self._log_of(log.moved_to), 0
-                else:
+                if away is not None:
+                    yield Event(cursor, "progress", away.progress)
+                    await self._news_of(standing, away, news)
+                elif log.moved_to is None:
                     await news.wait()
+                    continue
+                try:
+                    found, log, away = await self._look(log.moved_to or standing)
+                except NotFound:  # deleted elsewhere
+                    yield elsewhere.deleted(standing, cursor)
+                    return
+                if found != standing:
+                    standing, cursor = found, 0
 
-    async def _log_of(self, analysis_id: str) -> EventLog:
+    async def _look(self, analysis_id: str) -> tuple[str, EventLog, Away | None]:
+        """The id, the log, and how it stands elsewhere if the log is but a picture of what is kept."""
         found = await self.check(analysis_id)
         if job := self._workshop.jobs.get(found):
-            return job.log
+            return found, job.log, None
+        pulse = await self._store.read(partial(repository.pulse, found))  # first: what comes then is news
         whole = await self._whole(found)
-        waiting = _waiting(whole.row)
-        log = await asyncio.to_thread(lambda: records.log_of(whole, records.analysis_of(whole, waiting)))
-        if waiting is not None:
-            log.put("progress", waiting)
-        return log
+        progress = elsewhere.progress_of(whole)
+        log = await asyncio.to_thread(lambda: records.log_of(whole, records.analysis_of(whole, progress)))
+        return found, log, None if progress is None else Away(progress, pulse)
+
+    async def _news_of(self, analysis_id: str, away: Away, stop: asyncio.Event) -> None:
+        """Wait until something new is kept of an analysis that is worked on elsewhere, or for `stop`."""
+        look = partial(repository.pulse, analysis_id)
+        while not stop.is_set() and await self._store.read(look) == away.pulse:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), elsewhere.POLL)
 
     def pin(self, analysis_id: str, position: int) -> None:
         """Somebody looks at this position: it is read next, and its words are told as they come."""
@@ -226,8 +241,7 @@ class Analyses:
         if job := self._workshop.jobs.get(analysis.id):
             await self._workshop.stop(job)
         elif analysis.status not in FINAL:
-            values = {"status": "cancelled", "finished": repository.now()}
-            await self._store.write(partial(repository.change, analysis.id, values))
+            await self._store.write(partial(leases.cancel, analysis.id))
         return await self.get(analysis.id)
 
     async def delete(self, analysis_id: str) -> str:
@@ -241,7 +255,7 @@ class Analyses:
                 await self._workshop.stop(job)
                 if job.analysis.status == "cancelled":
                     values["status"] = "queued"  # nobody cancelled it: restored, it goes on
-            await self._store.write(partial(repository.change, found, values))
+            await self._store.write(partial(leases.withdraw, found, values))
             return found
 
     async def restore(self, analysis_id: str) -> str:
@@ -260,9 +274,7 @@ class Analyses:
     async def resume(self) -> None:
         """Take up what an earlier server left unfinished for this pair."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
-        async with self._workshop.asking:
-            for row in await self._store.read(partial(repository.unfinished, self._models.name)):
-                await self._workshop.start(row.id)
+        await self._workshop.open()
 
     def stop_streams(self) -> None:
         """End every event stream, so that the server can end; watchers come back with their last id."""
@@ -286,9 +298,3 @@ class Analyses:
             except SQLAlchemyError:
                 _log.exception("what was deleted could not be removed; the next try is in an hour")
             await asyncio.sleep(SWEEP)
-
-
-def _waiting(row: AnalysisRow) -> Progress | None:
-    if row.status in FINAL:
-        return None
-    return Progress(stage="waiting", message=f"This waits for a server that holds the pair {row.pair}.")

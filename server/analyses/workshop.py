@@ -16,10 +16,13 @@ from server.analyses.metrics import Metrics
 from server.analyses.models import Models
 from server.analyses.run import Prompt, encode
 from server.analyses.schema import AnalysisRequest, Status
+from server.analyses.shift import Shift
 from server.errors import NlaError
 from server.settings import Settings
-from server.store import repository
+from server.store import leases
 from server.store.database import Store
+from server.store.leases import Taken
+from server.store.repository import Whole
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Workshop:
         self._models = models
         self._settings = settings
         self._metrics = metrics
+        self._shift = Shift(store, self.jobs, self._beat)
+        self._open = False
         self._line = Line(settings.running)
         self._tokenising = asyncio.Lock()
         metrics.waiting.set_function(lambda: self._line.length)
@@ -48,9 +53,24 @@ class Workshop:
         check_prompt(request, len(prompt.ids), pair, self._settings)
         return prompt
 
-    async def start(self, analysis_id: str) -> Job:
-        """Put an unfinished analysis to work. The caller holds `asking`."""
-        whole = await self._store.write(partial(repository.begin, analysis_id))
+    async def start(self, analysis_id: str) -> Job | None:
+        """Put an unfinished analysis to work, unless another server has it. The caller holds `asking`."""
+        whole = await self._shift.take(analysis_id)
+        return None if whole is None else await self._begin(whole)
+
+    async def open(self) -> None:
+        """Put to work whatever this pair still owes and nobody works on, now and whenever there is more."""
+        self._open = True
+        await self._take_up()
+        self._shift.begin()
+
+    async def _take_up(self) -> None:
+        async with self.asking:
+            while (whole := await self._shift.take_next(self._models.name)) is not None:
+                await self._begin(whole)
+
+    async def _begin(self, whole: Whole) -> Job:
+        self._shift.begin()
         job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
         self.jobs[job.id] = job
         loading = self._models.state == "loading"
@@ -70,11 +90,17 @@ class Workshop:
             await self._end_badly(job, "cancelled", None)
 
     async def close(self) -> None:
-        """Put everything down. What is unfinished stays so, and is taken up at the next start."""
+        """Put everything down. What is unfinished stays so, for another server or the next start."""
+        await self._shift.end()
         tasks = [job.task for job in self.jobs.values() if job.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._shift.release()
+
+    async def _beat(self) -> None:
+        if self._open and self._models.state == "ready":
+            await self._take_up()
 
     async def _work(self, job: Job) -> None:
         try:
@@ -87,6 +113,8 @@ class Workshop:
             if not job.stop_asked:
                 raise
             await self._end_badly(job, "cancelled", None)
+        except Taken:
+            job.lost = True
         except NlaError as error:
             await self._end_badly(job, "failed", error.detail)
         except Exception as error:
@@ -95,6 +123,8 @@ class Workshop:
             await self._end_badly(job, "failed", reason)
         finally:
             self.jobs.pop(job.id, None)
+            if job.lost and not job.log.closed:
+                job.log.move(job.id)  # watchers go on with what the store says
             self._count(job)
 
     async def _settle(self, job: Job) -> Prompt | None:
@@ -112,13 +142,9 @@ class Workshop:
                 "The pair's weights or tokenizer have changed since this was begun. Analyse the prompt again."
             )
         async with self.asking:
-            other = await self._store.write(partial(repository.claim, where, job.id))
+            other = await self._store.write(partial(leases.settle, job.id, where, pair.fingerprint))
             if other is None:
-                values = {"address": where, "fingerprint": pair.fingerprint}
-                await self._store.write(partial(repository.change, job.id, values))
                 return prompt
-            values = {"same_as": other.id, "status": "done"}
-            await self._store.write(partial(repository.change, job.id, values))
             if other.id not in self.jobs and other.status != "done":
                 await self.start(other.id)
         job.log.move(other.id)
@@ -129,6 +155,8 @@ class Workshop:
             return
         try:
             await job.end(status, error)
+        except Taken:
+            job.lost = True
         except SQLAlchemyError:
             _log.exception("the end of analysis %s could not be kept", job.id)
             job.tell_end(status, error)

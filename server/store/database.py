@@ -21,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -37,11 +37,29 @@ def connect(url: str) -> Engine:
     """An engine for the address. For SQLite the folder is made, and every connection set up for one writer
     and many readers.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            "NLA_DATABASE_URL is not an address like postgresql://user:password@host/database."
+        ) from error
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    try:
+        engine = create_engine(parsed, pool_pre_ping=not sqlite)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"The driver for {parsed.get_backend_name()} is not installed ({error}). "
+            "For PostgreSQL: pip install 'nla-explorer[postgres]'."
+        ) from error
+    except NoSuchModuleError as error:
+        raise StoreError(
+            f"NLA_DATABASE_URL names a kind of database that is not known: {parsed.drivername}. "
+            "It begins with postgresql:// or sqlite:///."
+        ) from error
     if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -66,11 +84,14 @@ def migrate(engine: Engine) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    sqlite = engine.dialect.name == "sqlite"
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     try:
         with engine.begin() as connection:
-            if engine.dialect.name == "sqlite":  # its driver begins no transaction before it alters a table
+            if sqlite:  # its driver begins no transaction before it alters a table
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:  # of two servers that start, one waits for the other
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('migrate', 0))")
             current = MigrationContext.configure(connection).get_current_heads()
             if unknown := set(current) - known:
                 raise StoreError(
@@ -80,10 +101,12 @@ def migrate(engine: Engine) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DatabaseError as error:
-        raise StoreError(
-            f"{engine.url!r} cannot be used as a database: {error.orig}. Restore a backup with "
-            "`nla-explorer restore FILE`, or choose another --data-dir."
-        ) from error
+        cure = (
+            "Restore a backup with `nla-explorer restore FILE`, or choose another --data-dir."
+            if sqlite
+            else "Is NLA_DATABASE_URL right, and may its user make tables there?"
+        )
+        raise StoreError(f"{engine.url!r} cannot be used as a database: {error.orig}. {cure}") from error
 
 
 class Store:
@@ -95,6 +118,8 @@ class Store:
         self.engine = connect(url)
         self._beginning = beginning
         self._sqlite = self.engine.dialect.name == "sqlite"
+        self.shared = not self._sqlite
+        """Whether several servers may work with it at a time."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-reader")
 
@@ -127,6 +152,10 @@ class Store:
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with Session(self.engine, expire_on_commit=False) as session:
+            if self._sqlite:  # its driver begins no transaction before it reads
+                session.connection().exec_driver_sql("BEGIN")
+            else:
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             return work(session)
 
     async def close(self) -> None:

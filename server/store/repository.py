@@ -87,7 +87,7 @@ def purge(before: datetime, session: Session) -> None:
 
 
 def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole | None:
-    """An analysis with its readings and trace. Reconstructions come along only with `vectors`."""
+    """An analysis with its readings and trace. Reconstructions and activations come only with `vectors`."""
     row = get(analysis_id, session)
     if row is None:
         return None
@@ -96,20 +96,23 @@ def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole
         .where(ReadingRow.analysis_id == row.id)
         .order_by(ReadingRow.position, ReadingRow.sample)
     )
+    heavy = []
     if not vectors:
         query = query.options(defer(ReadingRow.vector, raiseload=True))
-    return Whole(row, session.scalars(query).all(), session.get(TraceRow, row.id))
+        heavy = [defer(TraceRow.activations, raiseload=True)]
+    return Whole(row, session.scalars(query).all(), session.get(TraceRow, row.id, options=heavy))
 
 
-def unfinished(pair: str, session: Session) -> Sequence[AnalysisRow]:
-    """What this pair still owes, oldest first."""
-    query = select(AnalysisRow).where(
-        AnalysisRow.status.in_(UNFINISHED),
-        AnalysisRow.pair == pair,
-        AnalysisRow.same_as.is_(None),
-        AnalysisRow.deleted.is_(None),
-    )
-    return session.scalars(query.order_by(AnalysisRow.created, AnalysisRow.id)).all()
+def pulse(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
+    """Changes whenever something new is kept of an analysis; None if there is none (any more)."""
+    latest = select(func.max(ReadingRow.event)).where(ReadingRow.analysis_id == analysis_id)
+    row = session.execute(
+        select(
+            *(AnalysisRow.status, AnalysisRow.owner, AnalysisRow.runs, AnalysisRow.same_as),
+            *(AnalysisRow.lens_event, AnalysisRow.end_event, latest.scalar_subquery()),
+        ).where(AnalysisRow.id == analysis_id, AnalysisRow.deleted.is_(None))
+    ).first()
+    return None if row is None else tuple(row)
 
 
 def change(analysis_id: str, values: Mapping[str, Any], session: Session) -> None:

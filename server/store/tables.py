@@ -116,6 +116,10 @@ class AnalysisRow(Base):
     tokens_event: Mapped[int] = mapped_column(BigInteger, default=0)
     lens_event: Mapped[int] = mapped_column(BigInteger, default=0)
     end_event: Mapped[int] = mapped_column(BigInteger, default=0)
+    owner: Mapped[str | None] = mapped_column(String(40))
+    """The server that works on it, see leases.py."""
+    leased: Mapped[datetime | None] = mapped_column(Moment)
+    """When the owner last said so."""
 
 
 class TraceRow(Base):

@@ -20,12 +20,13 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def killed(data_dir: Path) -> list[dict[str, Any]]:
+async def killed(data_dir: Path, database_url: str | None = None) -> list[dict[str, Any]]:
     """What a server told before it was killed, with no warning, in the middle of its work."""
+    elsewhere = {} if database_url is None else {"NLA_DATABASE_URL": database_url}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.analyses.doomed", str(data_dir)),
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | elsewhere,
         stdout=asyncio.subprocess.PIPE,
         limit=2**22,
     )

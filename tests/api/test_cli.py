@@ -100,6 +100,24 @@ def test_backup_and_restore(source: FakeSource, tmp_path: Path, capsys: pytest.C
     assert source.pair.target.traced == []
 
 
+def test_a_library_is_copied_into_another_database(
+    source: FakeSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["copy"]) == 1
+    assert "Set NLA_DATABASE_URL" in capsys.readouterr().err
+    cli.main(["analyse", "cats"])
+    source.pair = FakeSource().pair
+    monkeypatch.setenv("NLA_DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    assert cli.main(["copy", "--data-dir", str(tmp_path / "nothing")]) == 1
+    assert "There is no database" in capsys.readouterr().err
+    assert cli.main(["copy"]) == 0
+    assert cli.main(["analyse", "cats"]) == 0
+    assert source.pair.target.traced == []
+
+
 def test_off_loopback_a_token_is_demanded(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--host", "0.0.0.0"]) == 1
     assert "NLA_TOKEN" in capsys.readouterr().err

@@ -1,28 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from server.store import repository
-from server.store.database import connect, migrate
+from server.store import leases, repository
 from server.store.tables import PassageRow, ReadingRow, TraceRow
 from tests.store.rows import analysis, reading
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    engine = connect(f"sqlite:///{tmp_path / 'a.db'}")
-    migrate(engine)
-    with Session(engine) as session:
-        yield session
-    engine.dispose()
 
 
 def fill(session: Session) -> None:
@@ -79,7 +67,7 @@ def test_a_deleted_analysis_is_nowhere_but_among_the_deleted(session: Session) -
 def test_a_deleted_analysis_is_not_taken_up(session: Session) -> None:
     session.add(analysis("new", status="queued", deleted=NOW))
     session.flush()
-    assert repository.unfinished("fake", session) == []
+    assert leases.take_next("fake", "me", timedelta(0), session) is None
 
 
 @pytest.mark.parametrize("id", ["cats", "alias"])
@@ -155,7 +143,8 @@ def test_only_this_pairs_unfinished_work_is_taken_up_oldest_first(session: Sessi
     session.add(analysis("other", status="queued", pair="other"))
     session.add(analysis("over", status="failed"))
     session.flush()
-    assert [row.id for row in repository.unfinished("fake", session)] == ["old", "new"]
+    taken = [leases.take_next("fake", "me", timedelta(0), session) for _ in range(3)]
+    assert [whole and whole.row.id for whole in taken] == ["old", "new", None]
 
 
 def test_beginning_again_forgets_failures_and_keeps_the_rest(session: Session) -> None:

@@ -1,31 +1,13 @@
-"""The same is found in every database. PostgreSQL's turn comes where TEST_POSTGRESQL_URL names an empty one."""
+"""The same is found in every database."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from server.store import repository
-from server.store.database import connect, migrate
 from tests.store.rows import analysis, reading
-
-POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
-    if request.param == "postgresql" and POSTGRESQL is None:
-        pytest.skip("TEST_POSTGRESQL_URL names no database")
-    engine = connect(POSTGRESQL or "" if request.param == "postgresql" else f"sqlite:///{tmp_path / 'a.db'}")
-    migrate(engine)
-    with Session(engine) as session:  # never committed
-        yield session
-    engine.dispose()
 
 
 def fill(session: Session) -> None:

@@ -1,0 +1,39 @@
+"""An analysis that another server works on, as far as the store tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.analyses import records
+from server.analyses.schema import FINAL, End, Event, Progress, url_of
+from server.store.repository import Whole
+
+POLL = 1.0
+"""Seconds between two looks at the store."""
+
+
+@dataclass(frozen=True)
+class Away:
+    """How it stood at the last look. `pulse` changes with whatever is kept of it."""
+
+    progress: Progress
+    pulse: object
+
+
+def progress_of(whole: Whole) -> Progress | None:
+    """How far it is; None for an analysis that has ended."""
+    row = whole.row
+    if row.status in FINAL:
+        return None
+    done = sum(records.reading_of(reading).scored for reading in whole.readings)
+    if row.owner is None:
+        message = f"This waits for a server that holds the pair {row.pair}."
+        return Progress(stage="waiting", done=done, message=message)
+    stage = "queued" if row.status == "queued" else "readings" if whole.trace is not None else "lens"
+    return Progress(stage=stage, done=done, message="Another server works on this.")
+
+
+def deleted(analysis_id: str, cursor: int) -> Event:
+    """The last that a watcher is told of an analysis which somebody has deleted elsewhere."""
+    end = End(id=analysis_id, url=url_of(analysis_id), status="cancelled")
+    return Event(cursor + 1, "failed", end)

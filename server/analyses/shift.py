@@ -1,0 +1,86 @@
+"""What this server has to work on, where several share a database: leases are renewed at every beat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.analyses.job import Job
+from server.store import leases
+from server.store.database import Store
+from server.store.repository import Whole
+
+BEAT = 3.0
+"""Seconds from one renewal to the next."""
+LEASE = timedelta(seconds=20)
+"""A server that has not renewed for so long is taken for dead, and others go on with its work."""
+_log = logging.getLogger(__name__)
+
+
+class Shift:
+    """The leases of this server on its jobs. After each renewal comes `beat`.
+
+    A database that is not shared has one server, by the lock on its folder: whatever was leased before is
+    free, and nothing need be renewed.
+    """
+
+    def __init__(self, store: Store, jobs: Mapping[str, Job], beat: Callable[[], Awaitable[None]]) -> None:
+        self._name = uuid.uuid4().hex
+        self._store = store
+        self._jobs = jobs
+        self._beat = beat
+        self._beating: asyncio.Task[None] | None = None
+
+    @property
+    def _patience(self) -> timedelta:
+        return LEASE if self._store.shared else timedelta(0)
+
+    async def take(self, analysis_id: str) -> Whole | None:
+        """Begin a run of this analysis; None if another server works on it, or it needs none."""
+        return await self._store.write(partial(leases.take, analysis_id, self._name, self._patience))
+
+    async def take_next(self, pair: str) -> Whole | None:
+        """Begin a run of what has waited longest; None if nothing is left that nobody works on."""
+        return await self._store.write(partial(leases.take_next, pair, self._name, self._patience))
+
+    def begin(self) -> None:
+        """Renew from now on."""
+        if self._store.shared and self._beating is None:
+            self._beating = asyncio.create_task(self._keep_beating(), name="leases")
+
+    async def end(self) -> None:
+        """Renew no more."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+
+    async def release(self) -> None:
+        """Let go of everything: another server may go on with it at once."""
+        try:
+            await self._store.write(partial(leases.release, self._name))
+        except SQLAlchemyError:
+            _log.exception("the leases could not be given back; they end by themselves in %s", LEASE)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await self._renew()
+                await self._beat()
+            except Exception:  # whatever it was: without the next beat everything would be lost
+                _log.exception("the leases could not be renewed; the next try is in %s s", BEAT)
+
+    async def _renew(self) -> None:
+        before = list(self._jobs.values())
+        ours = await self._store.write(partial(leases.renew, self._name))
+        for job in before:
+            if ours.get(job.id) != job.run and not job.log.closed and job.task is not None:
+                _log.info("analysis %s is not this server's any more", job.id)
+                job.lost = True
+                job.task.cancel()
