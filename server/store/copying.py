@@ -29,5 +29,5 @@ def copy(source: Engine, target: Engine) -> int:
             if row is AnalysisRow:  # what others are the same as comes before them
                 query = query.order_by(AnalysisRow.same_as.is_not(None))
             for part in here.execution_options(yield_per=PART).execute(query).mappings().partitions():
-                there.execute(insert(row.__table__), [dict(found) for found in part])
+                there.execute(insert(row), [dict(found) for found in part])
     return count
