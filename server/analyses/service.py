@@ -87,7 +87,7 @@ class Analyses:
         return analysis, existed
 
     async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
-        row = await self._store.write(partial(leases.claim_or_add, new))
+        row = await self._workshop.claim_or_add(new)
         standing = new if row is None else row
         if standing.id not in self._workshop.jobs and standing.status != "done":
             await self._workshop.start(standing.id)

@@ -15,6 +15,7 @@ from server.analyses.job import Job
 from server.store import leases
 from server.store.database import Store
 from server.store.repository import Whole
+from server.store.tables import AnalysisRow
 
 BEAT = 3.0
 """Seconds from one renewal to the next."""
@@ -40,6 +41,10 @@ class Shift:
     @property
     def _patience(self) -> timedelta:
         return LEASE if self._store.shared else timedelta(0)
+
+    async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
+        """What stands there already; else None, and the new analysis is this server's to begin."""
+        return await self._store.write(partial(leases.claim_or_add, new, self._name))
 
     async def take(self, analysis_id: str) -> Whole | None:
         """Begin a run of this analysis; None if another server works on it, or it needs none."""

@@ -23,6 +23,7 @@ from server.store import leases
 from server.store.database import Store
 from server.store.leases import Taken
 from server.store.repository import Whole
+from server.store.tables import AnalysisRow
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,10 @@ class Workshop:
             prompt = await asyncio.to_thread(encode, pair.prompter, request)
         check_prompt(request, len(prompt.ids), pair, self._settings)
         return prompt
+
+    async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
+        """What stands there already; else None, and the new analysis is kept, to be started here."""
+        return await self._shift.claim_or_add(new)
 
     async def start(self, analysis_id: str) -> Job | None:
         """Put an unfinished analysis to work, unless another server has it. The caller holds `asking`."""

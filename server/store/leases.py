@@ -24,11 +24,12 @@ class Taken(Exception):
     """The run is over: another one has begun, or the analysis was stopped or deleted elsewhere."""
 
 
-def claim_or_add(new: AnalysisRow, session: Session) -> AnalysisRow | None:
-    """What stands there already, as `claim` finds it; else None, and the new row is kept."""
+def claim_or_add(new: AnalysisRow, owner: str, session: Session) -> AnalysisRow | None:
+    """What stands there already, as `claim` finds it; else None, and the new row is kept, for its owner to begin."""
     _alone(new.address or new.id, session)
     found = repository.claim(new.address, new.id, session)
     if found is None:
+        new.owner, new.leased = owner, _moment(session)
         session.add(new)
     return found
 
