@@ -184,7 +184,7 @@ async def test_the_library_finds_words_of_a_prompt(page: Page) -> None:
     await page.fill("#q", "kettle")
     await expect(page.locator("#results")).to_contain_text("1 analysis with")
     await page.fill("#q", "teapot")
-    await expect(page.locator("#results")).to_contain_text("Nothing holds these words.")
+    await expect(page.locator("#results")).to_contain_text("Nothing fits.")
 
 
 async def test_nothing_runs_off_a_phones_screen(page: Page, address: str) -> None:
