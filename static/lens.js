@@ -30,6 +30,7 @@ class LensMap extends HTMLElement {
     this.frame.tabIndex = 0;
     this.frame.setAttribute("role", "application");
     this.frame.setAttribute("aria-roledescription", "map");
+    this.frame.setAttribute("aria-busy", "true");
     this.frame.setAttribute("aria-label", `${this.getAttribute("title-text")}. Arrow keys move over layers and tokens, Enter pins.`);
     this.room = element("div", "", this.frame);
     this.canvas = element("canvas", "", this.room);
@@ -60,12 +61,13 @@ class LensMap extends HTMLElement {
   async load() {
     this.seen.disconnect();
     const answer = await fetch(this.getAttribute("source"));
-    if (!answer.ok) {
+    const data = answer.ok && (await answer.json());
+    this.frame.setAttribute("aria-busy", "false");
+    if (!data) {
       this.room.remove();
       element("p", "failed", this.frame).textContent = "The map could not be loaded. Reload the page to try again.";
       return;
     }
-    const data = await answer.json();
     this.cells = bytes(data.cells);
     this.first = data.first && new Uint32Array(bytes(data.first).buffer);
     this.data = data;

@@ -20,8 +20,13 @@ LEFT, GAP, HEIGHT = 46, 5, 13
 async def finished(page: Page) -> None:
     await ask(page)
     await expect(page.locator("#status.is-done")).to_be_visible()
-    async with page.expect_response("**/cells*"):
-        await page.locator("lens-map").scroll_into_view_if_needed()
+    await in_sight(page)
+
+
+async def in_sight(page: Page) -> None:
+    """The map, with its numbers: before they are there nothing lies under the mouse."""
+    await page.locator("lens-map").scroll_into_view_if_needed()
+    await expect(page.locator("lens-map .window")).to_have_attribute("aria-busy", "false")
 
 
 async def pixel(page: Page, column: int, row: int) -> tuple[float, float]:
@@ -144,7 +149,7 @@ async def test_one_switch_changes_the_lens_of_map_and_curve(
     await expect(page).to_have_url(re.compile(r"lens=tuned"))
     await expect(page.locator("#lens h2")).to_have_text("Tuned lens")
     await expect(line).not_to_have_attribute("d", str(plain))
-    await page.locator("lens-map").scroll_into_view_if_needed()
+    await in_sight(page)
     x, y = await pixel(page, 3, 0)
     async with page.expect_response("**/cell?lens=tuned&t=3&layer=0"):
         await page.mouse.move(x, y)
