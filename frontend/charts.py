@@ -83,6 +83,8 @@ class Curve:
     y_ticks: list[Tick]
     mark: Tick | None
     selected: Tick | None
+    others: list[Tick]
+    """Further layers that are read, by other pairs."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -99,11 +101,12 @@ def curve(
     scale: Scale | str = "linear",
     reading_layer: int | None = None,
     selected: int | None = None,
+    also_read: Sequence[int] = (),
 ) -> Curve:
     """The chart at one position.
 
     Each of `values` and `top` (the lens's own favourite) run over `layers`, whose last entry is the model's real output;
-    `reading_layer` is K, `selected` the layer that a viewer chose.
+    `reading_layer` is K, `also_read` are those of other pairs, `selected` is the layer that a viewer chose.
     """
     if not layers or any(not len(layers) == len(v.prob) == len(v.rank) == len(top) for v in values):
         raise ValueError(f"a curve needs one value a layer: {len(layers)} layers")
@@ -121,6 +124,7 @@ def curve(
         y_ticks=_value_ticks(scale),
         mark=marks.get(reading_layer) if reading_layer is not None else None,
         selected=marks.get(selected) if selected is not None else None,
+        others=[marks[layer] for layer in sorted(set(also_read) - {reading_layer}) if layer in marks],
     )
 
 

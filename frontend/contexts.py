@@ -120,6 +120,26 @@ class ReadingContext:
 
 
 @dataclass(frozen=True)
+class LayerReadContext:
+    """What another pair reads of the pinned token, at its layer; `note` says why there is nothing (yet)."""
+
+    layer: str
+    pair: str
+    href: str
+    note: str
+    readings: list[ReadingContext]
+
+
+@dataclass(frozen=True)
+class BesideContext:
+    """The readings at other layers. `again` is where they are asked for until all are there, empty after that."""
+
+    position: int
+    again: str
+    layers: list[LayerReadContext]
+
+
+@dataclass(frozen=True)
 class NeighbourContext:
     """The reading of a token nearby, with the words marked that the pinned one's reading has too."""
 
@@ -279,6 +299,7 @@ class PanelContext:
     agreed: bool
     """Whether words are marked that several samples share."""
     neighbours: list[NeighbourContext]
+    beside: BesideContext
     baselines: list[str]
     flags: list[Flag]
     layers: LayersContext
@@ -392,13 +413,14 @@ class ListedContext:
 
 @dataclass(frozen=True)
 class Home:
-    """home.html: `pairs` are offered where there are several."""
+    """home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
 
     form: Form
     examples: list[Example]
     recent: list[ListedContext]
     models: ModelsContext
     pairs: list[Option] = field(default_factory=list)
+    along: list[Option] = field(default_factory=list)
     here: str = "new"
 
 
