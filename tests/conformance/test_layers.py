@@ -21,7 +21,7 @@ from server.store.vectors import unpack
 from tests.analyses.asking import analyses_of, watch
 from tests.conformance import made as making
 from tests.conformance import reference
-from tests.conformance.families import K, Family
+from tests.conformance.families import Family, K
 from tests.conformance.made import make, toml
 from tests.conftest import client_of
 
