@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Sequence
 from functools import partial
@@ -50,7 +51,11 @@ def settings(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_both_layers_are_read_from_one_pass(
-    family: Family, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: Family,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     run: list[list[int]] = []
     residuals = TargetModel.residuals
@@ -69,10 +74,13 @@ async def test_both_layers_are_read_from_one_pass(
         alive.extend(map(weakref.ref, (pair.target.model, pair.reconstructor.blocks, engine.model)))
         return pair
 
+    request.addfinalizer(gc.unfreeze)
     monkeypatch.setattr(TargetModel, "residuals", counted)
     monkeypatch.setattr(resident, "_load", loading)
     app = create_app(settings)
     async with app.router.lifespan_context(app), client_of(app) as client:
+        await app.state.models.settled()
+        gc.freeze()  # as the command line does after loading
         body = {"text": "Why do cats purr?", "verbalise": {"max_new_tokens": 5}, "also": ["low"]}
         body["generate"] = {"max_new_tokens": 3}
         asked = (await client.post("/api/analyses", json=body)).json()
