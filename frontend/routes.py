@@ -143,8 +143,9 @@ async def cancel(id: str, service: Service) -> RedirectResponse:
 
 @router.post("/a/{id}/continue")
 async def resume(id: str, service: Service) -> RedirectResponse:
-    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it."""
-    await service.create((await service.get(id)).request)
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its siblings apart."""
+    request = (await service.get(id)).request
+    await service.create(request.model_copy(update={"also": []}))
     return RedirectResponse(urls.analysis(id), status_code=303)
 
 

@@ -59,7 +59,12 @@ class Job:
         self.address = whole.row.address
         """None while it is unknown."""
         self.kin = whole.row.kin
+        self.born = whole.row.address is None and whole.row.kin is not None
+        """It was made by a sibling, which has seen to the others."""
+        self.begun = False
+        """It is too late to add to what is asked."""
         self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
+        self._also: tuple[str, ...] = ()
         self._whole: Whole | None = whole
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
@@ -94,13 +99,13 @@ class Job:
 
     async def widen(self, also: Sequence[str]) -> bool:
         """Let further pairs share the forward pass; False if it is too late for that."""
-        if self._whole is None:
+        if self.begun or self.analysis.lens is not None:
             return False
         request = self.analysis.request
         request = request.model_copy(update={"also": sorted({*request.also, *also})})
         self.analysis.request = request
         await self._keep(request=request.model_dump_json())
-        return self._whole is not None
+        return True
 
     async def work(
         self,
@@ -122,6 +127,7 @@ class Job:
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
         plan = await asyncio.to_thread(self._plan, prompt, settings)
+        self._also = tuple(also)
         plan.also = {name: layer for name, layer in also.items() if layer is not None}
         self._ids["prompt_ids"] = pack_ids(prompt.ids)
         self.analysis.status = "running"
@@ -237,7 +243,7 @@ class Job:
         if self.kin is None:
             return []
         found: list[tuple[AnalysisRow, TraceRow | None]] = []
-        for pair in self.analysis.request.also:
+        for pair in self._also:
             row, own = records.sibling_row(self.analysis, pair, self.kin, self._ids), None
             if (there := step.others.get(pair)) is not None:
                 row.layer, row.focus, row.token_count = there.layer, step.focus, len(there.tokens)
