@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses import records
+from server.analyses import records, siblings
 from server.analyses.address import address, kinship
 from server.analyses.checks import check_prompt
 from server.analyses.job import Job
@@ -76,7 +76,7 @@ class Workshop:
         ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
         analysis = records.analysis_of(Whole(row, (), None))
         for pair in also:
-            sibling = records.sibling_row(analysis, pair, row.kin, ids)
+            sibling = siblings.row(analysis, pair, row.kin, ids)
             await self._store.write(partial(leases.add_sibling, sibling, None))
         await self._take_up()
 
