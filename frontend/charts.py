@@ -15,6 +15,7 @@ WORST = 1e5
 """Ranks beyond this are drawn here."""
 
 Scale = Literal["linear", "log", "rank"]
+Kind = Literal["next", "pin", "word"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Values:
     `position` is that of a pin, `word` a word as it was typed.
     """
 
-    kind: Literal["next", "pin", "word"]
+    kind: Kind
     name: str
     prob: Sequence[float]
     rank: Sequence[int]
@@ -48,7 +49,7 @@ class Point:
 class Series:
     """One line of the chart."""
 
-    kind: str
+    kind: Kind
     name: str
     position: int | None
     word: str

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frontend import charts, wording
-from frontend.contexts import (
-    CellContext,
-    Choice,
-    Field,
-    Guess,
-    KeyContext,
-    LayersContext,
-)
+from frontend.contexts.lens import CellContext, Guess, KeyContext, LayersContext
+from frontend.contexts.links import Choice, Field
 from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
 from frontend.urls import urls
-from server.analyses.lens import LensTable
 from server.analyses.words import MOST
 
 if TYPE_CHECKING:
@@ -25,21 +18,20 @@ if TYPE_CHECKING:
 SCALES = {"linear": "probability", "log": "probability, logarithmic", "rank": "rank"}
 
 
-def layers(view: View, position: int, title: str, following: str) -> LayersContext:
-    """Everything about the layers at one position; `title` names its token, `following` the one that came next."""
+def layers(view: View, position: int, following: str) -> LayersContext:
+    """Everything about the layers at one position; `following` names the token that came next."""
     curve = _curve(view, position, following)
     look = view.look.but(t=position)
     last, row = len(view.analysis.tokens) - 1, selected_row(view)
     return LayersContext(
         position=position,
-        title=title,
         curve=curve,
         label=_label(view, curve),
         note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
         following=following,
         is_last=position == last,
         scales=[
-            _choice(view, look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
+            view.choice(look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
         ],
         lenses=lenses(view, look) if curve else [],
         about=KINDS[view.which].curve,
@@ -57,8 +49,12 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
     lens = view.lens
     if lens is None or position >= lens.positions:
         return None
-    values = [_values(lens, "next", following, position)]
-    values += [_values(lens, "pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
+    follows: list[tuple[charts.Kind, str, int]] = [("next", following, position)]
+    follows += [("pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
+    values = [
+        charts.Values(kind, name, lens.curve(at, "prob"), [int(r) for r in lens.curve(at, "rank")], at)
+        for kind, name, at in follows
+    ]
     values += [
         charts.Values("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
         for word in view.words
@@ -71,13 +67,6 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
         scale=view.look.scale,
         reading_layer=view.analysis.layer,
         selected=view.look.layer,
-    )
-
-
-def _values(lens: LensTable, kind: str, name: str, position: int) -> charts.Values:
-    rank = [int(r) for r in lens.curve(position, "rank")]
-    return charts.Values(
-        "next" if kind == "next" else "pin", name, lens.curve(position, "prob"), rank, position
     )
 
 
@@ -99,7 +88,7 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
                 where=where,
                 value=wording.small(series.output.value),
                 rank=f"rank {series.output.rank + 1:,}",
-                remove=_choice(view, without, "Take away", False) if without else None,
+                remove=view.choice(without, "Take away") if without else None,
             )
         )
     return keys
@@ -107,17 +96,12 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
 
 def _pin(view: View, position: int, look: Look) -> Choice | None:
     if position in look.pins:
-        return _choice(
-            view, look.but(pins=tuple(p for p in look.pins if p != position)), "Unpin its curve", True
+        return view.choice(
+            look.but(pins=tuple(p for p in look.pins if p != position)), "Unpin its curve", True
         )
     if len(look.pins) >= PINS:
         return None
-    return _choice(view, look.but(pins=(*look.pins, position)), "Keep its curve", False)
-
-
-def _choice(view: View, look: Look, label: str, current: bool) -> Choice:
-    id = view.analysis.id
-    return Choice(urls.analysis(id, look), urls.panel(id, look, whole=True), label, current)
+    return view.choice(look.but(pins=(*look.pins, position)), "Keep its curve")
 
 
 def _fields(look: Look) -> list[Field]:
@@ -165,7 +149,7 @@ def cell(view: View, position: int, row: int) -> CellContext:
     is_output = row == count - 1
     look = view.look.but(t=position)
     steps = [
-        None if not 0 <= to < count else _choice(view, look.but(layer=to), label, False)
+        None if not 0 <= to < count else view.choice(look.but(layer=to), label)
         for to, label in ((row + 1, "Layer above"), (row - 1, "Layer below"))
     ]
     prob, rank = float(lens.prob[row, position]), int(lens.rank[row, position])

@@ -6,14 +6,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from frontend import agreement, wording
-from frontend.contexts import (
-    Choice,
-    Figure,
-    NeighbourContext,
-    PanelContext,
-    ReadingContext,
-    StepContext,
-)
+from frontend.contexts.links import Choice
+from frontend.contexts.panel import Figure, NeighbourContext, PanelContext, ReadingContext, StepContext
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -41,7 +35,7 @@ def panel(view: View, position: int) -> PanelContext:
         neighbours=_neighbours(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
-        layers=layers(view, position, name(view, position), next_name(view, position)),
+        layers=layers(view, position, next_name(view, position)),
     )
 
 

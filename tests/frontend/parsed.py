@@ -7,7 +7,8 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 
 from frontend import templating
-from frontend.contexts import AnalysisPage, ModelsContext
+from frontend.contexts.analysis import AnalysisPage
+from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
 from frontend.view import View
 from server.analyses.schema import Analysis

@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import forms, lists, templating
-from frontend.contexts import Home, Library, Login, ModelsContext
+from frontend.contexts.pages import Home, Library, Login, ModelsContext
 from frontend.examples import EXAMPLES, SUGGESTED
 from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress, Reading
 from tests.frontend import made
