@@ -35,7 +35,7 @@ QUIET = [
     "--disable-sync",
     "--disable-quic",
 ]
-PATIENCE = 15_000  # ms: how long an expected state may take to come
+PATIENCE = 30_000  # ms: how long an expected state may take to come
 
 expect.set_options(timeout=PATIENCE)
 
