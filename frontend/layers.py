@@ -51,21 +51,21 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
         return None
     follows: list[tuple[charts.Kind, str, int]] = [("next", following, position)]
     follows += [("pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
-    values = [
-        charts.Values(kind, name, lens.curve(at, "prob"), [int(r) for r in lens.curve(at, "rank")], at)
+    series = [
+        charts.Series(kind, name, lens.curve(at, "prob"), [int(r) for r in lens.curve(at, "rank")], at)
         for kind, name, at in follows
     ]
-    values += [
-        charts.Values("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
+    series += [
+        charts.Series("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
         for word in view.words
         if len(word.prob) == len(lens.layers)
     ]
-    return charts.curve(
+    return charts.Curve(
         layers=lens.layers,
-        values=values,
+        series=series,
         top=[wording.quoted(lens.top(row, position)[0][1]) for row in range(len(lens.layers))],
         scale=view.look.scale,
-        reading_layer=view.analysis.layer,
+        read=view.analysis.layer,
         selected=view.look.layer,
     )
 
@@ -86,8 +86,8 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
             KeyContext(
                 name=series.name,
                 where=where,
-                value=wording.small(series.output.value),
-                rank=f"rank {series.output.rank + 1:,}",
+                value=wording.small(series.prob[-1]),
+                rank=f"rank {series.rank[-1] + 1:,}",
                 remove=view.choice(without, "Take away") if without else None,
             )
         )
@@ -178,14 +178,11 @@ def _label(view: View, curve: charts.Curve | None) -> str:
     """The curve in one sentence, for those who do not see it."""
     if curve is None:
         return ""
-    own = curve.series[0]
-    at = next((p for p in own.points if p.layer == view.analysis.layer), None)
-    middle = (
-        f", {wording.small(at.value)} at layer {at.layer} where it is read" if at and not at.is_output else ""
-    )
-    first, last = own.points[0], own.output
+    own, read = curve.series[0], view.analysis.layer
+    row = curve.layers.index(read) if read in curve.layers[:-1] else None
+    middle = "" if row is None else f", {wording.small(own.prob[row])} at layer {read} where it is read"
     others = f" {len(curve.series) - 1} more lines are in the table." if len(curve.series) > 1 else ""
     return (
-        f"Probability of {own.name} over {len(own.points)} layers: {wording.small(first.value)} at the first"
-        f"{middle}, {wording.small(last.value)} in the model's own output, rank {last.rank + 1}.{others}"
+        f"Probability of {own.name} over {len(own.prob)} layers: {wording.small(own.prob[0])} at the first"
+        f"{middle}, {wording.small(own.prob[-1])} in the model's own output, rank {own.rank[-1] + 1}.{others}"
     )

@@ -35,6 +35,8 @@ QUIET = [
     "--disable-sync",
     "--disable-quic",
 ]
+LINES = "layer-curve g[aria-label=line] path"
+"""The lines that Plot draws in the panel."""
 PATIENCE = 30_000  # ms: how long an expected state may take to come
 
 expect.set_options(timeout=PATIENCE)

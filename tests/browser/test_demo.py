@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from server.app import create_app
 from server.settings import Settings
-from tests.browser.conftest import Watched, answering
+from tests.browser.conftest import LINES, Watched, answering
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def test_from_a_prompt_to_a_permalink_that_lasts(
         await page.wait_for_url("**/a/*")
 
         await expect(page.locator("#text .is-generated .tok").first).to_be_visible(timeout=READING)
-        await expect(page.locator("svg path.line")).to_be_visible(timeout=READING)
+        await expect(page.locator(LINES)).to_be_visible(timeout=READING)
         await expect(page.locator("#panel blockquote")).not_to_be_empty(timeout=READING)
         await expect(page.locator(".tok.scored").first).to_be_visible(timeout=READING)
         await expect(page.locator("#status.is-done")).to_be_visible(timeout=READING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -26,6 +27,12 @@ def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
     found = soup.select(selector)
     assert len(found) == 1, f"{len(found)} elements match {selector}"
     return found[0]
+
+
+def curve(soup: BeautifulSoup) -> dict[str, Any]:
+    """What the panel's chart is drawn from."""
+    drawn: dict[str, Any] = json.loads(str(one(soup, "layer-curve")["data"]))
+    return drawn
 
 
 def words(tag: Tag) -> str:
