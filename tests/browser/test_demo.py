@@ -38,7 +38,11 @@ async def server(settings: Settings) -> AsyncIterator[str]:
 async def shoot(page: Page) -> None:
     """The README's picture, when NLA_SCREENSHOT names a file for it."""
     if path := os.environ.get("NLA_SCREENSHOT"):
+        await page.get_by_role("button", name="Got it").click()
+        await page.set_viewport_size({"width": 1280, "height": 1080})
+        await page.mouse.move(0, 0)
         await page.evaluate("document.activeElement.blur()")
+        await expect(page.locator(LINES)).to_be_visible()
         await page.screenshot(path=path)
 
 
