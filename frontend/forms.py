@@ -15,6 +15,7 @@ POSITIONS = ("all", "prompt", "generated")
 
 # Where a field of the API stands in the form; the longest prefix wins, all else goes to the form's head.
 PLACES = {
+    "pair": "pair",
     "messages.0": "system",
     "messages": "prompt",
     "text": "prompt",
@@ -34,6 +35,7 @@ class Form:
     """What stands in the composer, as strings: whatever was typed is shown again, right or wrong."""
 
     mode: str = "chat"
+    pair: str = ""
     prompt: str = SUGGESTED
     system: str = ""
     reply_tokens: str = "48"
@@ -105,6 +107,7 @@ def request(form: Form) -> AnalysisRequest:
     if errors:
         raise FormError(errors)
     asked: dict[str, Any] = {
+        "pair": form.pair or None,
         "positions": form.positions,
         "generate": Generate(max_new_tokens=reply, temperature=reply_temperature, seed=seed)
         if reply
@@ -125,6 +128,7 @@ def fill(asked: AnalysisRequest) -> Form:
     voice, reply = asked.verbalise, asked.generate
     return Form(
         mode="raw" if asked.text is not None else "chat",
+        pair=asked.pair or "",
         prompt=asked.text if asked.text is not None else user,
         system=system,
         reply_tokens=str(reply.max_new_tokens if reply else 0),
@@ -145,6 +149,8 @@ def place(problems: tuple[FieldError, ...], detail: str, form: Form) -> dict[str
         name = next((PLACES[path] for path in paths if path in PLACES), "form")
         if name == "system" and (form.mode == "raw" or not form.system.strip()):
             name = "prompt"
+        if name == "pair" and not form.pair:
+            name = "form"
         errors.setdefault(name, problem.detail)
     return errors or {"form": detail}
 

@@ -29,7 +29,7 @@ def models(request: Request) -> ModelsContext:
     resident = request.app.state.models
     words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
     said = words.get(resident.state, f"loading: {resident.message}")
-    return ModelsContext(resident.name, resident.state, wording.plain(said))
+    return ModelsContext(resident.name, resident.state, wording.plain(said), len(resident.names) > 1)
 
 
 Models = Annotated[ModelsContext, Depends(models)]

@@ -32,11 +32,14 @@ LISTED = 50
 
 @router.get(urls.home)
 async def home(
-    service: Service, models: Models, source: Annotated[str | None, Query(alias="from")] = None
+    request: Request,
+    service: Service,
+    models: Models,
+    source: Annotated[str | None, Query(alias="from")] = None,
 ) -> HTMLResponse:
     """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
     form = forms.fill((await service.get(source)).request) if source else forms.Form()
-    return await _home(service, models, form)
+    return await _home(request, service, models, form)
 
 
 @router.post(urls.home)
@@ -46,20 +49,24 @@ async def create(request: Request, service: Service, models: Models) -> Response
     try:
         analysis, _ = await service.create(forms.request(form))
     except forms.FormError as error:
-        return await _home(service, models, replace(form, errors=error.errors), status=422)
+        return await _home(request, service, models, replace(form, errors=error.errors), status=422)
     except NlaError as error:
         errors = forms.place(error.errors, error.detail, form)
-        return await _home(service, models, replace(form, errors=errors), status=error.status)
+        return await _home(request, service, models, replace(form, errors=errors), status=error.status)
     return RedirectResponse(urls.analysis(analysis.id), status_code=303)
 
 
 async def _home(
-    service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
+    request: Request, service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
 ) -> HTMLResponse:
-    recent = lists.listed(await service.recent(RECENT), datetime.now(UTC))
-    return templating.page(
-        "home.html", Home(form=form, examples=EXAMPLES, recent=recent, models=models), status=status
+    context = Home(
+        form=form,
+        examples=EXAMPLES,
+        recent=lists.listed(await service.recent(RECENT), datetime.now(UTC)),
+        models=models,
+        pairs=lists.offered(request.app.state.models.names, models, form.pair),
     )
+    return templating.page("home.html", context, status=status)
 
 
 @router.get("/a/{id}")

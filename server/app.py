@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.metrics = Metrics()
     demo = settings.examples and settings.pair == DEFAULT_PAIR
     state.store = Store(settings.url, EXAMPLES if demo else None)
-    state.models = Models(settings.pair, source or Catalogue(settings))
+    state.models = Models(settings.pair, source or Catalogue(settings), settings.further)
     state.metrics.registry.register(AvFigures(state.models.figures))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.page = None

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     """Further names, with commas, that a request's Host header may carry (loopback names always may)."""
 
     pair: str = DEFAULT_PAIR
+    """The pair that is loaded at the start."""
+    also: str = ""
+    """Further pairs, with commas, that are loaded when an analysis asks for one; the resident pair makes room."""
     pairs_file: Path | None = None
     """A TOML file of `[[pair]]` tables."""
     verbaliser: str = "auto"
@@ -123,6 +126,11 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def further(self) -> list[str]:
+        """The names in also."""
+        return [name.strip() for name in self.also.split(",") if name.strip()]
 
     @property
     def vllm_servers(self) -> list[str]:

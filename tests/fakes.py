@@ -239,9 +239,15 @@ class FakePair:
     reconstructor: FakeReconstructor = field(default_factory=FakeReconstructor)
     versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
     fingerprint: str = "f1"
-    lanes: dict[str, ThreadPoolExecutor] = field(
-        default_factory=lambda: {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
-    )
+    lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
+    loaded: bool = False
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Be ready to work, for the first time or again."""
+        self.lanes = {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
 
     async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], fn, *args)
@@ -252,39 +258,52 @@ class FakePair:
         await self.verbaliser.close()
         for lane in self.lanes.values():
             await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+        self.loaded = False
 
 
 class FakeSource:
-    """A catalogue of one pair that loads at once, or when it is let, or never."""
+    """A catalogue of a few pairs, each of which loads at once, or when it is let, or never."""
 
-    def __init__(self, pair: FakePair | None = None, *, error: NlaError | None = None) -> None:
+    def __init__(
+        self, pair: FakePair | None = None, *others: FakePair, error: NlaError | None = None
+    ) -> None:
         self.pair = pair or FakePair()
-        self.error = error
+        self.pairs = {found.name: found for found in (self.pair, *others)}
+        self.errors = {} if error is None else {self.pair.name: error}
         self.loads = asyncio.Event()
+        """Clear it to keep any pair loading."""
         self.loads.set()
+        self.loaded: list[str] = []
+        """The pairs in the order of their loading."""
 
     def names(self) -> list[str]:
-        return [self.pair.name, "elsewhere"]
+        return [*self.pairs, "elsewhere"]
 
     def describe(self) -> list[dict[str, Any]]:
         paths = {"target_path": None, "av_path": None, "ar_path": None}
         paths |= {"fve_variance": None, "licence": None, "gated": False, "gigabytes": None}
-        here = {"name": self.pair.name, **paths, "layer": self.pair.layer, "d_model": D}
-        return [here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
+        here = [{"name": p.name, **paths, "layer": p.layer, "d_model": D} for p in self.pairs.values()]
+        return [*here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
 
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
         progress("looking at the fake")
         yield Verdict("files", True, "all there")
-        if self.error is not None:
-            yield Verdict("scale", False, self.error.detail)
+        if self.errors:
+            yield Verdict("scale", False, self.errors[self.pair.name].detail)
             yield Verdict("layer", None, "not looked at, since scale failed")
 
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
-        progress("loading the fake")
+        # The command line loads its default pair, whatever the fake is called.
+        pair = self.pairs.get(name, self.pair)
+        progress(f"loading the {pair.name}")
         await self.loads.wait()
-        if self.error is not None:
-            raise self.error
-        return self.pair
+        if pair.name in self.errors:
+            raise self.errors[pair.name]
+        assert not any(other.loaded for other in self.pairs.values()), "two at once"
+        pair.open()
+        pair.loaded = True
+        self.loaded.append(name)
+        return pair
 
 
 def activation(ids: Sequence[int]) -> Vector:

@@ -10,11 +10,15 @@ from frontend.forms import Form
 
 @dataclass(frozen=True)
 class ModelsContext:
-    """The head line's right end: which pair, and whether it is `loading`, `ready` or `failed`."""
+    """The head line's right end: which pair, and whether it is `loading`, `ready` or `failed`.
+
+    With `several`, another one may take its place at any time.
+    """
 
     pair: str
     state: str
     message: str
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,13 @@ class ListedContext:
 
 @dataclass(frozen=True)
 class Home:
-    """home.html"""
+    """home.html: `pairs` are offered where there are several."""
 
     form: Form
     examples: list[Example]
     recent: list[ListedContext]
     models: ModelsContext
+    pairs: list[Option] = field(default_factory=list)
     here: str = "new"
 
 

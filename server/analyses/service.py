@@ -70,17 +70,17 @@ class Analyses:
         A failed or cancelled one goes on where it stopped. Raises BadInput for what this server does not
         take, NotReady when the models could not be loaded.
         """
-        pair_name = request.pair or self._models.name
-        await self._check_pair(pair_name)
+        name = request.pair or self._models.names[0]
+        await self._check_pair(name)
         check_limits(request, self._settings)
-        wanted = normalised(request, pair_name)
-        if self._models.state == "loading":
-            row = records.new_row(unread(wanted), None, None, wanted)
+        wanted = normalised(request, name)
+        if self._models.here(name):
+            with self._models.called(name) as pair:
+                prompt = await self._workshop.encode(request, pair)
+                where = address(name, pair.fingerprint, prompt.ids, wanted)
+                row = records.new_row(short(where), where, pair.fingerprint, wanted)
         else:
-            pair = self._models.resident()
-            prompt = await self._workshop.encode(request)
-            where = address(pair_name, pair.fingerprint, prompt.ids, wanted)
-            row = records.new_row(short(where), where, pair.fingerprint, wanted)
+            row = records.new_row(unread(wanted), None, None, wanted)
         async with self._workshop.asking:
             analysis, existed = await self._find_or_start(row)
         self.metrics.asked.labels(existed=str(existed).lower()).inc()
@@ -94,14 +94,13 @@ class Analyses:
         return await self.get(standing.id), row is not None
 
     async def _check_pair(self, name: str) -> None:
-        if name == self._models.name:
+        if name in self._models.names:
             return
-        if name in await asyncio.to_thread(self._models.source.names):
-            raise BadInput(
-                "pair",
-                f"This server holds the pair {self._models.name}. For {name}, start one with --pair {name}.",
-            )
-        raise BadInput("pair", f"There is no pair named {name!r}. This server holds {self._models.name}.")
+        held = f"This server has {' and '.join(self._models.names)}."
+        if name not in await asyncio.to_thread(self._models.source.names):
+            raise BadInput("pair", f"There is no pair named {name!r}. {held}")
+        cure = f"For {name}, name it in NLA_ALSO, or start a server with --pair {name}."
+        raise BadInput("pair", f"{held} {cure}")
 
     # Looking
 
@@ -138,7 +137,9 @@ class Analyses:
         self, analysis_id: str, position: int, words: Sequence[str], lens: WhichLens = "plain"
     ) -> WordCurves:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
-        return await follow(self._models.resident(), await self.get(analysis_id), position, words, lens)
+        analysis = await self.get(analysis_id)
+        with self._models.called() as pair:
+            return await follow(pair, analysis, position, words, lens)
 
     async def recent(
         self,
@@ -264,7 +265,7 @@ class Analyses:
             row = await self._store.write(partial(repository.restore, analysis_id))
             if row is None:
                 raise NotFound(f"Of the analysis {analysis_id!r} nothing is left to restore.")
-            ours = row.pair == self._models.name and row.id not in self._workshop.jobs
+            ours = row.pair in self._models.names and row.id not in self._workshop.jobs
             if ours and row.status in repository.UNFINISHED:
                 await self._workshop.start(row.id)
             return row.id
@@ -272,7 +273,7 @@ class Analyses:
     # Beginning and end
 
     async def resume(self) -> None:
-        """Take up what an earlier server left unfinished for this pair."""
+        """Take up what an earlier server left unfinished for these pairs."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
         await self._workshop.open()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,6 +25,9 @@ from server.store.database import Store
 from server.store.leases import Taken
 from server.store.repository import Whole
 from server.store.tables import AnalysisRow
+
+if TYPE_CHECKING:
+    from server.nla.resident import ResidentPair
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +50,8 @@ class Workshop:
         metrics.waiting.set_function(lambda: self._line.length)
         models.listen(self._tell_loading)
 
-    async def encode(self, request: AnalysisRequest) -> Prompt:
+    async def encode(self, request: AnalysisRequest, pair: ResidentPair) -> Prompt:
         """The prompt as the model sees it. Raises BadInput when it cannot be one, or is too long."""
-        pair = self._models.resident()
         async with self._tokenising:  # a tokenizer is not made for two threads
             prompt = await asyncio.to_thread(encode, pair.prompter, request)
         check_prompt(request, len(prompt.ids), pair, self._settings)
@@ -64,24 +67,21 @@ class Workshop:
         return None if whole is None else await self._begin(whole)
 
     async def open(self) -> None:
-        """Put to work whatever this pair still owes and nobody works on, now and whenever there is more."""
+        """Put to work whatever these pairs still owe and nobody works on, now and whenever there is more."""
         self._open = True
         await self._take_up()
         self._shift.begin()
 
     async def _take_up(self) -> None:
         async with self.asking:
-            while (whole := await self._shift.take_next(self._models.name)) is not None:
+            while (whole := await self._shift.take_next(self._models.names)) is not None:
                 await self._begin(whole)
 
     async def _begin(self, whole: Whole) -> Job:
         self._shift.begin()
         job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
         self.jobs[job.id] = job
-        loading = self._models.state == "loading"
-        job.tell_progress(
-            "loading" if loading else "queued", message=self._models.message if loading else None
-        )
+        self._tell_outlook(job)
         job.task = asyncio.create_task(self._work(job), name=f"analysis-{job.id}")
         return job
 
@@ -109,10 +109,12 @@ class Workshop:
 
     async def _work(self, job: Job) -> None:
         try:
-            pair = await self._models.pair()
-            async with self._line.place(lambda ahead: _tell_place(job, ahead)):
+            async with (
+                self._models.held(job.analysis.pair) as pair,
+                self._line.place(lambda ahead: _tell_place(job, ahead)),
+            ):
                 with self._metrics.running.track_inprogress():
-                    if (prompt := await self._settle(job)) is not None:
+                    if (prompt := await self._settle(job, pair)) is not None:
                         await job.work(pair, prompt, self._models.av_turn, self._settings)
         except asyncio.CancelledError:
             if not job.stop_asked:
@@ -132,14 +134,13 @@ class Workshop:
                 job.log.move(job.id)  # watchers go on with what the store says
             self._count(job)
 
-    async def _settle(self, job: Job) -> Prompt | None:
+    async def _settle(self, job: Job, pair: ResidentPair) -> Prompt | None:
         """Tokenise, and learn the content address.
 
         None if another analysis stands there already: then this one becomes its alias.
         """
-        pair = self._models.resident()
-        prompt = await self.encode(job.analysis.request)
-        where = address(self._models.name, pair.fingerprint, prompt.ids, job.analysis.request)
+        prompt = await self.encode(job.analysis.request, pair)
+        where = address(job.analysis.pair, pair.fingerprint, prompt.ids, job.analysis.request)
         if job.address == where:
             return prompt
         if job.address is not None:
@@ -166,10 +167,14 @@ class Workshop:
             _log.exception("the end of analysis %s could not be kept", job.id)
             job.tell_end(status, error)
 
-    def _tell_loading(self, message: str) -> None:
+    def _tell_loading(self) -> None:
         for job in self.jobs.values():
-            if job.analysis.progress.stage == "loading":
-                job.tell_progress("loading", message=message)
+            if job.analysis.progress.stage in {"loading", "waiting"}:
+                self._tell_outlook(job)
+
+    def _tell_outlook(self, job: Job) -> None:
+        stage, message = self._models.outlook(job.analysis.pair)
+        job.tell_progress(stage, message=message)
 
     def _count(self, job: Job) -> None:
         if not job.log.closed:

@@ -8,7 +8,7 @@ slow or cut off cannot disturb its successor. Times are the database's: the serv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,12 +56,12 @@ def take(analysis_id: str, owner: str, patience: timedelta, session: Session) ->
     return _begin(row, owner, session)
 
 
-def take_next(pair: str, owner: str, patience: timedelta, session: Session) -> Whole | None:
-    """Begin a run of the oldest unfinished analysis of the pair that nobody works on; None if there is none."""
+def take_next(pairs: Sequence[str], owner: str, patience: timedelta, session: Session) -> Whole | None:
+    """Begin a run of the oldest unfinished analysis of these pairs that nobody works on; None if there is none."""
     void(patience, session, but=owner)
     query = (
         select(AnalysisRow)
-        .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair == pair, AnalysisRow.owner.is_(None))
+        .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair.in_(pairs), AnalysisRow.owner.is_(None))
         .where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
         .order_by(AnalysisRow.created, AnalysisRow.id)
         .limit(1)

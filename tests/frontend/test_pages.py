@@ -252,3 +252,15 @@ def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
     assert "length of the activation 212, longer than 36 % of this text's" in words(
         one(page(made.analysis(), 12), ".where")
     )
+
+
+def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None:
+    ready = ModelsContext("a", "ready", "resident", several=True)
+    offered = lists.offered(["a", "b"], ready, "b")
+    context = Home(form=forms.Form(pair="b"), examples=[], recent=[], models=ready, pairs=offered)
+    soup = BeautifulSoup(templating.render("home.html", context), "html.parser")
+    choices = one(soup, "select[name=pair]").select("option")
+    assert [words(option) for option in choices] == ["a (resident)", "b (loaded first)"]
+    assert [option["value"] for option in choices if option.has_attr("selected")] == ["b"]
+    assert one(soup, "#models")["hx-trigger"] == "every 6s"
+    assert lists.offered(["a"], ready, "") == []

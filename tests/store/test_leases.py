@@ -24,7 +24,7 @@ def test_an_analysis_has_one_owner(session: Session) -> None:
     owed(session)
     assert leases.take("cats", "a", HOUR, session) is not None
     assert leases.take("cats", "b", HOUR, session) is None
-    assert leases.take_next("fake", "b", HOUR, session) is None
+    assert leases.take_next(["fake"], "b", HOUR, session) is None
     assert leases.renew("a", session) == {"cats": 1}
     assert leases.renew("b", session) == {}
 
@@ -35,13 +35,13 @@ def test_what_is_done_or_deleted_is_not_taken(session: Session) -> None:
     session.flush()
     assert leases.take("done", "a", HOUR, session) is None
     assert leases.take("gone", "a", HOUR, session) is None
-    assert leases.take_next("fake", "a", HOUR, session) is None
+    assert leases.take_next(["fake"], "a", HOUR, session) is None
 
 
 def test_a_lease_that_is_not_renewed_goes_to_another_with_a_new_run(session: Session) -> None:
     owed(session)
     leases.take("cats", "a", HOUR, session)
-    taken = leases.take_next("fake", "b", AT_ONCE, session)
+    taken = leases.take_next(["fake"], "b", AT_ONCE, session)
     assert taken is not None
     assert (taken.row.owner, taken.row.runs) == ("b", 2)
     leases.hold("cats", 2, session)
@@ -54,7 +54,7 @@ def test_what_is_released_is_free_at_once(session: Session) -> None:
     owed(session)
     leases.take("cats", "a", HOUR, session)
     leases.release("a", session)
-    assert leases.take_next("fake", "b", HOUR, session) is not None
+    assert leases.take_next(["fake"], "b", HOUR, session) is not None
 
 
 def test_cancelling_ends_the_run_whoever_has_it(session: Session) -> None:
@@ -78,6 +78,6 @@ def test_two_servers_take_different_work_without_waiting(engine: Engine) -> None
         owed(session, "one")
         owed(session, "two")
     with Session(engine) as here, Session(engine) as there:
-        taken = [leases.take_next("fake", name, HOUR, s) for name, s in (("a", here), ("b", there))]
+        taken = [leases.take_next(["fake"], name, HOUR, s) for name, s in (("a", here), ("b", there))]
         assert [whole and whole.row.id for whole in taken] == ["one", "two"]
-        assert leases.take_next("fake", "b", HOUR, there) is None
+        assert leases.take_next(["fake"], "b", HOUR, there) is None
