@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    names = ("host", "port", "pair", "data_dir", "verbaliser")
+    names = ("host", "port", "pair", "data_dir", "verbaliser", "precision")
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     try:
         return Settings(**given)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.analyses.models import Catalogue
 from server.errors import NlaError
+from server.nla.memory.table import document, lines
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its options."""
     pairs = commands.add_parser(
-        "pairs", help="list the pairs, check one against the contract, or print the AV's template for vLLM"
+        "pairs", help="list the pairs; check one, plan its memory, or print its AV's template for vLLM"
     )
-    pairs.add_argument("action", nargs="?", choices=["check", "template"])
+    pairs.add_argument("action", nargs="?", choices=["check", "plan", "template"])
     pairs.add_argument("name", nargs="?", metavar="NAME")
     pairs.add_argument("--json", action="store_true")
+    pairs.add_argument(
+        "--gpus", metavar="GIB", help="of `plan`: other GPUs than these here, such as 80,80 or 2x80"
+    )
+    pairs.add_argument(
+        "--precision", help="of `plan`: another NLA_PRECISION, such as auto or av=fp8,target=4bit"
+    )
     pairs.set_defaults(run=_pairs)
 
 
@@ -32,6 +39,11 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
         if options.name is None:
             raise NlaError("Which pair? `nla-explorer pairs check NAME`; `nla-explorer pairs` lists them.")
         return _check(catalogue, options.name, as_json=options.json)
+    if options.action == "plan":
+        if options.name is None:
+            raise NlaError("Which pair? `nla-explorer pairs plan NAME`; `--gpus 80,80` for other GPUs.")
+        _plan(catalogue, options.name, options.gpus, as_json=options.json)
+        return 0
     if options.action == "template":
         if options.name is None:
             raise NlaError("Which pair? `nla-explorer pairs template NAME > av.jinja`.")
@@ -54,6 +66,11 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
             f"{size:>6}  {licence}".rstrip()
         )
     return 0
+
+
+def _plan(catalogue: Catalogue, name: str, gpus: str | None, *, as_json: bool) -> None:
+    plan = catalogue.plan(name, gpus)
+    print(json.dumps(document(plan), indent=2) if as_json else "\n".join(lines(plan)))
 
 
 def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:

@@ -6,7 +6,10 @@ cannot be reckoned is an allowance: RESERVE and GRAPHS.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from server.nla.memory.precision import Role
 
 GIB = 2**30
 RESERVE = 1 * GIB
@@ -100,6 +103,18 @@ class Model:
         """Bytes of the largest thing that is not cut when it is spread over GPUs: a block, or the embedding table."""
         block = round(self.matrices / self.shape.layers * MATRIX_BYTES[kind])
         return max(block, self.shape.table * number_bytes(kind))
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What is to be held of a pair by the name of its roles; no AV where others hold it. `tuned`: bytes of its tuned lens; `exact`: counted in
+    the files, not reckoned from the catalogue.
+    """
+
+    name: str
+    models: Mapping[Role, Model]
+    tuned: int = 0
+    exact: bool = True
 
 
 @dataclass(frozen=True)

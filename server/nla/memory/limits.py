@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from server.errors import SettingsError
+from server.nla.memory.figures import Needs
 from server.nla.memory.machine import Device
 from server.nla.memory.precision import ENGINE_OF, Kind, Role, choices, lowered, written
-from server.nla.memory.sizes import Needs
 
 if TYPE_CHECKING:
     from server.nla.memory.plan import Plan, Wishes

@@ -15,6 +15,7 @@ from server.nla.memory.figures import (
     SEQUENCES,
     Longest,
     Model,
+    Needs,
     engine,
     reconstructing,
     row,
@@ -24,7 +25,6 @@ from server.nla.memory.figures import (
 from server.nla.memory.limits import engine_of, notes, possible
 from server.nla.memory.machine import Device
 from server.nla.memory.precision import PLAIN, Kind, Precision, Role, ladder
-from server.nla.memory.sizes import Needs
 
 SHARDS = (1, 2, 4, 8)
 """GPUs over which vLLM may cut an AV."""
@@ -116,10 +116,10 @@ def placed(needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: P
     """The best arrangement with this precision that fits."""
     engine_name = engine_of(wishes.verbaliser, precision["av"], devices)
     av = needs.models.get("av")
-    shards: tuple[int, ...] = (1,)
+    shards: tuple[int, ...] | None = None
     if av is not None and engine_name == "vllm":
         shards = tuple(n for n in SHARDS if n <= len(devices) and av.shape.tensor_parallel(n))
-    for spans in _arrangements(len(devices), av is not None, engine_name == "vllm", shards):
+    for spans in _arrangements(len(devices), frozenset(needs.models), shards):
         if (found := _filled(needs, devices, wishes.longest, precision, spans, engine_name)) is not None:
             return found
     return None
@@ -147,7 +147,9 @@ class _Spans:
         (nearly all the time goes into its decoding), then fewest models beside others, then the first GPUs.
         """
         spans = [span for span in (self.av, self.target, self.ar) if span]
-        counts = [sum(index in span for span in spans) for index in range(max(s.stop for s in spans))]
+        counts = [
+            sum(index in span for span in spans) for index in range(max((s.stop for s in spans), default=0))
+        ]
         beside_av = sum(counts[index] - 1 for index in self.av)
         beside = sum(count - 1 for count in counts if count)
         edges = tuple(edge for span in spans for edge in (span.start, span.stop))
@@ -155,15 +157,19 @@ class _Spans:
 
 
 @lru_cache
-def _arrangements(count: int, av: bool, served: bool, shards: tuple[int, ...]) -> list[_Spans]:
-    """On so many devices, the best first. vLLM takes the first GPUs that it sees; target and AR may be on any
-    neighbours, an AV in transformers on any one.
+def _arrangements(count: int, roles: frozenset[Role], shards: tuple[int, ...] | None) -> list[_Spans]:
+    """On so many devices, the best first. vLLM takes the first GPUs that it sees, `shards` of them; target and AR may be
+    on any neighbours, an AV in transformers on any one.
     """
     rows = [range(a, b) for a in range(count) for b in range(a + 1, count + 1)]
-    first = (
-        [range(0)] if not av else [range(n) for n in shards] if served else [r for r in rows if len(r) == 1]
-    )
-    every = [_Spans(av=a, target=t, ar=r) for a in first for t in rows for r in rows]
+    ones = [row for row in rows if len(row) == 1]
+    open_to: dict[Role, list[range]] = {
+        "av": ones if shards is None else [range(n) for n in shards],
+        "target": rows,
+        "ar": rows,
+    }
+    av, target, ar = (open_to[role] if role in roles else [range(0)] for role in ORDER)
+    every = [_Spans(a, t, r) for a in av for t in target for r in ar]
     return sorted(every, key=lambda spans: spans.rank)
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.errors import CheckpointError
-from server.nla.memory.figures import GIB
+from server.nla.memory.figures import GIB, Needs
 from server.nla.memory.limits import possible
 from server.nla.memory.machine import Device, imagined
 from server.nla.memory.plan import Plan, Wishes, least, placed, plan
 from server.nla.memory.precision import ROLES, Precision, ladder, written
-from server.nla.memory.sizes import Needs
 
 BOXES = sorted(
     ((n, size) for n in (1, 2, 4, 8) for size in (16, 24, 48, 80, 141)), key=lambda b: (b[0] * b[1], b[0])

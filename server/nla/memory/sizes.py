@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from server.errors import CheckpointError
-from server.nla.memory.figures import Model, Shape
+from server.nla.memory.figures import Model, Needs, Shape
 from server.nla.memory.precision import Role
 from server.nla.pairs import ROLES, PairEntry
 from server.nla.places import local
 from server.nla.weights import HEAD_FILE, Weights, absent, is_adapter, is_text, text_name
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What is to be held of a pair; no AV where others hold it. `tuned`: bytes of its tuned lens; `exact`: counted in
-    the files, not reckoned from the catalogue.
-    """
-
-    name: str
-    models: Mapping[Role, Model]
-    tuned: int = 0
-    exact: bool = True
 
 
 def needs(entry: PairEntry, *, av_weights: bool = True) -> Needs | None:
