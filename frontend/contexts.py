@@ -100,7 +100,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReadingContext:
-    """One reading: `state` is waiting, writing, scoring, done, failed or skipped."""
+    """One reading: `state` is waiting, writing, scoring, done, failed or skipped. `precision` says what was quantised."""
 
     sample: int
     state: str
@@ -113,6 +113,7 @@ class ReadingContext:
     bin: int
     rank: str
     figures: list[Figure]
+    precision: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = {
     "ar": ("bf16", "8bit", "4bit"),
 }
 """What each model can be held in, the one that changes least first."""
-SAID: Mapping[Kind, str] = {"bf16": "16 bits", "8bit": "8 bits", "fp8": "FP8", "4bit": "4 bits"}
 
 
 def choices(setting: str) -> dict[Role, tuple[Kind, ...]]:
