@@ -36,6 +36,7 @@ def planned(entry: PairEntry, serving: Serving, gpus: str | None) -> Plan:
         )
     if gpus is None:
         return demand(found, devices(), serving.wishes(entry.profile))
-    # Such a machine would have vLLM, whatever is installed on this one.
-    wishes = replace(replace(serving, wanted="transformers").wishes(), verbaliser=serving.wanted)
+    wishes = serving.wishes(entry.profile)
+    if serving.wanted == "auto":  # such a machine would have vLLM, whatever is installed on this one
+        wishes = replace(wishes, verbaliser="transformers" if entry.profile.adds else "auto")
     return demand(found, imagined(sizes_said(gpus)), wishes)

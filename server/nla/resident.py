@@ -87,6 +87,7 @@ async def load(
 ) -> ResidentPair:
     """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
     serving = serving or Serving()
+    serving.engine(entry.profile)  # what cannot be is said before anything is loaded
     pair = await asyncio.to_thread(_load, entry, cache_dir, serving, progress)
     try:
         await pair.verbaliser.open()
@@ -102,7 +103,7 @@ def _load(
     from transformers import AutoModel, AutoModelForCausalLM
 
     here = not serving.elsewhere
-    wishes = serving.wishes(entry.profile)  # what cannot be is said before anything is loaded
+    wishes = serving.wishes(entry.profile)
     expected = needs(entry, av_weights=here)
     if expected is not None:
         check_libraries(demand_room(expected, devices(), wishes))

@@ -1,20 +1,19 @@
 """Where each model of a pair goes, in which precision, and whether it fits at all.
 
-Precisions are tried in the order of `ladder`, arrangements in that of `_Spans.rank`; the first that fits is the plan.
+Precisions are tried in the order of `ladder`, arrangements in that of `Spans.rank`; the first that fits is the plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
+from server.nla.memory.arrangements import Spans, arrangements
 from server.nla.memory.figures import (
     LEAST_SEQUENCES,
     RESERVE,
     SEQUENCES,
     Longest,
-    Model,
     Needs,
     engine,
     reconstructing,
@@ -24,12 +23,10 @@ from server.nla.memory.figures import (
 )
 from server.nla.memory.limits import engine_of, notes, possible
 from server.nla.memory.machine import Device
-from server.nla.memory.precision import PLAIN, Kind, Precision, Role, ladder
+from server.nla.memory.precision import PLAIN, ROLES, Kind, Precision, Role, ladder
 
 SHARDS = (1, 2, 4, 8)
 """GPUs over which vLLM may cut an AV."""
-ORDER: tuple[Role, ...] = ("av", "target", "ar")
-"""In which the models take their room: an AV is cut evenly, the others take what is left."""
 SPARE = {True: 0.125, False: 0.5}
 """Of what is left, the share that the AV's keys and values may take: on a CPU, which is everybody's, and on a GPU."""
 
@@ -115,12 +112,24 @@ def plan(needs: Needs, devices: Sequence[Device], wishes: Wishes) -> Plan | None
 def placed(needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: Precision) -> Plan | None:
     """The best arrangement with this precision that fits."""
     engine_name = engine_of(wishes.verbaliser, precision["av"], devices)
+    served = engine_name == "vllm"
+
+    def demand(role: Role, shards: int) -> _Demand:
+        held = "float32" if devices[0].cpu and precision[role] == "bf16" else precision[role]
+        name = engine_name if role == "av" else "transformers"
+        return _demand(
+            needs, Part(role, precision[role], held, name, {}, 0), shards, wishes.longest, devices[0].cpu
+        )
+
+    whole = {role: demand(role, 1) for role in needs.models}
+    if sum(each.weights + each.kept for each in whole.values()) > sum(device.free for device in devices):
+        return None
     av = needs.models.get("av")
-    shards: tuple[int, ...] | None = None
-    if av is not None and engine_name == "vllm":
-        shards = tuple(n for n in SHARDS if n <= len(devices) and av.shape.tensor_parallel(n))
-    for spans in _arrangements(len(devices), frozenset(needs.models), shards):
-        if (found := _filled(needs, devices, wishes.longest, precision, spans, engine_name)) is not None:
+    cuts = [n for n in SHARDS if n <= len(devices) and av and av.shape.tensor_parallel(n)] if served else [1]
+    cut = {n: {**whole, "av": demand("av", n)} if av else whole for n in cuts}
+    for spans in arrangements(len(devices), frozenset(needs.models), tuple(cuts) if served else None):
+        found = _filled(needs, devices, cut[len(spans.av)] if av else whole, spans)
+        if found is not None:
             return found
     return None
 
@@ -134,80 +143,56 @@ def least(needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: Pr
 
 
 @dataclass(frozen=True)
-class _Spans:
-    """The devices of each model: neighbours, by index."""
+class _Demand:
+    """What a model asks of its devices: `weights` of them together, of which a `piece` is not cut, and `kept` of each.
+    `row`: keys and values of one reading, where vLLM holds them.
+    """
 
-    av: range
-    target: range
-    ar: range
+    part: Part
+    weights: int
+    piece: int
+    row: int = 0
 
     @property
-    def rank(self) -> tuple[int, int, int, tuple[int, ...]]:
-        """Better ones come first: fewest pieces (each cut costs a hand-over a token), then the AV alone on its GPUs
-        (nearly all the time goes into its decoding), then fewest models beside others, then the first GPUs.
-        """
-        spans = [span for span in (self.av, self.target, self.ar) if span]
-        counts = [
-            sum(index in span for span in spans) for index in range(max((s.stop for s in spans), default=0))
-        ]
-        beside_av = sum(counts[index] - 1 for index in self.av)
-        beside = sum(count - 1 for count in counts if count)
-        edges = tuple(edge for span in spans for edge in (span.start, span.stop))
-        return sum(map(len, spans)), beside_av, beside, edges
+    def kept(self) -> int:
+        return self.part.beside + LEAST_SEQUENCES * self.row
 
 
-@lru_cache
-def _arrangements(count: int, roles: frozenset[Role], shards: tuple[int, ...] | None) -> list[_Spans]:
-    """On so many devices, the best first. vLLM takes the first GPUs that it sees, `shards` of them; target and AR may be
-    on any neighbours, an AV in transformers on any one.
-    """
-    rows = [range(a, b) for a in range(count) for b in range(a + 1, count + 1)]
-    ones = [row for row in rows if len(row) == 1]
-    open_to: dict[Role, list[range]] = {
-        "av": ones if shards is None else [range(n) for n in shards],
-        "target": rows,
-        "ar": rows,
-    }
-    av, target, ar = (open_to[role] if role in roles else [range(0)] for role in ORDER)
-    every = [_Spans(a, t, r) for a in av for t in target for r in ar]
-    return sorted(every, key=lambda spans: spans.rank)
+def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) -> _Demand:
+    model = needs.models[part.role]
+    shape, held, a_row = model.shape, part.held, 0
+    if part.role == "target":
+        beside = tracing(shape, held, longest, needs.tuned, cpu)
+    elif part.role == "ar":
+        beside = reconstructing(shape, held, longest, cpu)
+    elif part.engine == "vllm":
+        beside, a_row = engine(shape, held, shards, cpu), row(shape, held, longest, shards)
+    else:
+        beside = writing(shape, held, longest)
+    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), a_row)
 
 
 def _filled(
-    needs: Needs,
-    devices: Sequence[Device],
-    longest: Longest,
-    precision: Precision,
-    spans: _Spans,
-    engine_name: str,
+    needs: Needs, devices: Sequence[Device], demands: Mapping[Role, _Demand], spans: Spans
 ) -> Plan | None:
     """This arrangement, or None where a device is too small for what comes on it."""
-    cpu, served = devices[0].cpu, engine_name == "vllm"
-    ours = {*spans.target, *spans.ar, *(spans.av if not served else ())}
-    theirs = {*spans.av} if served else set()
-    reserve = {d.index: 0 if cpu else RESERVE * ((d.index in ours) + (d.index in theirs)) for d in devices}
+    cpu = devices[0].cpu
+    a_row = demands["av"].row if "av" in demands else 0
+    # The server is one process, vLLM's engine another.
+    processes = (
+        ({*spans.target, *spans.ar}, {*spans.av}) if a_row else ({*spans.target, *spans.ar, *spans.av},)
+    )
+    reserve = {d.index: 0 if cpu else RESERVE * sum(d.index in each for each in processes) for d in devices}
     room = {device.index: device.free - reserve[device.index] for device in devices}
+    for role, demand in demands.items():
+        for index in spans.of(role):
+            room[index] -= demand.kept
     parts: dict[Role, Part] = {}
-    a_row = 0
-    for role, model in needs.models.items():
-        span: range = getattr(spans, role)
-        held: str = "float32" if cpu and precision[role] == "bf16" else precision[role]
-        beside = _beside(role, needs, held, longest, len(span) if served and role == "av" else 0, cpu)
-        if role == "av" and served:
-            a_row = row(model.shape, held, longest, len(span))
-        parts[role] = Part(
-            role, precision[role], held, engine_name if role == "av" else "transformers", {}, beside
-        )
-        for index in span:
-            room[index] -= beside + LEAST_SEQUENCES * a_row * (role == "av")
-    for role in ORDER:
-        if role not in parts:
-            continue
-        span = getattr(spans, role)
-        share = _share(needs.models[role], parts[role].held, span, room, even=role == "av")
+    for role in (role for role in ROLES if role in demands):
+        share = _share(demands[role], spans.of(role), room, even=role == "av")
         if share is None:
             return None
-        parts[role] = replace(parts[role], share=share)
+        parts[role] = replace(demands[role].part, share=share)
         for index, size in share.items():
             room[index] -= size
     found = Plan(needs, devices, parts, reserve, row=a_row)
@@ -217,29 +202,17 @@ def _filled(
     return replace(found, sequences=min(SEQUENCES, LEAST_SEQUENCES + spare // a_row))
 
 
-def _beside(role: Role, needs: Needs, held: str, longest: Longest, shards: int, cpu: bool) -> int:
-    """What a model needs beside its weights on each of its devices. `shards`: of an AV that vLLM holds, else 0."""
-    shape = needs.models[role].shape
-    if role == "target":
-        return tracing(shape, held, longest, needs.tuned, cpu)
-    if role == "ar":
-        return reconstructing(shape, held, longest, cpu)
-    return engine(shape, held, shards, cpu) if shards else writing(shape, held, longest)
-
-
-def _share(
-    model: Model, held: str, span: range, room: Mapping[int, int], *, even: bool
-) -> dict[int, int] | None:
+def _share(demand: _Demand, span: range, room: Mapping[int, int], *, even: bool) -> dict[int, int] | None:
     """Its weights on each device of the span, or None. vLLM cuts evenly; transformers fills one device after the other
     with whole blocks, so on each a block's room may be left.
     """
-    weights = model.weights(held)
+    left = demand.weights
     if len(span) == 1 or even:
-        size = -(-weights // len(span))
+        size = -(-left // len(span))
         return dict.fromkeys(span, size) if all(room[index] >= size for index in span) else None
-    share, left = {}, weights
+    share: dict[int, int] = {}
     for index in span:
-        share[index] = min(left, room[index] - model.piece(held))
+        share[index] = min(left, room[index] - demand.piece)
         left -= share[index]
         if share[index] <= 0:
             return None

@@ -13,7 +13,8 @@ Kind = Literal["bf16", "8bit", "fp8", "4bit"]
 Precision = Mapping[Role, Kind]
 
 ROLES: tuple[Role, ...] = ("av", "target", "ar")
-"""In the order in which `auto` lowers them: the AV only writes worse, the AR and the target change what is measured."""
+"""In the order in which they take their room, and in which `auto` lowers them: an AV in fewer bits only writes worse, a
+target or an AR changes what is measured."""
 PLAIN: Precision = {"av": "bf16", "target": "bf16", "ar": "bf16"}
 """As released, and float32 on a CPU."""
 AUTO = "auto"

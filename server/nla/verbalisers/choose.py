@@ -43,10 +43,10 @@ class Serving:
         return self.wanted == "vllm-server"
 
     def wishes(self, profile: Profile | None = None) -> Wishes:
-        """What the memory is planned by on this machine. Raises SettingsError for an engine that cannot be."""
-        engine = self.engine(profile)
-        open_to_both = self.wanted == "auto" and engine == "vllm"
-        return Wishes(self.precision, "auto" if open_to_both else engine, self.longest)
+        """What the memory is planned by on this machine, whether or not the engine could start here."""
+        engine = self.wanted if self.wanted in ENGINES else self.engine(profile)
+        either = self.wanted == "auto" and engine == "vllm"
+        return Wishes(self.precision, "auto" if either else engine, self.longest)
 
     def engine(self, profile: Profile | None = None) -> str:
         """One of ENGINES; `auto` is vLLM where there are a GPU and the package, and the profile allows it. Raises
