@@ -32,6 +32,8 @@ import yaml
 from server.nla import demo
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
+from server.nla.memory.figures import Longest
+from server.nla.planning import alone
 from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
 from server.nla.verbalisers.choose import Serving, make
@@ -124,10 +126,9 @@ def bandwidth() -> float:
 @asynccontextmanager
 async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[Verbaliser]:
     """An engine of the AV, ended and freed afterwards."""
-    kind: dict[str, Any] = {"dtype": torch.bfloat16 if CUDA else torch.float32}
-    kind |= {"device_map": "cuda:0"} if CUDA else {"attn_implementation": "eager"}
     lane = ThreadPoolExecutor(1)
-    av = make(Serving(name, longest=tokens), spec, kind, lane, nullcontext(), print)
+    serving = Serving(name, longest=Longest(reading=tokens))
+    av = make(serving, alone(serving, spec), spec, lane, nullcontext(), print)
     try:
         await av.open()
         yield av

@@ -158,6 +158,7 @@ def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> Rea
         bin=wording.score_bin(r.fve, r.cos) or 0,
         rank=wording.rank_sentence(r.rank, len(a.tokens)),
         figures=_figures(r) if scored else [],
+        precision=wording.precision_sentence(a.versions.get("precision", "")) if scored else "",
     )
 
 

@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReadingContext:
-    """One reading: `state` is waiting, writing, scoring, done, failed or skipped."""
+    """One reading: `state` is waiting, writing, scoring, done, failed or skipped. `precision` says what was quantised."""
 
     sample: int
     state: str
@@ -34,6 +34,7 @@ class ReadingContext:
     bin: int
     rank: str
     figures: list[Figure]
+    precision: str = ""
 
 
 @dataclass(frozen=True)

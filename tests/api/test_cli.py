@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server import cli
+from server import cli, cli_pairs
 from server.errors import CheckpointError
 from tests.fakes import FakeSource
 
@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain_environment: None) -> FakeSource:
     """In place of the catalogue."""
     source = FakeSource()
-    monkeypatch.setattr(cli, "Catalogue", lambda settings: source)
+    for module in (cli, cli_pairs):
+        monkeypatch.setattr(module, "Catalogue", lambda settings: source)
     for name, value in (("XDG_DATA_HOME", tmp_path / "share"), ("NLA_PAIR", "fake")):
         monkeypatch.setenv(name, str(value))
     return source

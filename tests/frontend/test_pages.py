@@ -39,6 +39,17 @@ class TestPanel:
         assert text.index("Holds 62 % of the activation") < text.index("FVE")
         assert "Nearest of 34" in text
 
+    def test_a_score_of_quantised_models_says_so_beside_it(self) -> None:
+        versions = {"precision": "target=4bit,ar=8bit"}
+        shown = one(page(made.analysis(readings=[made.reading(10)], versions=versions)), "#panel .score")
+        assert (
+            "Quantised: the target in 4 bits, the AR in 8 bits. "
+            "The score is of these, not of the released weights." in words(shown)
+        )
+
+    def test_nothing_is_said_of_released_weights(self) -> None:
+        assert not page(made.analysis()).select(".precision")
+
     def test_the_baselines_stand_beside_it(self) -> None:
         lines = [words(li) for li in page(made.analysis()).select(".baselines li")]
         assert lines == [
