@@ -31,8 +31,8 @@ class Curve:
     """Tokens over the layers at one position; the first series is the true next token.
 
     All of `prob`, `rank` and `top` (each layer's own favourite) run over `layers`, the blocks' numbers, whose last entry
-    is the model's real output. `read` is K, `selected` the layer that a viewer chose. Raises ValueError for lengths that
-    differ.
+    is the model's real output. `read` is K, `also_read` are those of other pairs, `selected` is the layer that a viewer
+    chose. Raises ValueError for lengths that differ.
     """
 
     layers: Sequence[int]
@@ -40,6 +40,7 @@ class Curve:
     top: Sequence[str]
     scale: str = "linear"
     read: int | None = None
+    also_read: Sequence[int] = ()
     selected: int | None = None
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class Curve:
                 "scale": self.scale,
                 "layers": self.layers,
                 "read": self.read,
+                "also": sorted(set(self.also_read) - {self.read}),
                 "selected": self.selected,
                 "top": self.top,
                 "series": [

@@ -16,6 +16,7 @@ POSITIONS = ("all", "prompt", "generated")
 # Where a field of the API stands in the form; the longest prefix wins, all else goes to the form's head.
 PLACES = {
     "pair": "pair",
+    "also": "also",
     "messages.0": "system",
     "messages": "prompt",
     "text": "prompt",
@@ -36,6 +37,7 @@ class Form:
 
     mode: str = "chat"
     pair: str = ""
+    also: str = ""
     prompt: str = SUGGESTED
     system: str = ""
     reply_tokens: str = "48"
@@ -108,6 +110,7 @@ def request(form: Form) -> AnalysisRequest:
         raise FormError(errors)
     asked: dict[str, Any] = {
         "pair": form.pair or None,
+        "also": [name for name in form.also.split(",") if name and name != form.pair],
         "positions": form.positions,
         "generate": Generate(max_new_tokens=reply, temperature=reply_temperature, seed=seed)
         if reply
@@ -129,6 +132,7 @@ def fill(asked: AnalysisRequest) -> Form:
     return Form(
         mode="raw" if asked.text is not None else "chat",
         pair=asked.pair or "",
+        also=",".join(asked.also),
         prompt=asked.text if asked.text is not None else user,
         system=system,
         reply_tokens=str(reply.max_new_tokens if reply else 0),
@@ -149,7 +153,7 @@ def place(problems: tuple[FieldError, ...], detail: str, form: Form) -> dict[str
         name = next((PLACES[path] for path in paths if path in PLACES), "form")
         if name == "system" and (form.mode == "raw" or not form.system.strip()):
             name = "prompt"
-        if name == "pair" and not form.pair:
+        if name in ("pair", "also") and not form.pair:
             name = "form"
         errors.setdefault(name, problem.detail)
     return errors or {"form": detail}

@@ -66,6 +66,7 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
         top=[wording.quoted(lens.top(row, position)[0][1]) for row in range(len(lens.layers))],
         scale=view.look.scale,
         read=view.analysis.layer,
+        also_read=[s.layer for s in view.analysis.siblings if s.layer is not None],
         selected=view.look.layer,
     )
 

@@ -72,6 +72,15 @@ def offered(names: Sequence[str], models: ModelsContext, chosen: str) -> list[Op
     return [Option(name, label, name == (chosen or names[0])) for name, label in hints]
 
 
+def along(pairs: Sequence[tuple[str, int | None]], chosen: str) -> list[Option]:
+    """The pairs that can read along, with their layers."""
+    ticked = chosen.split(",")
+    return [
+        Option(name, name if layer is None else f"layer {layer} ({name})", name in ticked)
+        for name, layer in pairs
+    ]
+
+
 def found(count: int, q: str) -> str:
     """How many analyses there are, or what a search came back with."""
     analyses = f"{count:,} {'analysis' if count == 1 else 'analyses'}"

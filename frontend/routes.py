@@ -13,14 +13,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 
 from frontend import forms, lists, templating
 from frontend.contexts.analysis import AnalysisPage
-from frontend.contexts.pages import Home, Library, ModelsContext
+from frontend.contexts.pages import Home, Library, ModelsContext, Option
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
-from frontend.given import Looked, Models, OtherLens, Service, compare, view_of
+from frontend.given import Looked, Models, OtherLens, Service, around, view_of
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
 from server.analyses.export import attachment
+from server.analyses.models import Models as Resident
 from server.analyses.schema import ListedStatus
 from server.analyses.service import Analyses
 from server.errors import NlaError
@@ -59,14 +60,24 @@ async def create(request: Request, service: Service, models: Models) -> Response
 async def _home(
     request: Request, service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
 ) -> HTMLResponse:
+    resident = request.app.state.models
     context = Home(
         form=form,
         examples=EXAMPLES,
         recent=lists.listed(await service.recent(RECENT), datetime.now(UTC)),
         models=models,
-        pairs=lists.offered(request.app.state.models.names, models, form.pair),
+        pairs=lists.offered(resident.names, models, form.pair),
+        along=await _along(resident, form),
     )
     return templating.page("home.html", context, status=status)
+
+
+async def _along(resident: Resident, form: forms.Form) -> list[Option]:
+    """The pairs that have a sibling here: each can read along with that."""
+    if len(resident.names) == 1:
+        return []
+    found = [(name, await resident.aim(name)) for name in resident.names if await resident.siblings(name)]
+    return lists.along([(name, aim.layer) for name, aim in found], form.also)
 
 
 @router.get("/a/{id}")
@@ -97,6 +108,14 @@ async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) 
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 
 
+@router.get("/a/{id}/beside")
+async def beside(id: str, service: Service, look: Looked) -> HTMLResponse:
+    """What is read at other layers at a position, asked for again and again until all of it is there."""
+    context = await asyncio.to_thread((await view_of(service, id, look)).panel)
+    html = templating.fragment("beside", context) if context is not None else ""
+    return HTMLResponse(html, headers=templating.HEADERS)
+
+
 @router.get("/a/{id}/stream")
 async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
     """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
@@ -105,7 +124,7 @@ async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
     if pinned is not None:
         service.pin(found.id, pinned)
     body = live_stream(
-        lambda: service.get(id), service.events(id, None), look, lambda now: compare(service, now, look)
+        lambda: service.get(id), service.events(id, None), look, lambda now: around(service, now, look)
     )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
@@ -203,6 +222,7 @@ async def models_status(models: Models) -> HTMLResponse:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """The fields of a urlencoded form; of a repeated one, the last."""
+    """The fields of a urlencoded form; of a repeated one the last, of the boxes that are ticked all, with commas."""
     body = (await request.body()).decode("utf-8", "replace")
-    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
+    fields = parse_qs(body, keep_blank_values=True)
+    return {name: ",".join(values) if name == "also" else values[-1] for name, values in fields.items()}

@@ -37,7 +37,7 @@
     return [...Array(last).keys()].filter((n) => n % step === 0 && last - n > last / 12).concat(last);
   }
 
-  function drawing({ scale, layers, read, selected, top, series }, width) {
+  function drawing({ scale, layers, read, also, selected, top, series }, width) {
     const { height, y } = SCALES[scale];
     const last = layers.length - 1;
     const name = (n) => (n === last ? "output" : `layer ${layers[n]}`);
@@ -52,6 +52,7 @@
     const at = { x: "x", y: "y" };
     const row = layers.indexOf(read);
     const chosen = layers.indexOf(selected);
+    const others = also.map((layer) => layers.indexOf(layer)).filter((n) => n >= 0);
     const before = row > last * 0.6; // there is more room on the mark's other side
     const rule = (x, options) => Plot.ruleX(x < 0 ? [] : [x], options);
     return Plot.plot({
@@ -68,6 +69,8 @@
         Plot.gridY(y.ticks, { stroke: "var(--rule)", strokeOpacity: 1 }),
         scale === "linear" ? Plot.areaY(own, { ...at, fill: "var(--accent)", fillOpacity: 0.08 }) : null,
         rule(chosen, { stroke: "var(--accent)", strokeOpacity: 0.5 }),
+        Plot.ruleX(others, { strokeOpacity: 0.35, stroke: "var(--ink)", strokeDasharray: "2 3" }),
+        Plot.text(others, { x: (n) => n, frameAnchor: "top", lineAnchor: "top", dx: 3, dy: 2, textAnchor: "start", fill: "var(--soft)", text: (n) => layers[n] }),
         rule(row, { stroke: "var(--ink)", strokeDasharray: "2 3", strokeOpacity: 0.6 }),
         Plot.text(row < 0 ? [] : [row], { x: (n) => n, frameAnchor: "top", lineAnchor: "bottom", dy: -6, dx: before ? -6 : 6, textAnchor: before ? "end" : "start", fill: "var(--ink)", text: () => `read here: layer ${read}` }),
         ...lines.map((points, n) => Plot.lineY(points, { ...at, stroke: colour(n), strokeWidth: 1.8, strokeLinejoin: "round", strokeDasharray: dashes(n) })).reverse(),

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from server.analyses.models import Aim
 from server.errors import NlaError, PromptError
 from server.nla.checks.run import Verdict
 from server.nla.lens import Lens
@@ -85,6 +86,7 @@ class FakeTarget:
     max_tokens = 4096
 
     def __init__(self) -> None:
+        self.layer = 1
         self.translators: object | None = None
         """Anything, for a target with a tuned lens."""
         self.traced: list[list[int]] = []
@@ -97,10 +99,11 @@ class FakeTarget:
         self.stopped = threading.Event()
         """Set when a generation was told to stop."""
 
-    def trace(self, ids: Sequence[int]) -> Trace:
+    def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         self.traced.append(list(ids))
         tuned = None if self.translators is None else lens_of([*ids, 0], len(ids))
-        return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids), tuned)
+        others = {layer: activations(ids, layer) for layer in layers}
+        return Trace(activations(ids, self.layer), lens_of(ids), tuned, others)
 
     def follow(
         self, ids: Sequence[int], words: Sequence[int], tuned: bool = False
@@ -242,7 +245,10 @@ class FakePair:
     lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
     loaded: bool = False
 
+    reads: str = "the fakes' target"
+
     def __post_init__(self) -> None:
+        self.target.layer = self.layer
         self.open()
 
     def open(self) -> None:
@@ -292,6 +298,10 @@ class FakeSource:
             yield Verdict("scale", False, self.errors[self.pair.name].detail)
             yield Verdict("layer", None, "not looked at, since scale failed")
 
+    def aim(self, name: str) -> Aim:
+        pair = self.pairs.get(name, self.pair)
+        return Aim(pair.reads, pair.layer)
+
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
         # The command line loads its default pair, whatever the fake is called.
         pair = self.pairs.get(name, self.pair)
@@ -310,6 +320,12 @@ def activation(ids: Sequence[int]) -> Vector:
     """[D], a function of the ids up to here."""
     seed = int.from_bytes(hashlib.sha256(repr(list(ids)).encode()).digest()[:4], "little")
     return np.random.default_rng(seed).normal(size=D).round(3).astype(np.float32)
+
+
+def activations(ids: Sequence[int], layer: int = 1) -> Vector:
+    """[T, D] at a layer."""
+    before = [] if layer == 1 else [-layer]
+    return np.stack([activation([*before, *ids[: i + 1]]) for i in range(len(ids))])
 
 
 def text_of(vector: Vector, sample: int = 0) -> str:

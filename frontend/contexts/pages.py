@@ -40,13 +40,14 @@ class ListedContext:
 
 @dataclass(frozen=True)
 class Home:
-    """home.html: `pairs` are offered where there are several."""
+    """home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
 
     form: Form
     examples: list[Example]
     recent: list[ListedContext]
     models: ModelsContext
     pairs: list[Option] = field(default_factory=list)
+    along: list[Option] = field(default_factory=list)
     here: str = "new"
 
 

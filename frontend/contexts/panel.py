@@ -38,6 +38,26 @@ class ReadingContext:
 
 
 @dataclass(frozen=True)
+class LayerReadContext:
+    """What another pair reads of the pinned token, at its layer; `note` says why there is nothing (yet)."""
+
+    layer: str
+    pair: str
+    href: str
+    note: str
+    readings: list[ReadingContext]
+
+
+@dataclass(frozen=True)
+class BesideContext:
+    """The readings at other layers. `again` is where they are asked for until all are there, empty after that."""
+
+    position: int
+    again: str
+    layers: list[LayerReadContext]
+
+
+@dataclass(frozen=True)
 class NeighbourContext:
     """The reading of a token nearby, with the words marked that the pinned one's reading has too."""
 
@@ -71,6 +91,7 @@ class PanelContext:
     agreed: bool
     """Whether words are marked that several samples share."""
     neighbours: list[NeighbourContext]
+    beside: BesideContext
     baselines: list[str]
     flags: list[Flag]
     layers: LayersContext

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,11 +29,12 @@ from server.analyses.run import (
     Reading as Readings,
 )
 from server.analyses.schema import Analysis, Progress, Reading, Status
+from server.errors import NlaError
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import Whole
-from server.store.tables import ReadingRow, TraceRow
+from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Job:
         """The number of this run."""
         self.address = whole.row.address
         """None while it is unknown."""
+        self.kin = whole.row.kin
+        self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
         self._whole: Whole | None = whole
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
@@ -89,13 +92,38 @@ class Job:
         )
         self.log.put("progress", self.analysis.progress, id=id)
 
+    async def widen(self, also: Sequence[str]) -> bool:
+        """Let further pairs share the forward pass; False if it is too late for that."""
+        if self._whole is None:
+            return False
+        request = self.analysis.request
+        request = request.model_copy(update={"also": sorted({*request.also, *also})})
+        self.analysis.request = request
+        await self._keep(request=request.model_dump_json())
+        return self._whole is not None
+
     async def work(
-        self, pair: ResidentPair, prompt: Prompt, av_turn: asyncio.Lock, settings: Settings
+        self,
+        pair: ResidentPair,
+        prompt: Prompt,
+        av_turn: asyncio.Lock,
+        settings: Settings,
+        also: Mapping[str, int | None],
+        shared: Callable[[], Awaitable[None]],
     ) -> None:
-        """Do what is left to do, to the end. Raises what the models raise."""
+        """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known, whose analyses
+        begin with the same forward pass; `shared` is called when they are kept. Raises what the models raise.
+        """
+        if self.analysis.lens is not None and self.analysis.layer not in (None, pair.layer):
+            raise NlaError(
+                f"This was traced at layer {self.analysis.layer}, which is not the pair's ({pair.layer}). Analyse the "
+                "prompt again."
+            )
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
         plan = await asyncio.to_thread(self._plan, prompt, settings)
+        plan.also = {name: layer for name, layer in also.items() if layer is not None}
+        self._ids["prompt_ids"] = pack_ids(prompt.ids)
         self.analysis.status = "running"
         self.analysis.layer, self.analysis.fve_variance = pair.layer, pair.variance
         self.analysis.versions = dict(pair.versions)
@@ -104,11 +132,13 @@ class Job:
             layer=pair.layer,
             fve_variance=pair.variance,
             versions=_json(self.analysis.versions),
-            prompt_ids=pack_ids(prompt.ids),
+            prompt_ids=self._ids["prompt_ids"],
         )
         async with aclosing(analyse(pair, plan, self.pins, av_turn)) as steps:
             async for step in steps:
                 await self._take(step)
+                if isinstance(step, Traced) and also:
+                    await shared()
         failed = [reading.error for reading in self._readings.values() if reading.error]
         if failed and len(failed) == len(self._readings):
             await self.end("failed", f"No position could be read. The first reason: {failed[0]}")
@@ -140,7 +170,8 @@ class Job:
                 self.tell_progress("lens" if step.complete else "reply")
             case Reply():
                 self._mark("reply")
-                await self._keep(generated_ids=pack_ids(step.ids))
+                self._ids["generated_ids"] = pack_ids(step.ids)
+                await self._keep(generated_ids=self._ids["generated_ids"])
             case Traced():
                 self._mark("lens")
                 await self._take_trace(step)
@@ -172,23 +203,25 @@ class Job:
             return trace, records.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
+        siblings = await asyncio.to_thread(self._siblings, step, trace, reply)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
         tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
-        await self._write(
-            partial(
-                repository.put_trace,
-                trace,
-                {
-                    "tokens": tokens,
-                    "token_count": len(step.tokens),
-                    "words": f"{self.analysis.request.prompt_text}\n{reply}",
-                    "focus": step.focus,
-                    "timings": _json(self.analysis.timings),
-                    "tokens_event": tokens_event,
-                    "lens_event": lens_event,
-                },
-            )
-        )
+        values = {
+            "tokens": tokens,
+            "token_count": len(step.tokens),
+            "words": f"{self.analysis.request.prompt_text}\n{reply}",
+            "focus": step.focus,
+            "timings": _json(self.analysis.timings),
+            "tokens_event": tokens_event,
+            "lens_event": lens_event,
+        }
+
+        def keep(session: Session) -> None:
+            repository.put_trace(trace, values, session)
+            for row, own in siblings:
+                leases.add_sibling(row, own, session)
+
+        await self._write(keep)
         self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
         self.analysis.tuned_lens = step.tuned_lens
         self.analysis.focus = self.pins.focus = step.focus
@@ -196,6 +229,28 @@ class Job:
         self.log.put("lens", step.lens, id=lens_event)
         if step.tuned_lens is not None:
             self.log.put("tuned_lens", step.tuned_lens, id=tuned_event)
+
+    def _siblings(
+        self, step: Traced, trace: TraceRow, reply: str
+    ) -> list[tuple[AnalysisRow, TraceRow | None]]:
+        """The analyses by the further pairs, each as if it had been interrupted after its trace."""
+        if self.kin is None:
+            return []
+        found: list[tuple[AnalysisRow, TraceRow | None]] = []
+        for pair in self.analysis.request.also:
+            row, own = records.sibling_row(self.analysis, pair, self.kin, self._ids), None
+            if (there := step.others.get(pair)) is not None:
+                row.layer, row.focus, row.token_count = there.layer, step.focus, len(there.tokens)
+                row.tokens, row.words = records.pack_tokens(there.tokens), f"{row.words}\n{reply}"
+                row.tokens_event, row.lens_event = 1, 2
+                own = TraceRow(
+                    analysis_id=row.id,
+                    lens=trace.lens,
+                    tuned_lens=trace.tuned_lens,
+                    activations=pack(there.activations, exact=True),
+                )
+            found.append((row, own))
+        return found
 
     async def _take_finding(self, finding: Finding) -> None:
         match finding:

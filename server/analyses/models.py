@@ -7,6 +7,7 @@ import importlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from server.errors import BadInput, NlaError, NotReady, SettingsError
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What a pair reads: a target, named by its place, at a layer (None until that is known)."""
+
+    target: str
+    layer: int | None
+
+
 class PairSource(Protocol):
     """Where pairs come from. The real one is `Catalogue`; tests have their own."""
 
@@ -33,6 +42,9 @@ class PairSource(Protocol):
 
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
         """The verdicts of all checks on a pair, one after the other, none of its models loaded."""
+
+    def aim(self, name: str) -> Aim:
+        """What a pair reads. Pairs that read one target can share its forward pass."""
 
     async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
         """Load a pair; raises NlaError when it cannot be."""
@@ -80,6 +92,13 @@ class Catalogue:
         planning = importlib.import_module("server.nla.planning")
         plan: Plan = planning.planned(self._entry(name), self._serving(), gpus)
         return plan
+
+    def aim(self, name: str) -> Aim:
+        entry = self._entry(name)
+        place = entry.place("target")
+        target = str(place) if place.path is None else str(place.path.resolve())
+        layer: int | None = importlib.import_module("server.nla.pairs").layer_there(entry)
+        return Aim(target, layer)
 
     def serving_template(self, name: str) -> str:
         """The chat template with which `vllm serve` builds the prompt of this pair's AV."""
@@ -134,6 +153,7 @@ class Models:
         """Why the pair to begin with could not be loaded."""
         self.av_turn = asyncio.Lock()
         """Whoever asks the AV for readings takes this first; turns are given in the order of asking."""
+        self._aims: dict[str, Aim] = {}
         self._pair: ResidentPair | None = None
         self._last = name  # that could be loaded
         self._holders = 0
@@ -142,6 +162,18 @@ class Models:
         self._loaded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+
+    async def aim(self, name: str) -> Aim:
+        """What a pair reads. Raises BadInput for an unknown one."""
+        found = self._aims.get(name)
+        if found is None or found.layer is None:
+            self._aims[name] = found = await asyncio.to_thread(self.source.aim, name)
+        return found
+
+    async def siblings(self, name: str) -> list[str]:
+        """The further pairs here that read the same target."""
+        target = (await self.aim(name)).target
+        return [other for other in self.names if other != name and (await self.aim(other)).target == target]
 
     def listen(self, told: Callable[[], None]) -> None:
         """Call this at each new `message` while loading."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -26,12 +27,14 @@ from server.analyses.schema import (
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
+    Beside,
     Event,
     ListedStatus,
+    Sibling,
 )
 from server.analyses.words import WhichLens, WordCurves, follow
 from server.analyses.workshop import Workshop
-from server.errors import BadInput, NotFound
+from server.errors import BadInput, FieldError, NotFound
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -45,6 +48,10 @@ UNDO = timedelta(days=1)
 SWEEP = 3600
 """Seconds between two rounds of making deletions final."""
 _log = logging.getLogger(__name__)
+
+
+def _by_layer(sibling: Sibling) -> tuple[float, str]:
+    return (math.inf if sibling.layer is None else sibling.layer, sibling.pair)
 
 
 class Analyses:
@@ -72,6 +79,7 @@ class Analyses:
         """
         name = request.pair or self._models.names[0]
         await self._check_pair(name)
+        await self._check_also(name, request.also)
         check_limits(request, self._settings)
         wanted = normalised(request, name)
         if self._models.here(name):
@@ -79,10 +87,14 @@ class Analyses:
                 prompt = await self._workshop.encode(request, pair)
                 where = address(name, pair.fingerprint, prompt.ids, wanted)
                 row = records.new_row(short(where), where, pair.fingerprint, wanted)
+                row.kin = await self._workshop.kin(wanted, prompt)
         else:
             row = records.new_row(unread(wanted), None, None, wanted)
         async with self._workshop.asking:
             analysis, existed = await self._find_or_start(row)
+        if existed and wanted.also:
+            await self._workshop.relate(analysis.id, wanted.also)
+            analysis = await self.get(analysis.id)
         self.metrics.asked.labels(existed=str(existed).lower()).inc()
         return analysis, existed
 
@@ -102,6 +114,23 @@ class Analyses:
         cure = f"For {name}, name it in NLA_ALSO, or start a server with --pair {name}."
         raise BadInput("pair", f"{held} {cure}")
 
+    async def _check_also(self, pair: str, also: Sequence[str]) -> None:
+        if not also:
+            return
+        siblings = await self._models.siblings(pair)
+        they = ", ".join(siblings) or "none"
+        wrong = [
+            FieldError(
+                f"also.{n}",
+                f"{name} cannot read along with {pair}: that takes another pair of this server that reads the same target, "
+                f"and those are: {they}. (NLA_ALSO names the pairs.)",
+            )
+            for n, name in enumerate(also)
+            if name not in siblings
+        ]
+        if wrong:
+            raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])
+
     # Looking
 
     async def check(self, analysis_id: str) -> str:
@@ -118,9 +147,22 @@ class Analyses:
         """The analysis as it stands. Raises NotFound."""
         found = await self.check(analysis_id)
         if job := self._workshop.jobs.get(found):
-            return job.view()
-        whole = await self._whole(found)
-        return await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
+            analysis, kin = job.view(), job.kin
+        else:
+            whole = await self._whole(found)
+            analysis = await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
+            kin = whole.row.kin
+        if kin is None:
+            return analysis
+        rows = await self._store.read(partial(repository.kindred, kin))
+        siblings = [records.sibling_of(row) for row in rows if row.pair != analysis.pair]
+        return analysis.model_copy(update={"siblings": sorted(siblings, key=_by_layer)})
+
+    async def beside(self, analysis: Analysis, position: int) -> list[Beside]:
+        """What its siblings read at a position. One whose reply has come out otherwise is left out there."""
+        if not analysis.siblings:
+            return []
+        return await self._store.read(partial(records.beside, analysis, position))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses.address import address
+from server.analyses import records
+from server.analyses.address import address, kinship
 from server.analyses.checks import check_prompt
 from server.analyses.job import Job
 from server.analyses.line import Line
@@ -20,7 +22,7 @@ from server.analyses.schema import AnalysisRequest, Status
 from server.analyses.shift import Shift
 from server.errors import NlaError
 from server.settings import Settings
-from server.store import leases
+from server.store import leases, repository
 from server.store.database import Store
 from server.store.leases import Taken
 from server.store.repository import Whole
@@ -56,6 +58,27 @@ class Workshop:
             prompt = await asyncio.to_thread(encode, pair.prompter, request)
         check_prompt(request, len(prompt.ids), pair, self._settings)
         return prompt
+
+    async def kin(self, request: AnalysisRequest, prompt: Prompt) -> str:
+        """What this analysis will have in common with those by other pairs. `request` is normalised."""
+        return kinship((await self._models.aim(request.pair or "")).target, prompt.ids, request)
+
+    async def relate(self, analysis_id: str, also: Sequence[str]) -> None:
+        """Have further pairs read what an analysis reads; in its forward pass, unless that has been. The caller does not
+        hold `asking`.
+        """
+        job = self.jobs.get(analysis_id)
+        if not also or (job is not None and await job.widen(also)):
+            return
+        row = await self._store.read(partial(repository.get, analysis_id))
+        if row is None or row.kin is None:
+            return
+        ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
+        analysis = records.analysis_of(Whole(row, (), None))
+        for pair in also:
+            sibling = records.sibling_row(analysis, pair, row.kin, ids)
+            await self._store.write(partial(leases.add_sibling, sibling, None))
+        await self._take_up()
 
     async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
         """What stands there already; else None, and the new analysis is kept, to be started here."""
@@ -115,7 +138,11 @@ class Workshop:
             ):
                 with self._metrics.running.track_inprogress():
                     if (prompt := await self._settle(job, pair)) is not None:
-                        await job.work(pair, prompt, self._models.av_turn, self._settings)
+                        also = {
+                            name: (await self._models.aim(name)).layer for name in job.analysis.request.also
+                        }
+                        turn = self._models.av_turn
+                        await job.work(pair, prompt, turn, self._settings, also, self._take_up)
         except asyncio.CancelledError:
             if not job.stop_asked:
                 raise
@@ -141,18 +168,23 @@ class Workshop:
         """
         prompt = await self.encode(job.analysis.request, pair)
         where = address(job.analysis.pair, pair.fingerprint, prompt.ids, job.analysis.request)
+        kin = await self.kin(job.analysis.request, prompt)
         if job.address == where:
             return prompt
+        if job.kin not in (None, kin):
+            raise NlaError("The pair's target has changed since this was begun. Analyse the prompt again.")
         if job.address is not None:
             raise NlaError(
                 "The pair's weights or tokenizer have changed since this was begun. Analyse the prompt again."
             )
         async with self.asking:
-            other = await self._store.write(partial(leases.settle, job.id, where, pair.fingerprint))
+            other = await self._store.write(partial(leases.settle, job.id, where, pair.fingerprint, kin))
             if other is None:
+                job.kin = kin
                 return prompt
             if other.id not in self.jobs and other.status != "done":
                 await self.start(other.id)
+        await self.relate(other.id, job.analysis.request.also)
         job.log.move(other.id)
         return None
 

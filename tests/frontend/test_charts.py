@@ -15,15 +15,21 @@ def series(**fields: object) -> Series:
 
 
 def test_all_that_is_drawn_is_in_the_data() -> None:
-    curve = Curve([0, 1, 30], [series(), series(kind="word", name="e")], ["a", "b", "c"], "rank", 1, 30)
+    curve = Curve([0, 1, 30], [series(), series(kind="word", name="e")], ["a", "b", "c"], "rank", 1, selected=30)
     assert json.loads(curve.data) == {
         "scale": "rank",
         "layers": [0, 1, 30],
         "read": 1,
+        "also": [],
         "selected": 30,
         "top": ["a", "b", "c"],
         "series": [{"name": name, "prob": [0, 0.5, 1], "rank": [9, 1, 0]} for name in ("c", "e")],
     }
+
+
+def test_further_layers_that_are_read_are_named_once_and_without_the_panels_own() -> None:
+    curve = Curve([0, 1, 2], [series()], ["a", "b", "c"], read=1, also_read=[2, 1, 0, 2])
+    assert json.loads(curve.data)["also"] == [0, 2]
 
 
 def test_a_small_probability_keeps_its_digits() -> None:
