@@ -111,8 +111,13 @@ async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) 
 @router.get("/a/{id}/beside")
 async def beside(id: str, service: Service, look: Looked) -> HTMLResponse:
     """What is read at other layers at a position, asked for again and again until all of it is there."""
-    context = await asyncio.to_thread((await view_of(service, id, look)).panel)
-    html = templating.fragment("beside", context) if context is not None else ""
+    view = await view_of(service, id, look)
+    context = await asyncio.to_thread(view.panel)
+    if context is None:
+        return HTMLResponse("", headers=templating.HEADERS)
+    for there in view.analysis.siblings:
+        service.pin(there.id, context.position)  # somebody waits for this one
+    html = templating.fragment("beside", context)
     return HTMLResponse(html, headers=templating.HEADERS)
 
 
@@ -139,8 +144,9 @@ async def cancel(id: str, service: Service) -> RedirectResponse:
 
 @router.post("/a/{id}/continue")
 async def resume(id: str, service: Service) -> RedirectResponse:
-    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it."""
-    await service.create((await service.get(id)).request)
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its siblings apart."""
+    request = (await service.get(id)).request
+    await service.create(request.model_copy(update={"also": []}))
     return RedirectResponse(urls.analysis(id), status_code=303)
 
 

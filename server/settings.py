@@ -151,6 +151,11 @@ class Settings(BaseSettings):
                 f"{self.host} can be reached from other machines, so a token is demanded: set NLA_TOKEN to "
                 "a secret of your own (every visitor will be asked for it), or listen on 127.0.0.1."
             )
+        if self.verbaliser == "vllm-server" and self.further:
+            raise SettingsError(
+                "The servers at NLA_VLLM_URLS hold the AV of one pair: with --verbaliser vllm-server there can be no "
+                "further pairs in NLA_ALSO."
+            )
 
 
 def is_loopback(host: str) -> bool:

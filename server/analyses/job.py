@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
-from server.analyses import records
+from server.analyses import records, siblings
 from server.analyses.pins import Pins
 from server.analyses.readings import Finding, Marked, Scored, Words, Written
 from server.analyses.run import (
@@ -34,7 +34,7 @@ from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import Whole
-from server.store.tables import AnalysisRow, ReadingRow, TraceRow
+from server.store.tables import ReadingRow, TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
 if TYPE_CHECKING:
@@ -59,7 +59,12 @@ class Job:
         self.address = whole.row.address
         """None while it is unknown."""
         self.kin = whole.row.kin
+        self.born = whole.row.address is None and whole.row.kin is not None
+        """It was made by a sibling, which has seen to the others."""
+        self.begun = False
+        """It is too late to add to what is asked."""
         self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
+        self._also: tuple[str, ...] = ()
         self._whole: Whole | None = whole
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
@@ -94,13 +99,13 @@ class Job:
 
     async def widen(self, also: Sequence[str]) -> bool:
         """Let further pairs share the forward pass; False if it is too late for that."""
-        if self._whole is None:
+        if self.begun or self.analysis.lens is not None:
             return False
         request = self.analysis.request
         request = request.model_copy(update={"also": sorted({*request.also, *also})})
         self.analysis.request = request
         await self._keep(request=request.model_dump_json())
-        return self._whole is not None
+        return True
 
     async def work(
         self,
@@ -122,6 +127,7 @@ class Job:
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
         plan = await asyncio.to_thread(self._plan, prompt, settings)
+        self._also = tuple(also)
         plan.also = {name: layer for name, layer in also.items() if layer is not None}
         self._ids["prompt_ids"] = pack_ids(prompt.ids)
         self.analysis.status = "running"
@@ -203,13 +209,14 @@ class Job:
             return trace, records.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
-        siblings = await asyncio.to_thread(self._siblings, step, trace, reply)
+        words = f"{self.analysis.request.prompt_text}\n{reply}"
+        born = await asyncio.to_thread(self._siblings, step, trace, words)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
         tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
         values = {
             "tokens": tokens,
             "token_count": len(step.tokens),
-            "words": f"{self.analysis.request.prompt_text}\n{reply}",
+            "words": words,
             "focus": step.focus,
             "timings": _json(self.analysis.timings),
             "tokens_event": tokens_event,
@@ -218,7 +225,7 @@ class Job:
 
         def keep(session: Session) -> None:
             repository.put_trace(trace, values, session)
-            for row, own in siblings:
+            for row, own in born:
                 leases.add_sibling(row, own, session)
 
         await self._write(keep)
@@ -230,27 +237,12 @@ class Job:
         if step.tuned_lens is not None:
             self.log.put("tuned_lens", step.tuned_lens, id=tuned_event)
 
-    def _siblings(
-        self, step: Traced, trace: TraceRow, reply: str
-    ) -> list[tuple[AnalysisRow, TraceRow | None]]:
-        """The analyses by the further pairs, each as if it had been interrupted after its trace."""
+    def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[siblings.Born]:
+        """The analyses by the further pairs."""
         if self.kin is None:
             return []
-        found: list[tuple[AnalysisRow, TraceRow | None]] = []
-        for pair in self.analysis.request.also:
-            row, own = records.sibling_row(self.analysis, pair, self.kin, self._ids), None
-            if (there := step.others.get(pair)) is not None:
-                row.layer, row.focus, row.token_count = there.layer, step.focus, len(there.tokens)
-                row.tokens, row.words = records.pack_tokens(there.tokens), f"{row.words}\n{reply}"
-                row.tokens_event, row.lens_event = 1, 2
-                own = TraceRow(
-                    analysis_id=row.id,
-                    lens=trace.lens,
-                    tuned_lens=trace.tuned_lens,
-                    activations=pack(there.activations, exact=True),
-                )
-            found.append((row, own))
-        return found
+        rows = [siblings.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
+        return [siblings.born(row, step, trace, words) for row in rows]
 
     async def _take_finding(self, finding: Finding) -> None:
         match finding:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from server.analyses.turns import Turns
 from server.errors import BadInput, NlaError, NotReady, SettingsError
 from server.settings import Settings
 
@@ -156,11 +157,10 @@ class Models:
         self._aims: dict[str, Aim] = {}
         self._pair: ResidentPair | None = None
         self._last = name  # that could be loaded
-        self._holders = 0
-        self._callers = 0
-        self._waiting: dict[asyncio.Future[ResidentPair], str] = {}
+        self._turns = Turns(self._turn)
         self._loaded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
 
     async def aim(self, name: str) -> Aim:
@@ -201,7 +201,7 @@ class Models:
             raise NotReady(
                 f"The pair {name} is not resident, {self.name} is. Ask for an analysis with {name}: it is loaded for that."
             )
-        if self._holders == 0 and (wanted := self._next()) is not None:
+        if self._turns.holders == 0 and (wanted := self._next()) is not None:
             raise NotReady(f"The pair {self.name} is making room for {wanted}. Try again in a while.")
         return self._pair
 
@@ -209,17 +209,19 @@ class Models:
         """Whether a pair is resident; if not, it is to be waited for. Raises NotReady if that has just failed."""
         if self.name == name and self.state == "failed":
             self.resident()
-        return (self.name, self.state) == (name, "ready") and (self._holders > 0 or self._next() is None)
+        return (self.name, self.state) == (name, "ready") and (
+            self._turns.holders > 0 or self._next() is None
+        )
 
     @contextmanager
     def called(self, name: str | None = None) -> Iterator[ResidentPair]:
         """The resident pair for a single call, which waits for nobody. Raises as `resident` does."""
         pair = self.resident(name)
-        self._callers += 1
+        self._turns.callers += 1
         try:
             yield pair
         finally:
-            self._callers -= 1
+            self._turns.callers -= 1
             self._turn()
 
     @asynccontextmanager
@@ -227,12 +229,15 @@ class Models:
         """The pair, resident to the end of the block. Waits for its turn and until it is loaded; raises NotReady if it
         cannot be.
         """
-        pair = await self._take(name)
+        if self.here(name) and self._next() is None:
+            self._turns.holders += 1
+        else:
+            await self._turns.wait(name)
+        assert self._pair is not None, "it stays while somebody holds it"
         try:
-            yield pair
+            yield self._pair
         finally:
-            del pair
-            self._let_go()
+            self._turns.leave()
 
     def outlook(self, name: str) -> tuple[str, str | None]:
         """What somebody who asks for this pair now waits for: the stage of the progress, and its message."""
@@ -244,53 +249,22 @@ class Models:
         words = f"Another pair is asked for, {other}; after that {name} is loaded again."
         return ("queued", None) if other is None else ("waiting", words)
 
-    async def _take(self, name: str) -> ResidentPair:
-        if self._pair is not None and self.here(name) and self._next() is None:
-            self._holders += 1
-            return self._pair
-        turn: asyncio.Future[ResidentPair] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = name
-        self._turn()
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if self._waiting.pop(turn, None) is None and not turn.cancelled() and turn.exception() is None:
-                self._let_go()  # its turn had come in the same moment
-            else:
-                self._turn()
-            raise
-
-    def _let_go(self) -> None:
-        self._holders -= 1
-        self._turn()
-
-    def _queue(self) -> Iterator[str]:
-        """The pairs that are waited for."""
-        return (name for turn, name in self._waiting.items() if not turn.done())
-
     def _next(self) -> str | None:
         """The pair, another than the resident one, that is waited for."""
-        return next((name for name in self._queue() if name != self.name), None)
+        return next((name for name in self._turns.waited_for() if name != self.name), None)
 
     def _turn(self) -> None:
         """Let in who may go on; once nobody uses the resident pair, change it for the one that is waited for."""
         if self.state == "loading":
             return
-        if self._pair is not None and next(self._queue(), None) == self.name:
-            self._let_in(self._pair)
-        wanted = next(self._queue(), None)
+        if self._pair is not None and next(self._turns.waited_for(), None) == self.name:
+            self._turns.let_in(self.name)
+        wanted = next(self._turns.waited_for(), None)
         if wanted is None and self.state == "failed" and self._last != self.name:
             wanted = self._last  # nobody waits: back to what could be loaded
-        if wanted is not None and self._holders == self._callers == 0:
+        if wanted is not None and self._turns.idle:
             self.name, self.state, self.message = wanted, "loading", "making room"
             self._task = asyncio.create_task(self._change(), name="load-models")
-
-    def _let_in(self, pair: ResidentPair) -> None:
-        """All that wait for the resident pair by now."""
-        for turn in [turn for turn, name in self._waiting.items() if name == self.name and not turn.done()]:
-            del self._waiting[turn]
-            turn.set_result(pair)
-            self._holders += 1
 
     @property
     def trouble(self) -> str | None:
@@ -316,11 +290,12 @@ class Models:
     async def _change(self) -> None:
         self._say(self.message)
         if self._pair is not None:
-            try:
-                await self._pair.close()
-            except Exception:
-                _log.exception("%s did not close in order", self._pair.name)
+            self._closing = asyncio.create_task(self._pair.close(), name="close-models")
             self._pair = None
+            try:
+                await asyncio.shield(self._closing)
+            except Exception:
+                _log.exception("the pair of before did not close in order")
         await self._load()
 
     async def _load(self) -> NlaError | None:
@@ -336,7 +311,7 @@ class Models:
                 await self._check_names()
             self._pair = await self.source.load(self.name, say)
             self.state, self.message, self._last = "ready", "ready", self.name
-            self._let_in(self._pair)
+            self._turns.let_in(self.name)
         except NlaError as error:
             failure, said = error, error.detail
             _log.error("%s cannot be loaded: %s", self.name, error.detail)
@@ -346,7 +321,8 @@ class Models:
             _log.exception("%s cannot be loaded", self.name)
         if failure is not None:
             self.state, self.message = "failed", said
-            self._turn_away()
+            refusal = NotReady(f"The pair {self.name} could not be loaded: {said}")
+            self._turns.turn_away(self.name, refusal)
         self._turn()
         return failure
 
@@ -358,16 +334,12 @@ class Models:
                 "(your own stand in the file of NLA_PAIRS_FILE)."
             )
 
-    def _turn_away(self) -> None:
-        """All that wait for the pair that could not be loaded."""
-        for turn in [turn for turn, name in self._waiting.items() if name == self.name and not turn.done()]:
-            del self._waiting[turn]
-            turn.set_exception(NotReady(f"The pair {self.name} could not be loaded: {self.message}"))
-
     async def close(self) -> None:
         """Stop loading, or let the models go."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
         if self._pair is not None:
             await self._pair.close()

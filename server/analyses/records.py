@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pydantic import TypeAdapter
-from sqlalchemy.orm import Session
 
-from server.analyses.address import unread
 from server.analyses.events import EventLog, last_of
 from server.analyses.lens import LensTable
 from server.analyses.readings import Kept
@@ -19,17 +17,14 @@ from server.analyses.schema import (
     AnalysisRequest,
     AnalysisSummary,
     Baselines,
-    Beside,
     End,
     EventKind,
     Progress,
     Reading,
-    Sibling,
     Status,
     Token,
     url_of,
 )
-from server.store import repository
 from server.store.repository import Summary, Whole, now
 from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
@@ -62,15 +57,6 @@ def new_row(
         lens_event=0,
         end_event=0,
     )
-
-
-def sibling_row(of: Analysis, pair: str, kin: str, ids: Mapping[str, bytes | None]) -> AnalysisRow:
-    """The row of the same analysis by another pair, with the same prompt and reply: `ids` are those columns."""
-    also = sorted({of.pair, *of.request.also} - {pair})
-    request = of.request.model_copy(update={"pair": pair, "also": also})
-    row = new_row(unread(request), None, None, request)
-    row.kin, row.prompt_ids, row.generated_ids = kin, ids["prompt_ids"], ids["generated_ids"]
-    return row
 
 
 def title_of(request: AnalysisRequest) -> str:
@@ -153,28 +139,6 @@ def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
         created=row.created,
         finished=row.finished,
     )
-
-
-def sibling_of(row: AnalysisRow) -> Sibling:
-    """An analysis as its siblings name it."""
-    status = _STATUS.validate_python(row.status)
-    return Sibling(pair=row.pair, layer=row.layer, id=row.id, url=url_of(row.id), status=status)
-
-
-def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
-    """What the siblings of an analysis read at a position, those left out whose reply is another one."""
-    token = analysis.tokens[position]
-    found = []
-    for sibling in analysis.siblings:
-        row = session.get(AnalysisRow, sibling.id)
-        if row is None:
-            continue
-        tokens = unpack_tokens(row.tokens)
-        if tokens and (position >= len(tokens) or tokens[position].id != token.id):
-            continue
-        readings = [reading_of(r) for r in repository.readings_at(row.id, position, session)]
-        found.append(Beside(sibling_of(row), readings, row.error))
-    return found
 
 
 def _tuned(trace: TraceRow | None) -> LensTable | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses import elsewhere, records
+from server.analyses import elsewhere, records, siblings
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
 from server.analyses.elsewhere import Away
@@ -30,11 +29,10 @@ from server.analyses.schema import (
     Beside,
     Event,
     ListedStatus,
-    Sibling,
 )
 from server.analyses.words import WhichLens, WordCurves, follow
 from server.analyses.workshop import Workshop
-from server.errors import BadInput, FieldError, NotFound
+from server.errors import BadInput, NotFound
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -48,10 +46,6 @@ UNDO = timedelta(days=1)
 SWEEP = 3600
 """Seconds between two rounds of making deletions final."""
 _log = logging.getLogger(__name__)
-
-
-def _by_layer(sibling: Sibling) -> tuple[float, str]:
-    return (math.inf if sibling.layer is None else sibling.layer, sibling.pair)
 
 
 class Analyses:
@@ -79,7 +73,7 @@ class Analyses:
         """
         name = request.pair or self._models.names[0]
         await self._check_pair(name)
-        await self._check_also(name, request.also)
+        await siblings.check(self._models, name, request.also)
         check_limits(request, self._settings)
         wanted = normalised(request, name)
         if self._models.here(name):
@@ -114,23 +108,6 @@ class Analyses:
         cure = f"For {name}, name it in NLA_ALSO, or start a server with --pair {name}."
         raise BadInput("pair", f"{held} {cure}")
 
-    async def _check_also(self, pair: str, also: Sequence[str]) -> None:
-        if not also:
-            return
-        siblings = await self._models.siblings(pair)
-        they = ", ".join(siblings) or "none"
-        wrong = [
-            FieldError(
-                f"also.{n}",
-                f"{name} cannot read along with {pair}: that takes another pair of this server that reads the same target, "
-                f"and those are: {they}. (NLA_ALSO names the pairs.)",
-            )
-            for n, name in enumerate(also)
-            if name not in siblings
-        ]
-        if wrong:
-            raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])
-
     # Looking
 
     async def check(self, analysis_id: str) -> str:
@@ -155,14 +132,13 @@ class Analyses:
         if kin is None:
             return analysis
         rows = await self._store.read(partial(repository.kindred, kin))
-        siblings = [records.sibling_of(row) for row in rows if row.pair != analysis.pair]
-        return analysis.model_copy(update={"siblings": sorted(siblings, key=_by_layer)})
+        return analysis.model_copy(update={"siblings": siblings.named(rows, analysis.pair)})
 
     async def beside(self, analysis: Analysis, position: int) -> list[Beside]:
         """What its siblings read at a position. One whose reply has come out otherwise is left out there."""
         if not analysis.siblings:
             return []
-        return await self._store.read(partial(records.beside, analysis, position))
+        return await self._store.read(partial(siblings.beside, analysis, position))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses import records
+from server.analyses import records, siblings
 from server.analyses.address import address, kinship
 from server.analyses.checks import check_prompt
 from server.analyses.job import Job
@@ -76,7 +76,7 @@ class Workshop:
         ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
         analysis = records.analysis_of(Whole(row, (), None))
         for pair in also:
-            sibling = records.sibling_row(analysis, pair, row.kin, ids)
+            sibling = siblings.row(analysis, pair, row.kin, ids)
             await self._store.write(partial(leases.add_sibling, sibling, None))
         await self._take_up()
 
@@ -138,10 +138,7 @@ class Workshop:
             ):
                 with self._metrics.running.track_inprogress():
                     if (prompt := await self._settle(job, pair)) is not None:
-                        also = {
-                            name: (await self._models.aim(name)).layer for name in job.analysis.request.also
-                        }
-                        turn = self._models.av_turn
+                        turn, also = self._models.av_turn, await self._further(job)
                         await job.work(pair, prompt, turn, self._settings, also, self._take_up)
         except asyncio.CancelledError:
             if not job.stop_asked:
@@ -160,6 +157,14 @@ class Workshop:
             if job.lost and not job.log.closed:
                 job.log.move(job.id)  # watchers go on with what the store says
             self._count(job)
+
+    async def _further(self, job: Job) -> dict[str, int | None]:
+        """The pairs that are to read the forward pass of this job, with their layers as far as known."""
+        job.begun = True
+        wanted = (
+            [] if job.born else [name for name in job.analysis.request.also if name in self._models.names]
+        )
+        return {name: (await self._models.aim(name)).layer for name in wanted}
 
     async def _settle(self, job: Job, pair: ResidentPair) -> Prompt | None:
         """Tokenise, and learn the content address.

@@ -84,8 +84,8 @@ class ResidentPair:
 
 
 def _free() -> None:
-    """Give back the memory of models that nobody refers to any more. They refer to themselves in circles, which a frozen
-    collector (see server.cli) would not look at.
+    """Give back the memory of models that nobody refers to any more: also of what refers to itself in circles, at which a
+    frozen collector (see server.cli) would not look.
     """
     frozen = gc.get_freeze_count() > 0
     gc.unfreeze()

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from server.analyses.schema import Analysis
 from server.errors import BadInput
 from server.settings import Settings
-from tests.analyses.asking import analyses_of, chat, until, watch
+from tests.analyses.asking import analyses_of, chat, finish, until, watch
 from tests.conftest import client_of, running
 from tests.fakes import FakePair, FakeSource, activations, vector_of
 
@@ -177,6 +177,41 @@ async def test_a_sibling_that_was_cancelled_goes_on_when_it_is_asked_for(
     source.pair.verbaliser.allow()
     assert (await family(app, asked.id))["deep"].status == "done"
     assert passes(source) == 1
+
+
+async def test_one_that_stopped_after_its_pass_can_be_widened(app: FastAPI, source: FakeSource) -> None:
+    analyses = analyses_of(app)
+    source.pair.verbaliser.dies_after = 1
+    asked, _ = await analyses.create(chat("cats"))
+    await watch(analyses, asked.id)
+    assert (await analyses.get(asked.id)).status == "failed"
+    source.pair.verbaliser.dies_after = None
+    await analyses.create(chat("cats", also=["deep"]))
+    assert {a.status for a in (await family(app, asked.id)).values()} == {"done"}
+
+
+async def test_a_sibling_does_not_wake_one_that_was_cancelled(app: FastAPI, source: FakeSource) -> None:
+    analyses = analyses_of(app)
+    await analyses.create(chat("cats"))
+    done = await finish(analyses, chat("cats"))
+    source.pairs["deep"].verbaliser.limit(1)
+    await analyses.create(chat("cats", also=["deep", "shallow"]))
+    siblings = {s.pair: s.id for s in (await analyses.get(done.id)).siblings}
+    await analyses.cancel(siblings["shallow"])
+    source.pairs["deep"].verbaliser.allow()
+    assert (await family(app, done.id))["shallow"].status == "cancelled"
+
+
+async def test_pairs_that_are_no_longer_configured_are_passed_over(settings: Settings) -> None:
+    before = made()
+    before.pair.target.hold.clear()
+    async with running(settings, before) as app:
+        asked, _ = await analyses_of(app).create(chat(generate={}, also=["deep"]))
+        await until(analyses_of(app), asked.id, "progress", stage="reply")
+    async with running(settings.model_copy(update={"also": ""}), FakeSource()) as app:
+        await watch(analyses_of(app), asked.id)
+        found = await analyses_of(app).get(asked.id)
+        assert (found.status, found.siblings) == ("done", [])
 
 
 async def test_another_target_after_a_restart_is_not_mixed_in(settings: Settings) -> None:

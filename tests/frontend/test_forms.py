@@ -117,3 +117,10 @@ def test_the_chosen_pair_is_asked_for_and_comes_back_into_the_form() -> None:
     asked = forms.request(forms.read({"prompt": "a", "pair": "other"}))
     assert asked.pair == "other"
     assert forms.fill(asked).pair == "other"
+
+
+def test_pairs_that_read_along_are_asked_for_without_the_pair_itself() -> None:
+    asked = forms.request(forms.read({"prompt": "a", "pair": "b", "also": "a,b,c"}))
+    assert asked.also == ["a", "c"]
+    assert forms.fill(asked).also == "a,c"
+    assert forms.place((FieldError("also.1", "no"),), "no", forms.Form(pair="b")) == {"also": "no"}

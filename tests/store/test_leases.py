@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from server.store import leases
+from server.store import leases, repository
 from server.store.database import migrate
-from server.store.tables import AnalysisRow
+from server.store.tables import AnalysisRow, TraceRow
 from tests.store.rows import analysis
 
 HOUR = timedelta(hours=1)
@@ -81,3 +82,35 @@ def test_two_servers_take_different_work_without_waiting(engine: Engine) -> None
         taken = [leases.take_next(["fake"], name, HOUR, s) for name, s in (("a", here), ("b", there))]
         assert [whole and whole.row.id for whole in taken] == ["one", "two"]
         assert leases.take_next(["fake"], "b", HOUR, there) is None
+
+
+def born(id: str, **more: Any) -> AnalysisRow:
+    return analysis(id, **{"address": None, "kin": "k", "status": "queued", "pair": "deep", **more})
+
+
+def test_a_sibling_is_kept_with_its_trace_for_whoever_comes(session: Session) -> None:
+    leases.add_sibling(born("deep"), TraceRow(analysis_id="deep", lens=b"l", activations=b"a"), session)
+    taken = leases.take_next(["deep"], "b", HOUR, session)
+    assert taken is not None
+    assert taken.trace is not None
+
+
+def test_a_pair_has_one_analysis_of_a_kin(session: Session) -> None:
+    session.add(analysis("done", pair="deep", kin="k"))
+    session.flush()
+    leases.add_sibling(born("other"), None, session)
+    assert [row.id for row in repository.kindred("k", session)] == ["done"]
+
+
+def test_one_that_stopped_or_was_deleted_goes_on(session: Session) -> None:
+    session.add(born("deep", status="cancelled", deleted=analysis("x").created))
+    session.flush()
+    leases.add_sibling(born("deep"), None, session)
+    assert leases.take_next(["deep"], "b", HOUR, session) is not None
+
+
+def test_of_each_pair_the_newest_is_kin(session: Session) -> None:
+    session.add_all([analysis("old", kin="k", age=9), analysis("new", kin="k"), analysis("none")])
+    session.add_all([analysis("deep", pair="deep", kin="k", age=5), analysis("gone", kin="k", same_as="new")])
+    session.flush()
+    assert {row.id for row in repository.kindred("k", session)} == {"new", "deep"}
