@@ -151,11 +151,8 @@ class _Demand:
     part: Part
     weights: int
     piece: int
+    kept: int
     row: int = 0
-
-    @property
-    def kept(self) -> int:
-        return self.part.beside + LEAST_SEQUENCES * self.row
 
 
 def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) -> _Demand:
@@ -169,7 +166,9 @@ def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) 
         beside, a_row = engine(shape, held, shards, cpu), row(shape, held, longest, shards)
     else:
         beside = writing(shape, held, longest)
-    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), a_row)
+    # A machine's memory is taken as it is needed, and few texts are the longest: there the weights must fit.
+    kept = 0 if cpu else beside + LEAST_SEQUENCES * a_row
+    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), kept, a_row)
 
 
 def _filled(

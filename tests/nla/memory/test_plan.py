@@ -137,6 +137,15 @@ def test_a_machine_without_a_gpu_holds_everything_in_float32() -> None:
     assert {part.engine for part in found.parts.values()} == {"transformers"}
 
 
+def test_of_a_machines_memory_the_weights_alone_are_demanded() -> None:
+    weights = sum(model.weights("float32") for model in QWEN.models.values())
+    roomy = Device(0, "memory", weights, weights, cpu=True)
+    found = demand(QWEN, [roomy], Wishes())
+    assert found.used(0) > roomy.free
+    assert "For the longest texts" in " ".join(found.notes)
+    assert plan(QWEN, [replace(roomy, free=weights - 1)], Wishes()) is None
+
+
 class TestKinds:
     def test_what_is_not_named_is_not_quantised(self) -> None:
         assert choices("av=fp8, target=4bit") == {"av": ("fp8",), "target": ("4bit",), "ar": ("bf16",)}
