@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from transformers import AutoModel, AutoModelForCausalLM, LlamaConfig
+import torch
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from server.app import create_app
 from server.errors import CheckpointError, SettingsError
 from server.nla import resident
+from server.nla.checkpoint import read_ar
 from server.nla.loading import check_libraries, device_map
 from server.nla.memory.figures import GIB, RESERVE, Needs, Shape
 from server.nla.memory.machine import Device, imagined
@@ -23,9 +26,11 @@ from server.nla.memory.precision import PLAIN
 from server.nla.memory.refusal import demand
 from server.nla.memory.sizes import config_of, counted, needs, reckoned
 from server.nla.pairs import DEFAULT, RELEASED, ROLES, PairEntry, catalogue
+from server.nla.reconstructor import Reconstructor, load_head
 from server.nla.resident import fingerprint, load
+from server.nla.target import TargetModel
 from server.nla.verbalisers import vllm
-from server.nla.weights import HEAD_FILE, Weights
+from server.nla.weights import HEAD_FILE, Weights, load_model
 from server.settings import Settings
 from tests.api.test_analyses import done
 from tests.conformance.families import FAMILIES, Family
@@ -118,6 +123,42 @@ def test_a_model_is_laid_out_over_gpus_in_the_plans_shares(tmp_path: Path) -> No
     fifth = dict.fromkeys(range(5), model.weights("bf16") // 5)
     with pytest.raises(CheckpointError, match=r"^memory: .*cannot be laid out"):
         device_map(replace(part, share=fifth), replace(model, matrices=0), AutoModel, tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_model_in_pieces_says_what_a_whole_one_says(family: Family, tmp_path: Path) -> None:
+    """The disk stands in for a second GPU: the same hooks carry the residual stream from piece to piece."""
+    places = make(family, tmp_path / "made").places
+    spec = read_ar(places["ar"])
+    told: dict[str, list[Any]] = {"whole": [], "pieces": []}
+    for how in told:
+        for role, auto in (("target", AutoModelForCausalLM), ("ar", AutoModel)):
+            given: dict[str, Any] = {"dtype": torch.float32}
+            if how == "pieces":
+                count = config_of(places[role]).num_hidden_layers
+                given |= {"device_map": in_three(family, role, count), "offload_folder": tmp_path / role}
+            model = load_model(auto, places[role], given, normed=role == "target")
+            if role == "target":
+                trace = TargetModel(model, spec.layer).trace([5, 6, 7, 8])
+                told[how] += [trace.activations, trace.lens.entropy, trace.lens.kl]
+            else:
+                blocks = getattr(model, "language_model", model)
+                tokenizer = AutoTokenizer.from_pretrained(places["ar"])
+                ar = Reconstructor(blocks, load_head(places["ar"], spec.d_model), tokenizer, spec)
+                told[how].append(ar.reconstruct(["A reading.", "Another, longer one."]))
+    for one, other in zip(*told.values(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+
+
+def in_three(family: Family, role: str, blocks: int) -> dict[str, str]:
+    """The first block and the last beside the processor, the others on disk."""
+    outer = "model." if role == "target" else ""
+    inner = outer + ("language_model." if family.wrapped else "")
+    found = {f"{inner}{name}": "cpu" for name in ("embed_tokens", "norm", "rotary_emb")}
+    found |= {f"{inner}layers.{n}": "disk" if 0 < n < blocks - 1 else "cpu" for n in range(blocks)}
+    if family.wrapped:
+        found |= {f"{outer}{name}": "cpu" for name in ("vision_tower", "multi_modal_projector")}
+    return found | ({"lm_head": "cpu"} if role == "target" else {})
 
 
 class TestEngine:
