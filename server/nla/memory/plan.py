@@ -192,8 +192,9 @@ def _filled(
         if share is None:
             return None
         parts[role] = replace(demands[role].part, share=share)
+        slack = demands[role].piece if role != "av" and len(share) > 1 else 0
         for index, size in share.items():
-            room[index] -= size
+            room[index] -= size + slack
     found = Plan(needs, devices, parts, reserve, row=a_row)
     if not a_row:
         return found
@@ -203,7 +204,7 @@ def _filled(
 
 def _share(demand: _Demand, span: range, room: Mapping[int, int], *, even: bool) -> dict[int, int] | None:
     """Its weights on each device of the span, or None. vLLM cuts evenly; transformers fills one device after the other
-    with whole blocks, so on each a block's room may be left.
+    with whole blocks, so each may take a block less or more.
     """
     left = demand.weights
     if len(span) == 1 or even:
