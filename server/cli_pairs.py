@@ -8,12 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from server.analyses.models import Catalogue
-from server.errors import NlaError
-from server.nla.memory.table import document, lines
+from server.errors import CheckpointError, NlaError, NotReady
+from server.nla.memory.table import document, lines, short
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.nla.checks.run import Verdict
+    from server.nla.memory.plan import Plan
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,8 +42,9 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
         return _check(catalogue, options.name, as_json=options.json)
     if options.action == "plan":
         if options.name is None:
-            raise NlaError("Which pair? `nla-explorer pairs plan NAME`; `--gpus 80,80` for other GPUs.")
-        _plan(catalogue, options.name, options.gpus, as_json=options.json)
+            return _plan_all(catalogue, options.gpus, as_json=options.json)
+        plan = catalogue.plan(options.name, options.gpus)
+        print(json.dumps(document(plan), indent=2) if options.json else "\n".join(lines(plan)))
         return 0
     if options.action == "template":
         if options.name is None:
@@ -68,9 +70,22 @@ def _pairs(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _plan(catalogue: Catalogue, name: str, gpus: str | None, *, as_json: bool) -> None:
-    plan = catalogue.plan(name, gpus)
-    print(json.dumps(document(plan), indent=2) if as_json else "\n".join(lines(plan)))
+def _plan_all(catalogue: Catalogue, gpus: str | None, *, as_json: bool) -> int:
+    """A line for each pair: where it would go, or why it would not."""
+    found: dict[str, Plan | str] = {}
+    for name in catalogue.names():
+        try:
+            found[name] = catalogue.plan(name, gpus)
+        except (CheckpointError, NotReady) as error:
+            found[name] = error.detail
+    if as_json:
+        told = [{"name": n, "error": p} if isinstance(p, str) else document(p) for n, p in found.items()]
+        print(json.dumps(told, indent=2))
+        return 0
+    for name, plan in found.items():
+        said = plan.partition("does not fit: ")[2] or plan if isinstance(plan, str) else short(plan)
+        print(f"{name:<20} {said}")
+    return 0
 
 
 def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:

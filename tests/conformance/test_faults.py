@@ -248,7 +248,7 @@ def test_an_engine_that_embeds_without_gemmas_scale_is_refused(tmp_path: Path) -
 def test_no_room_is_told_before_anything_is_loaded(
     made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = Device(0, "a small machine", 2**20, 2**20, cpu=True)
+    small = Device(0, "a small machine", 2**10, 2**10, cpu=True)
     monkeypatch.setattr("server.nla.checks.subject.devices", lambda: [small])
     assert checked(made, monkeypatch, capsys) == (1, ["memory"])
 

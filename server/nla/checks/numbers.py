@@ -105,4 +105,4 @@ def check_memory(subject: Subject) -> str:
     """The plan by which it would be loaded fits into what is free at this moment."""
     plan = subject.plan()
     free = sum(device.free for device in plan.devices)
-    return f"{short(plan)}; {plan.least / GIB:.1f} GiB of {free / GIB:.1f} that are free"
+    return f"{short(plan)}; {free / GIB:.1f} GiB are free"

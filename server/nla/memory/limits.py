@@ -74,6 +74,9 @@ def notes(plan: Plan, wishes: Wishes) -> Iterator[str]:
         yield f"Chosen to fit, since NLA_PRECISION is {wishes.precision}: {written(plan.precision)}."
     if changed:
         yield "Readings and scores are of the quantised models; every page says so."
+    short = [d for d in plan.devices if d.cpu and plan.used(d.index) > d.free]
+    if short:
+        yield "For the longest texts that the settings allow there is too little; shorter ones will do."
     av = plan.parts.get("av")
     if av is None:
         return

@@ -151,11 +151,8 @@ class _Demand:
     part: Part
     weights: int
     piece: int
+    kept: int
     row: int = 0
-
-    @property
-    def kept(self) -> int:
-        return self.part.beside + LEAST_SEQUENCES * self.row
 
 
 def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) -> _Demand:
@@ -169,7 +166,9 @@ def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) 
         beside, a_row = engine(shape, held, shards, cpu), row(shape, held, longest, shards)
     else:
         beside = writing(shape, held, longest)
-    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), a_row)
+    # A machine's memory is taken as it is needed, and few texts are the longest: there the weights must fit.
+    kept = 0 if cpu else beside + LEAST_SEQUENCES * a_row
+    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), kept, a_row)
 
 
 def _filled(
@@ -193,8 +192,9 @@ def _filled(
         if share is None:
             return None
         parts[role] = replace(demands[role].part, share=share)
+        slack = demands[role].piece if role != "av" and len(share) > 1 else 0
         for index, size in share.items():
-            room[index] -= size
+            room[index] -= size + slack
     found = Plan(needs, devices, parts, reserve, row=a_row)
     if not a_row:
         return found
@@ -204,7 +204,7 @@ def _filled(
 
 def _share(demand: _Demand, span: range, room: Mapping[int, int], *, even: bool) -> dict[int, int] | None:
     """Its weights on each device of the span, or None. vLLM cuts evenly; transformers fills one device after the other
-    with whole blocks, so on each a block's room may be left.
+    with whole blocks, so each may take a block less or more.
     """
     left = demand.weights
     if len(span) == 1 or even:

@@ -39,7 +39,7 @@ def refusal(needs: Needs, devices: Sequence[Device], wishes: Wishes) -> str:
         size = least(needs, devices, wishes, lower) / GIB
         ways.append(f"with NLA_PRECISION={written(lower)} ({size:.1f} GiB; every page says that it is so)")
     if (box := smallest_box(needs, wishes)) is not None:
-        ways.append(f"on {_box(*box)}, free of other programs")
+        ways.append(f"on {_box(*box)}")
     return f"{said}. " + (f"It would fit {', or '.join(ways)}." if ways else "No usual machine holds it so.")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from server.nla.memory.figures import GIB
 from server.nla.memory.plan import Part, Plan
+from server.nla.memory.precision import ROLES
 
 HEADINGS = ("model", "held in", "by", "weights", "beside", "where")
 
@@ -14,7 +15,7 @@ HEADINGS = ("model", "held in", "by", "weights", "beside", "where")
 def lines(plan: Plan) -> Iterator[str]:
     """The plan as a table in GiB: the models, the devices, the notes."""
     yield f"{plan.needs.name}, in GiB:"
-    rows = [HEADINGS, *(_row(plan, part) for part in plan.parts.values())]
+    rows = [HEADINGS, *(_row(plan, plan.parts[role]) for role in ROLES if role in plan.parts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -45,9 +46,12 @@ def where(plan: Plan, part: Part) -> str:
 
 
 def short(plan: Plan) -> str:
-    """The plan in one line, for a table of several."""
-    parts = [f"{part.role} {part.held} {where(plan, part)}" for part in plan.parts.values()]
-    return "; ".join(parts)
+    """The plan in one line: `24.5 GiB: av bf16 on 0, target bf16 on 1`."""
+    parts = [
+        f"{part.role} {part.held}" + ("" if plan.devices[0].cpu else f" on {'+'.join(map(str, part.share))}")
+        for part in (plan.parts[role] for role in ROLES if role in plan.parts)
+    ]
+    return f"{_gib(plan.least)} GiB: {', '.join(parts)}"
 
 
 def document(plan: Plan) -> dict[str, Any]:

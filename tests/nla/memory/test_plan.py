@@ -43,7 +43,7 @@ def arrangement(found: Plan) -> str:
         ("qwen2.5-7b", "48,24", "0 | 0 | 1"),
         ("gemma3-27b", "4x80", "0 | 1 | 2"),
         ("gemma3-27b", "2x141", "0 | 1 | 1"),
-        ("gemma3-27b", "4x48", "0,1 | 1,2,3 | 3"),
+        ("gemma3-27b", "4x48", "0,1 | 0,1,2 | 3"),
         ("llama3.3-70b", "8x80", "0,1 | 2,3 | 4,5"),
         ("llama3.3-70b", "4x141", "0 | 1 | 2"),
     ],
@@ -81,6 +81,16 @@ def test_no_plan_takes_more_than_is_free_and_every_weight_has_a_place(needs: Nee
         assert found.used(device.index) <= device.free
     for role, part in found.parts.items():
         assert part.weights == pytest.approx(needs.models[role].weights(part.held), abs=8)
+
+
+def test_where_a_model_is_cut_room_for_a_block_is_left_to_it() -> None:
+    """Whole blocks do not fill a share exactly: each piece may be a block, or the embedding table, larger."""
+    found = demand(LLAMA, imagined([80] * 8), Wishes())
+    tables = 128256 * 8192 * 2
+    for role in ("target", "ar"):
+        assert len(found.parts[role].share) > 1
+        for index in found.parts[role].share:
+            assert found.used(index) + tables <= found.devices[index].free
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto", "av=fp8", "target=4bit,ar=4bit"])
@@ -135,6 +145,15 @@ def test_a_machine_without_a_gpu_holds_everything_in_float32() -> None:
     found = demand(QWEN, [memory], Wishes())
     assert {part.held for part in found.parts.values()} == {"float32"}
     assert {part.engine for part in found.parts.values()} == {"transformers"}
+
+
+def test_of_a_machines_memory_the_weights_alone_are_demanded() -> None:
+    weights = sum(model.weights("float32") for model in QWEN.models.values())
+    roomy = Device(0, "memory", weights, weights, cpu=True)
+    found = demand(QWEN, [roomy], Wishes())
+    assert found.used(0) > roomy.free
+    assert "For the longest texts" in " ".join(found.notes)
+    assert plan(QWEN, [replace(roomy, free=weights - 1)], Wishes()) is None
 
 
 class TestKinds:
