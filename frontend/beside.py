@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frontend import wording
-from frontend.contexts import BesideContext, LayerReadContext
+from frontend.contexts.panel import BesideContext, LayerReadContext
 from frontend.urls import urls
 from server.analyses.schema import FINAL, Beside
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from frontend import wording
-from frontend.contexts import ModelsContext
+from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
 from frontend.view import NO_WORDS, Around, View, Words
 from server.analyses.schema import Analysis

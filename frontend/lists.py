@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from frontend import wording
-from frontend.contexts import ListedContext, ModelsContext, Option
+from frontend.contexts.pages import ListedContext, ModelsContext, Option
 from frontend.urls import urls
 from server.analyses.schema import AnalysisSummary
 

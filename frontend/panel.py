@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 
 from frontend import agreement, wording
 from frontend.beside import beside
-from frontend.contexts import (
-    Choice,
-    Figure,
-    NeighbourContext,
-    PanelContext,
-    ReadingContext,
-    StepContext,
-)
+from frontend.contexts.links import Choice
+from frontend.contexts.panel import Figure, NeighbourContext, PanelContext, ReadingContext, StepContext
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -43,7 +37,7 @@ def panel(view: View, position: int) -> PanelContext:
         beside=beside(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
-        layers=layers(view, position, name(view, position), next_name(view, position)),
+        layers=layers(view, position, next_name(view, position)),
     )
 
 
@@ -166,6 +160,7 @@ def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> Rea
         bin=wording.score_bin(r.fve, r.cos) or 0,
         rank=wording.rank_sentence(r.rank, len(a.tokens)),
         figures=_figures(r) if scored else [],
+        precision=wording.precision_sentence(a.versions.get("precision", "")) if scored else "",
     )
 
 

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from frontend import forms, lists, templating
-from frontend.contexts import AnalysisPage, Home, Library, ModelsContext, Option
+from frontend.contexts.analysis import AnalysisPage
+from frontend.contexts.pages import Home, Library, ModelsContext, Option
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
 from frontend.given import Looked, Models, OtherLens, Service, around, view_of

@@ -7,18 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from frontend import agreement, rows, wording
-from frontend.contexts import (
-    AnalysisContext,
-    ExportLink,
-    LegendContext,
-    MapContext,
-    PanelContext,
-    RowContext,
-    RowOfAll,
-    StatusContext,
-    TokenContext,
-    TurnContext,
-)
+from frontend.contexts.analysis import AnalysisContext, ExportLink, RowOfAll, StatusContext
+from frontend.contexts.lens import MapContext
+from frontend.contexts.links import Choice
+from frontend.contexts.panel import PanelContext
+from frontend.contexts.text import LegendContext, RowContext, TokenContext, TurnContext
 from frontend.lens_map import lens_map
 from frontend.look import PLAIN, Look
 from frontend.panel import name, next_name
@@ -125,6 +118,11 @@ class View:
     def rows(self) -> list[RowContext]:
         """The whole text, a row for each turn."""
         return rows.rows(self)
+
+    def choice(self, look: Look, label: str, current: bool = False) -> Choice:
+        """A link to another look at this analysis."""
+        id = self.analysis.id
+        return Choice(urls.analysis(id, look), urls.panel(id, look, whole=True), label, current)
 
     def name(self, position: int) -> str:
         """A token as the page names it."""

@@ -139,6 +139,19 @@ def rank_sentence(rank: int | None, of: int) -> str:
     return f"Rank {rank} of {of}: {others} closer to what the words say."
 
 
+def precision_sentence(precision: str) -> str:
+    """What was quantised, from `versions.precision` (`av=fp8,target=4bit`); nothing where nothing was."""
+    parts = [part.partition("=") for part in precision.split(",") if "=" in part]
+    if not parts:
+        return ""
+    held = ", ".join(f"{_MODELS.get(role, role)} in {_KINDS.get(kind, kind)}" for role, _, kind in parts)
+    return f"Quantised: {held}. The score is of these, not of the released weights."
+
+
+_MODELS = {"av": "the AV", "ar": "the AR", "target": "the target"}
+_KINDS = {"fp8": "FP8", "8bit": "8 bits", "4bit": "4 bits"}
+
+
 def baseline_sentence(name: str, fve: float | None, cos: float | None) -> str:
     """A control beside the score: the same measure with words that have nothing to do with the token."""
     measure = (

@@ -6,20 +6,18 @@ import argparse
 import asyncio
 import gc
 import importlib
-import json
 import logging
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableSettings
 
-from server import __version__
+from server import __version__, cli_pairs
 from server.analyses.encoding import analysis_json
 from server.analyses.models import Catalogue, Models
 from server.analyses.schema import Analysis, AnalysisRequest, Generate, Message
@@ -32,9 +30,6 @@ from server.store.backup import backup, restore
 from server.store.copying import copy
 from server.store.database import Store, connect
 from server.store.lock import held
-
-if TYPE_CHECKING:
-    from server.nla.checks.run import Verdict
 
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
@@ -60,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    names = ("host", "port", "pair", "data_dir", "verbaliser")
+    names = ("host", "port", "pair", "data_dir", "verbaliser", "precision")
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     try:
         return Settings(**given)
@@ -96,13 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model_options(analyse)
     analyse.set_defaults(run=_analyse)
 
-    pairs = commands.add_parser(
-        "pairs", help="list the pairs, check one against the contract, or print the AV's template for vLLM"
-    )
-    pairs.add_argument("action", nargs="?", choices=["check", "template"])
-    pairs.add_argument("name", nargs="?", metavar="NAME")
-    pairs.add_argument("--json", action="store_true")
-    pairs.set_defaults(run=_pairs)
+    cli_pairs.add_parser(commands)
 
     lens = commands.add_parser("lens", help="make a tuned lens out of a folder of the tuned-lens project")
     lens.add_argument("action", choices=["convert"])
@@ -233,55 +222,6 @@ def _print_analysis(analysis: Analysis) -> None:
         held_ = "" if reading.fve is None else f"holds {max(reading.fve, 0):.0%}"
         cosine = "" if reading.cos is None else f"cos {reading.cos:.2f}"
         print(f"{reading.position:>5}  {token!r:<18} {held_:<12} {cosine:<9} {reading.error or reading.text}")
-
-
-def _pairs(options: argparse.Namespace, settings: Settings) -> int:
-    catalogue = Catalogue(settings)
-    if options.action == "check":
-        if options.name is None:
-            raise NlaError("Which pair? `nla-explorer pairs check NAME`; `nla-explorer pairs` lists them.")
-        return _check(catalogue, options.name, as_json=options.json)
-    if options.action == "template":
-        if options.name is None:
-            raise NlaError("Which pair? `nla-explorer pairs template NAME > av.jinja`.")
-        print(catalogue.serving_template(options.name))
-        return 0
-    described: list[dict[str, Any]] = catalogue.describe()
-    if options.json:
-        print(json.dumps(described, indent=2, default=str))
-        return 0
-    for pair in described:
-        here = (
-            "on disk"
-            if all(pair[name] for name in ("target_path", "av_path", "ar_path"))
-            else "not on disk yet"
-        )
-        size = f"{sum(pair['gigabytes'].values())} GB" if pair["gigabytes"] else ""
-        licence = (pair["licence"] or "") + (", gated" if pair["gated"] else "")
-        print(
-            f"{pair['name']:<28} layer {pair['layer'] or '?':>3}  d {pair['d_model'] or '?':>5}  {here:<16}  "
-            f"{size:>6}  {licence}".rstrip()
-        )
-    return 0
-
-
-def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:
-    verdicts = []
-    for verdict in catalogue.check(name, lambda message: print(message, file=sys.stderr)):
-        verdicts.append(verdict)
-        if not as_json:
-            word = {True: "ok", False: "FAILED", None: "-"}[verdict.ok]
-            print(f"{verdict.check:<11} {word:<7} {_bare(verdict)}", flush=True)
-    well = all(verdict.ok for verdict in verdicts)
-    if as_json:
-        told = [{"check": v.check, "ok": v.ok, "detail": _bare(v)} for v in verdicts]
-        print(json.dumps({"name": name, "ok": well, "checks": told}, indent=2, ensure_ascii=False))
-    return 0 if well else 1
-
-
-def _bare(verdict: Verdict) -> str:
-    """What was found, without the check's name that an error of loading begins with."""
-    return verdict.detail.removeprefix(f"{verdict.check}: ")
 
 
 def _lens(options: argparse.Namespace, settings: Settings) -> int:

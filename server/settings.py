@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """Addresses of vLLM servers that hold the AV, with commas."""
     vllm_options: dict[str, Any] = Field(default_factory=dict)
     """Options of vLLM's engine (JSON), over those that are derived from the pair and the free memory."""
+    precision: str = "bf16"
+    """bf16 (nothing is quantised), auto (what must be is, to fit), or a kind for some, such as av=fp8,target=4bit."""
     data_dir: Path = Field(default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"))
     """The database stands here."""
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))

@@ -16,7 +16,8 @@ ASKED = {
     "dev.txt": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
     "vllm.txt": PROJECT["project"]["dependencies"]
     + PROJECT["project"]["optional-dependencies"]["vllm"]
-    + PROJECT["project"]["optional-dependencies"]["postgres"],
+    + PROJECT["project"]["optional-dependencies"]["postgres"]
+    + PROJECT["project"]["optional-dependencies"]["quantised"],
 }
 PINNED = [*ASKED, "uv.txt", "docker.txt"]
 

@@ -16,8 +16,10 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.nla.checks.run import Verdict
+    from server.nla.memory.plan import Plan
     from server.nla.pairs import PairEntry
     from server.nla.resident import ResidentPair
+    from server.nla.verbalisers.choose import Serving
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +79,20 @@ class Catalogue:
         entry = self._entry(name)
         checks = importlib.import_module("server.nla.checks.run")
         here = self._settings.verbaliser != "vllm-server"
-        verdicts: Iterator[Verdict] = checks.check(entry, self._settings.cache_dir, progress, av_weights=here)
+        verdicts: Iterator[Verdict] = checks.check(
+            entry,
+            self._settings.cache_dir,
+            progress,
+            av_weights=here,
+            wishes=self._serving().wishes(entry.profile),
+        )
         return verdicts
+
+    def plan(self, name: str, gpus: str | None) -> Plan:
+        """Where a pair's models would go on this machine, or on other GPUs (`80,80`, in GiB); nothing is fetched."""
+        planning = importlib.import_module("server.nla.planning")
+        plan: Plan = planning.planned(self._entry(name), self._serving(), gpus)
+        return plan
 
     def aim(self, name: str) -> Aim:
         entry = self._entry(name)
@@ -103,16 +117,21 @@ class Catalogue:
         entry = await asyncio.to_thread(self._entry, name)
         progress("importing the model libraries")
         resident = await asyncio.to_thread(importlib.import_module, "server.nla.resident")
-        serving = resident.Serving(
-            self._settings.verbaliser,
-            self._settings.vllm_servers,
-            self._settings.vllm_options,
-            self._settings.max_reading_tokens,
-        )
         pair: ResidentPair = await resident.load(
-            entry, cache_dir=self._settings.cache_dir, serving=serving, progress=progress
+            entry, cache_dir=self._settings.cache_dir, serving=self._serving(), progress=progress
         )
         return pair
+
+    def _serving(self) -> Serving:
+        choose = importlib.import_module("server.nla.verbalisers.choose")
+        asked = self._settings
+        longest = choose.Longest(
+            asked.max_prompt_tokens + asked.max_reply_tokens, asked.max_reading_tokens, asked.score_batch
+        )
+        serving: Serving = choose.Serving(
+            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, longest
+        )
+        return serving
 
 
 class Models:

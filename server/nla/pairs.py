@@ -15,6 +15,7 @@ from typing import Any, Literal
 from server.errors import CheckpointError, SettingsError
 from server.nla import demo, lora, places
 from server.nla.checkpoint import layer_of, read_av
+from server.nla.memory.figures import Shape
 from server.nla.places import Place, local
 from server.nla.profile import AS_RELEASED, CHOICES, Profile
 from server.nla.sidecar import SIDECAR
@@ -47,6 +48,8 @@ class PairEntry:
     licence: str | None = None
     gated: bool = False
     gigabytes: tuple[int, int, int] | None = None
+    shape: Shape | None = None
+    """The target's and the AV's, by which the memory is planned before their files are here."""
     profile: Profile = AS_RELEASED
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned_lens: str | None = None
@@ -65,6 +68,9 @@ class PairEntry:
         return (*sidecar, HEAD_FILE) if role == "ar" else sidecar
 
 
+PICTURES = 420_000_000
+"""The numbers of Gemma 3's SigLIP tower and its projector (27 blocks, 1152 wide), which its wrapper holds too."""
+
 RELEASED = (
     PairEntry(
         "qwen2.5-7b-l20",
@@ -75,6 +81,7 @@ RELEASED = (
         0.7335,
         licence="Apache-2.0",
         gigabytes=(15, 15, 10),
+        shape=Shape("qwen2", 28, 3584, 28, 4, 128, 18944, 152064),
     ),
     PairEntry(
         "gemma3-12b-l32",
@@ -86,6 +93,7 @@ RELEASED = (
         licence="Gemma Terms of Use",
         gated=True,
         gigabytes=(24, 24, 17),
+        shape=Shape("gemma3_text", 48, 3840, 16, 8, 256, 15360, 262208, tied=True, beside=PICTURES),
     ),
     PairEntry(
         "gemma3-27b-l41",
@@ -97,6 +105,7 @@ RELEASED = (
         licence="Gemma Terms of Use",
         gated=True,
         gigabytes=(54, 54, 38),  # the AV is stored in float32: 108 GB on disk
+        shape=Shape("gemma3_text", 62, 5376, 32, 16, 128, 21504, 262208, tied=True, beside=PICTURES),
     ),
     PairEntry(
         "llama3.3-70b-l53",
@@ -108,6 +117,7 @@ RELEASED = (
         licence="Llama 3.3 Community License",
         gated=True,
         gigabytes=(141, 141, 95),
+        shape=Shape("llama", 80, 8192, 64, 8, 128, 28672, 128256),
     ),
 )
 """V: variance of the normalised activations, from the authors' model cards; it is not in the sidecars. The licences are
@@ -119,7 +129,15 @@ def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
     there = demo.folders(cache_dir)
     target, av, ar = (str(there[role]) for role in ROLES)
     small = PairEntry(
-        demo.NAME, target, av, ar, 20, demo.variance(), licence="Apache-2.0", tuned_lens=str(demo.TUNED_LENS)
+        demo.NAME,
+        target,
+        av,
+        ar,
+        20,
+        demo.variance(),
+        licence="Apache-2.0",
+        shape=Shape("llama", 30, 576, 9, 3, 64, 1536, 49152, tied=True),
+        tuned_lens=str(demo.TUNED_LENS),
     )
     entries = {entry.name: entry for entry in (small, *RELEASED)}
     return entries | (_own(pairs_file, entries) if pairs_file else {})
@@ -255,7 +273,7 @@ def _profile(said: str | dict[str, Any], where: str) -> Profile:
 
 
 KINDS: dict[str, type | tuple[type, ...]] = {
-    **{f.name: str for f in fields(PairEntry) if f.name not in ("gated", "gigabytes")},
+    **{f.name: str for f in fields(PairEntry) if f.name not in ("gated", "gigabytes", "shape")},
     "layer": int,
     "fve_variance": (int, float),
     "profile": (str, dict),

@@ -56,7 +56,7 @@ class Reconstructor:
             )
         blocks.norm = nn.Identity()
         self.blocks = blocks.eval()
-        self.head = head.to(blocks.device)
+        self.head = head.to(next(blocks.layers[-1].parameters()).device)
         self.tokenizer = tokenizer
         self.spec = spec
         self.max_tokens: int = blocks.config.max_position_embeddings
@@ -78,12 +78,12 @@ class Reconstructor:
         for n, row in enumerate(rows):
             ids[n, : len(row)] = torch.tensor(row)
         mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
-        device = self.head.weight.device
+        device = self.blocks.device
         hidden = self.blocks(
             input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
         ).last_hidden_state
         last = hidden[torch.arange(len(rows)), lengths - 1]
-        out: Floats = self.head(last.float()).cpu().numpy()
+        out: Floats = self.head(last.to(self.head.weight.device).float()).cpu().numpy()
         return out
 
     def _ids(self, text: str) -> list[int]:

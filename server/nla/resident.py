@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,12 @@ import torch
 from server.errors import CheckpointError, ModelError
 from server.nla.checks.run import demand
 from server.nla.checks.subject import Subject
+from server.nla.devices import devices
+from server.nla.loading import check_libraries, how
+from server.nla.memory.precision import PLAIN, Precision, lowered, written
+from server.nla.memory.refusal import demand as demand_room
+from server.nla.memory.sizes import needs
+from server.nla.memory.table import lines
 from server.nla.pairs import ROLES, PairEntry, fetch
 from server.nla.places import commit
 from server.nla.profile import AS_RELEASED
@@ -32,6 +39,7 @@ from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.choose import Serving, make
 from server.nla.weights import HEAD_FILE, load_model
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 Lane = Literal["target", "ar"]
 READING_FORMAT = 1
@@ -113,21 +121,21 @@ def _load(
     from transformers import AutoModel, AutoModelForCausalLM
 
     here = not serving.elsewhere
+    wishes = serving.wishes(entry.profile)
+    expected = needs(entry, av_weights=here)
+    if expected is not None:
+        check_libraries(demand_room(expected, devices(), wishes))
     places = fetch(entry, cache_dir, progress, av_weights=here)
     progress("checking the pair")
-    subject = Subject(entry, places, av_weights=here)
+    subject = Subject(entry, places, av_weights=here, wishes=wishes)
     demand(subject)
     layer = subject.av.layer
+    plan = subject.plan()
+    check_libraries(plan)
+    for line in lines(plan):
+        _log.info("%s", line)
     # On one processor the models would only slow each other down by working at the same time.
     turn: AbstractContextManager[Any] = nullcontext() if torch.cuda.is_available() else threading.Lock()
-    kind: dict[str, Any] = (
-        {"dtype": torch.bfloat16} if torch.cuda.is_available() else {"dtype": torch.float32}
-    )
-    if torch.cuda.is_available():
-        kind |= {"device_map": "cuda:0"}
-    else:
-        # Plain attention: on a CPU the fused kernel is slower for one new token a row.
-        kind |= {"attn_implementation": "eager"}
 
     progress("loading the target")
     translators = None
@@ -135,11 +143,13 @@ def _load(
         shape = subject.text["target"]
         place = Path(entry.tuned_lens).expanduser()
         translators = read_lens(place, shape.hidden_size, shape.num_hidden_layers)
-    target = TargetModel(load_model(AutoModelForCausalLM, places["target"], kind), layer, translators)
+    given = how(plan, plan.parts["target"], AutoModelForCausalLM, places["target"])
+    target = TargetModel(load_model(AutoModelForCausalLM, places["target"], given), layer, translators)
     prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
     progress("loading the AR")
-    ar = load_model(AutoModel, places["ar"], kind, normed=False)
+    given = how(plan, plan.parts["ar"], AutoModel, places["ar"])
+    ar = load_model(AutoModel, places["ar"], given, normed=False)
     reconstructor = Reconstructor(
         getattr(ar, "language_model", ar),
         load_head(places["ar"], subject.ar.d_model),
@@ -148,7 +158,7 @@ def _load(
     )
     _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
-    engine = make(serving, subject.av, kind, lanes["av"], turn, progress)
+    engine = make(serving, plan, subject.av, lanes["av"], turn, progress)
     commits = {f"{role}_commit": found for role in places if (found := commit(places[role]))}
     return ResidentPair(
         name=entry.name,
@@ -162,8 +172,9 @@ def _load(
         versions={name: version(name) for name in ("nla-explorer", "torch", "transformers")}
         | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
         | commits
-        | ({"tuned_lens": translators.made} if translators else {}),
-        fingerprint=fingerprint(places, entry),
+        | ({"tuned_lens": translators.made} if translators else {})
+        | ({"precision": written(plan.precision)} if lowered(plan.precision) else {}),
+        fingerprint=fingerprint(places, entry, plan.precision),
         lanes=lanes,
         turn=turn,
     )
@@ -184,13 +195,15 @@ def _try_out(entry: PairEntry, prompter: Prompter, target: TargetModel, reconstr
         )
 
 
-def fingerprint(places: dict[str, Path], entry: PairEntry | None = None) -> str:
+def fingerprint(places: dict[str, Path], entry: PairEntry | None = None, precision: Precision = PLAIN) -> str:
     """Twelve hex digits that change with the pair's files: sidecars and configs by content, weights by name and size;
-    and with what the user's file says of how they are read.
+    with what the user's file says of how they are read, and with what is quantised of them.
     """
     digest = hashlib.sha256(str(READING_FORMAT).encode())
     if entry is not None and (entry.profile != AS_RELEASED or entry.answers):
         digest.update(repr((entry.profile, entry.answers)).encode())
+    if lowered(precision):
+        digest.update(written(precision).encode())
     for role in ("target", "av", "ar"):
         for path in sorted(places[role].glob("*")):
             if path.name in (SIDECAR, "config.json", "chat_template.jinja", HEAD_FILE):

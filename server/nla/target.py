@@ -63,7 +63,9 @@ class TargetModel:
         self.d_model: int = config.hidden_size
         self.max_tokens: int = config.max_position_embeddings
         self.stop_ids = stop_ids(model)
-        self.translators = translators and translators.to(model.device, model.dtype)
+        self.out = model.lm_head.weight.device
+        """Where residuals are brought together: a model may be spread over several GPUs."""
+        self.translators = translators and translators.to(self.out, model.dtype)
 
     @torch.inference_mode()
     def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
@@ -108,7 +110,7 @@ class TargetModel:
         finally:
             for hook in hooks:
                 hook.remove()
-        return caught
+        return [residual.to(self.out) for residual in caught]
 
     def logits(self, residual: Tensor) -> Tensor:
         """[n, d] -> [n, V]: the model's final norm, head and soft-capping."""

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server import cli
+from server import cli, cli_pairs
 from server.errors import CheckpointError
 from tests.fakes import FakeSource
 
@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain_environment: None) -> FakeSource:
     """In place of the catalogue."""
     source = FakeSource()
-    monkeypatch.setattr(cli, "Catalogue", lambda settings: source)
+    for module in (cli, cli_pairs):
+        monkeypatch.setattr(module, "Catalogue", lambda settings: source)
     for name, value in (("XDG_DATA_HOME", tmp_path / "share"), ("NLA_PAIR", "fake")):
         monkeypatch.setenv(name, str(value))
     return source
@@ -55,6 +56,35 @@ def test_a_check_that_fails_is_told_by_its_name(
         {"check": "scale", "ok": False, "detail": "it is silent: add it"},
         {"check": "layer", "ok": None, "detail": "not looked at, since scale failed"},
     ]
+
+
+def planned(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert cli.main(["pairs", "plan", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_a_plan_for_other_gpus(capsys: pytest.CaptureFixture[str]) -> None:
+    told = planned(capsys, "qwen2.5-7b-l20", "--gpus", "80,80", "--precision", "av=fp8")
+    assert {role: model["kind"] for role, model in told["models"].items()} == {
+        "av": "fp8",
+        "target": "bf16",
+        "ar": "bf16",
+    }
+    assert [device["total"] for device in told["devices"]] == [80 * 2**30] * 2
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_a_plan_of_every_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {pair["name"]: pair for pair in planned(capsys, "--gpus", "48")}
+    assert "models" in told["qwen2.5-7b-l20"]
+    assert "needs 366.4 GiB" in told["llama3.3-70b-l53"]["error"]
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_a_plan_that_does_not_fit_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pairs", "plan", "qwen2.5-7b-l20", "--gpus", "24"]) == 1
+    assert "It would fit with NLA_PRECISION=" in capsys.readouterr().err
 
 
 def test_analyse_prints_what_the_api_answers(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:

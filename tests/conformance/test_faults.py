@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from server import cli
 from server.errors import CheckpointError
 from server.nla.checkpoint import read_av
+from server.nla.memory.machine import Device
 from server.nla.pairs import catalogue
 from server.nla.resident import load
 from server.nla.verbalisers.choose import Serving
@@ -247,7 +248,8 @@ def test_an_engine_that_embeds_without_gemmas_scale_is_refused(tmp_path: Path) -
 def test_no_room_is_told_before_anything_is_loaded(
     made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("server.nla.checks.numbers.ROOM", 1e9)
+    small = Device(0, "a small machine", 2**10, 2**10, cpu=True)
+    monkeypatch.setattr("server.nla.checks.subject.devices", lambda: [small])
     assert checked(made, monkeypatch, capsys) == (1, ["memory"])
 
 

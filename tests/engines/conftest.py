@@ -22,6 +22,8 @@ from transformers import AutoTokenizer
 
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
+from server.nla.memory.figures import Longest
+from server.nla.planning import alone
 from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Finished, Order, Outcome, Verbaliser
 from server.nla.verbalisers.choose import Serving, make
@@ -71,9 +73,8 @@ def engine(name: str, spec: AvSpec, **serving: Any) -> Verbaliser:
     from concurrent.futures import ThreadPoolExecutor
     from threading import Lock
 
-    chosen = Serving(name, longest=LONGEST, **({"options": OPTIONS} | serving))
-    kind = {"dtype": torch.float32, "attn_implementation": "eager"}
-    return make(chosen, spec, kind, ThreadPoolExecutor(1), Lock(), lambda _: None)
+    chosen = Serving(name, longest=Longest(reading=LONGEST), **({"options": OPTIONS} | serving))
+    return make(chosen, alone(chosen, spec), spec, ThreadPoolExecutor(1), Lock(), lambda _: None)
 
 
 class Server:

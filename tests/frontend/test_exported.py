@@ -41,6 +41,10 @@ def test_a_panel_shows_readings_scores_baselines_and_flags() -> None:
     assert "Early position." in said
 
 
+def test_an_export_says_what_was_quantised() -> None:
+    assert "Quantised: the AV in FP8." in words(one(file(versions={"precision": "av=fp8"}), "#t8 .score"))
+
+
 def test_one_panel_is_open_from_the_start() -> None:
     assert one(file(focus=7), ".panel.is-first")["id"] == "t7"
 

@@ -9,11 +9,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import forms, lists, templating
-from frontend.contexts import Home, Library, Login, ModelsContext
+from frontend.contexts.pages import Home, Library, Login, ModelsContext
 from frontend.examples import EXAMPLES, SUGGESTED
 from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress, Reading
 from tests.frontend import made
-from tests.frontend.parsed import READY, one, page, words
+from tests.frontend.parsed import READY, curve, one, page, words
 
 EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
 
@@ -39,6 +39,17 @@ class TestPanel:
         assert text.index("Holds 62 % of the activation") < text.index("FVE")
         assert "Nearest of 34" in text
 
+    def test_a_score_of_quantised_models_says_so_beside_it(self) -> None:
+        versions = {"precision": "target=4bit,ar=8bit"}
+        shown = one(page(made.analysis(readings=[made.reading(10)], versions=versions)), "#panel .score")
+        assert (
+            "Quantised: the target in 4 bits, the AR in 8 bits. "
+            "The score is of these, not of the released weights." in words(shown)
+        )
+
+    def test_nothing_is_said_of_released_weights(self) -> None:
+        assert not page(made.analysis()).select(".precision")
+
     def test_the_baselines_stand_beside_it(self) -> None:
         lines = [words(li) for li in page(made.analysis()).select(".baselines li")]
         assert lines == [
@@ -52,8 +63,9 @@ class TestPanel:
     def test_the_curve_follows_the_token_that_came_next(self) -> None:
         soup = page(made.analysis())
         assert words(one(soup, ".layers figcaption .q")) == "?"
-        assert len(soup.select("svg circle.pt")) == made.LAYERS
-        assert "layer 20" in words(one(soup, "svg .mark-label"))
+        drawn = curve(soup)
+        assert [len(drawn["series"][0][name]) for name in ("prob", "rank")] == [made.LAYERS] * 2
+        assert drawn["read"] == 20
 
     def test_the_curve_has_a_table_twin(self) -> None:
         rows = page(made.analysis()).select(".layers tbody tr")
@@ -155,11 +167,11 @@ class TestHostileText:
         assert words(one(soup, "#reading-0 blockquote")) == EVIL
         assert EVIL in words(one(soup, "#status"))
 
-    def test_svg_titles_are_escaped(self) -> None:
+    def test_a_first_guess_stays_within_the_charts_attribute(self) -> None:
         lens = replace(made.lens(2), texts={0: EVIL})
         soup = page(evil().model_copy(update={"lens": lens}))
-        assert "<script>" in words(one(soup, "svg circle:last-of-type title"))
-        assert not soup.select("svg script, svg img")
+        assert curve(soup)["top"][-1].startswith("<script>")
+        assert not soup.select(".layers script, .layers img")
 
 
 class TestHome:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
-import psutil  # type: ignore[import-untyped]
 import torch
 
 from server.errors import CheckpointError
 from server.nla.checks.subject import Subject
+from server.nla.memory.figures import GIB
+from server.nla.memory.table import short
 from server.nla.reconstructor import load_head
 from server.nla.verbalisers.prompt import prompt_ids
-from server.nla.weights import HEAD_FILE, shapes
+from server.nla.weights import shapes
 
 EMBEDDING_RATIO = 3.0
 """A fine-tuned embedding keeps its length within this factor; one that was scaled by the root of d does not."""
 HALF_MAX = torch.finfo(torch.float16).max
 """65504: where float16 ends."""
-ROOM = 1.1
-"""What is needed beside the weights, as a factor: the activations of a prompt, keys and values."""
 
 
 def check_embedding(subject: Subject) -> str:
@@ -103,20 +102,7 @@ def check_finite(subject: Subject) -> str:
 
 
 def check_memory(subject: Subject) -> str:
-    """The weights, in the kind in which they will be held, fit into what is free at this moment."""
-    weights = subject.weights
-    size, kind, free, where = (
-        (2, "bfloat16", torch.cuda.mem_get_info()[0], "on the GPU")
-        if torch.cuda.is_available()
-        else (4, "float32", int(psutil.virtual_memory().available), "of this machine's memory")
-    )
-    sizes = {role: size * held.count for role, held in weights.items()}
-    sizes["head"] = sum(
-        path.stat().st_size for held in weights.values() if (path := held.folder / HEAD_FILE).is_file()
-    )
-    told = ", ".join(f"{role} {n / 1e9:.1f}" for role, n in sizes.items())
-    needed = ROOM * sum(sizes.values())
-    said = f"{needed / 1e9:.1f} GB in {kind} ({told}, and a tenth more); {free / 1e9:.1f} GB {where} are free"
-    if needed > free:
-        raise CheckpointError(f"There is no room: the pair needs {said}.", check="memory")
-    return said
+    """The plan by which it would be loaded fits into what is free at this moment."""
+    plan = subject.plan()
+    free = sum(device.free for device in plan.devices)
+    return f"{short(plan)}; {free / GIB:.1f} GiB are free"

@@ -21,6 +21,7 @@ from server.nla.checks.tokens import (
     check_template,
     check_tokenizer,
 )
+from server.nla.memory.plan import Wishes
 from server.nla.pairs import PairEntry, fetch
 
 
@@ -34,7 +35,12 @@ class Verdict:
 
 
 def check(
-    entry: PairEntry, cache_dir: Path, progress: Callable[[str], None], *, av_weights: bool = True
+    entry: PairEntry,
+    cache_dir: Path,
+    progress: Callable[[str], None],
+    *,
+    av_weights: bool = True,
+    wishes: Wishes | None = None,
 ) -> Iterator[Verdict]:
     """The verdicts of all checks on a pair, one after the other; what is missing of it is fetched first."""
     try:
@@ -43,7 +49,7 @@ def check(
         yield Verdict(error.check or "files", False, error.detail)
         yield from (Verdict(name, None, "not looked at") for name in CHECKS if name != error.check)
         return
-    yield from run(Subject(entry, places, av_weights=av_weights))
+    yield from run(Subject(entry, places, av_weights=av_weights, wishes=wishes))
 
 
 def run(subject: Subject) -> Iterator[Verdict]:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from server.errors import CheckpointError
 from server.nla.checkpoint import ArSpec, AvSpec, read_ar, read_av
-from server.nla.pairs import ROLES, PairEntry
+from server.nla.devices import devices
+from server.nla.memory.plan import Plan, Wishes
+from server.nla.memory.refusal import demand
+from server.nla.memory.sizes import needs_on_disk
+from server.nla.pairs import ROLES, PairEntry, Role
+from server.nla.verbalisers.prompt import prompt_ids
 from server.nla.weights import Weights
 
 
 class Subject:
-    """A pair on disk, whose parts are read when a check first wants them. `av_weights`: whether the AV's are here."""
+    """A pair on disk, whose parts are read when a check first wants them. `av_weights`: whether the AV's are here;
+    `wishes`: how it is to be held.
+    """
 
-    def __init__(self, entry: PairEntry, places: dict[str, Path], *, av_weights: bool = True) -> None:
+    def __init__(
+        self,
+        entry: PairEntry,
+        places: dict[str, Path],
+        *,
+        av_weights: bool = True,
+        wishes: Wishes | None = None,
+    ) -> None:
         self.entry = entry
         self.places = places
-        self.weighed = tuple(role for role in ROLES if role != "av" or av_weights)
+        self.wishes = wishes or Wishes()
+        self.weighed: tuple[Role, ...] = tuple(role for role in ROLES if role != "av" or av_weights)
 
     @cached_property
     def av(self) -> AvSpec:
@@ -54,8 +70,16 @@ class Subject:
         return found
 
     @cached_property
-    def weights(self) -> dict[str, Weights]:
+    def weights(self) -> dict[Role, Weights]:
         return {role: Weights(self.places[role]) for role in self.weighed}
+
+    def plan(self) -> Plan:
+        """Where its models go in what is free at this moment. Raises CheckpointError where they do not fit."""
+        prompt = len(prompt_ids(self.tokenizers["av"], self.av))
+        longest = replace(self.wishes.longest, prompt=prompt)
+        return demand(
+            needs_on_disk(self.entry, self.weights), devices(), replace(self.wishes, longest=longest)
+        )
 
     def fail(self, check: str, problem: str) -> CheckpointError:
         return CheckpointError(f"{self.entry.name}: {problem}", check=check)

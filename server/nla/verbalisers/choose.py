@@ -14,6 +14,9 @@ import torch
 
 from server.errors import SettingsError
 from server.nla.checkpoint import AvSpec, read_av
+from server.nla.loading import how
+from server.nla.memory.figures import Longest
+from server.nla.memory.plan import Plan, Wishes
 from server.nla.pairs import PairEntry, fetch
 from server.nla.profile import Profile
 from server.nla.verbalisers.base import Verbaliser
@@ -24,17 +27,26 @@ ENGINES = ("transformers", "vllm", "vllm-server")
 
 @dataclass(frozen=True)
 class Serving:
-    """How the AV is to be served. `options` go to vLLM over what is derived; `longest` is the largest reading asked for."""
+    """How a pair is to be held. `options` go to vLLM over what is derived; `precision` is NLA_PRECISION's, `longest` what
+    may be asked for.
+    """
 
     wanted: str = "auto"
     urls: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    longest: int = 400
+    precision: str = "bf16"
+    longest: Longest = field(default_factory=Longest)
 
     @property
     def elsewhere(self) -> bool:
         """Whether others hold the AV's weights."""
         return self.wanted == "vllm-server"
+
+    def wishes(self, profile: Profile | None = None) -> Wishes:
+        """What the memory is planned by on this machine, whether or not the engine could start here."""
+        engine = self.wanted if self.wanted in ENGINES else self.engine(profile)
+        either = self.wanted == "auto" and engine == "vllm"
+        return Wishes(self.precision, "auto" if either else engine, self.longest)
 
     def engine(self, profile: Profile | None = None) -> str:
         """One of ENGINES; `auto` is vLLM where there are a GPU and the package, and the profile allows it. Raises
@@ -64,31 +76,33 @@ class Serving:
 
 def make(
     serving: Serving,
+    plan: Plan,
     spec: AvSpec,
-    kind: Mapping[str, Any],
     lane: Executor,
     turn: AbstractContextManager[Any],
     progress: Callable[[str], None],
 ) -> Verbaliser:
-    """The engine of the AV in `spec.folder`, yet to be opened. `kind` says how transformers loads a model here."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    """The engine of the AV in `spec.folder` that the plan names, yet to be opened."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     from server.nla.target import stops
 
     tokenizer = AutoTokenizer.from_pretrained(spec.folder)
-    match serving.engine(spec.profile):
+    part = plan.parts.get("av")
+    match part and part.engine:
         case "transformers":
             from server.nla.verbalisers.transformers import TransformersVerbaliser
 
-            model = load_model(AutoModelForCausalLM, spec.folder, kind)
+            assert part is not None
+            given = how(plan, part, AutoModelForCausalLM, spec.folder)
+            model = load_model(AutoModelForCausalLM, spec.folder, given)
             return TransformersVerbaliser(model, tokenizer, spec, lane, turn)
         case "vllm":
             from server.nla.verbalisers.prompt import prompt_ids
             from server.nla.verbalisers.vllm import VllmVerbaliser, derived
 
-            shape = AutoConfig.from_pretrained(spec.folder).get_text_config()
-            ids = prompt_ids(tokenizer, spec)
-            options = derived(spec.folder, len(ids), serving.longest, shape) | dict(serving.options)
+            length = len(prompt_ids(tokenizer, spec)) + serving.longest.reading
+            options = derived(spec.folder, length, plan) | dict(serving.options)
             ends = stops(GenerationConfig.from_pretrained(spec.folder))
             return VllmVerbaliser(tokenizer, spec, ends, options, progress)
         case _:

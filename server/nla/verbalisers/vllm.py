@@ -24,6 +24,9 @@ import torch
 
 from server.errors import NotReady, SettingsError
 from server.nla.checkpoint import AvSpec
+from server.nla.devices import devices
+from server.nla.memory.figures import RESERVE
+from server.nla.memory.plan import Plan
 from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt
 from server.nla.verbalisers.requests import Counts, Request, requests
@@ -297,45 +300,33 @@ def _owner(process: psutil.Process) -> str:
     return f"{process.pid} {process.create_time():.2f}"
 
 
-def derived(folder: Path, prompt_length: int, longest: int, shape: Any) -> dict[str, Any]:
-    """What the engine is given unless told otherwise: from the prompt, the longest reading and the memory that is free.
-
-    `shape` is the AV's text configuration. Keys and values are kept for `max_num_seqs` readings at once, as many as
-    fit in the share of the free memory that the AV may take.
+def derived(folder: Path, length: int, plan: Plan) -> dict[str, Any]:
+    """What the engine is given unless told otherwise: the room that the plan has for it. `length`: tokens of the prompt
+    and the longest reading.
     """
-    cuda = torch.cuda.is_available()
-    length = prompt_length + longest
-    heads = getattr(shape, "num_key_value_heads", shape.num_attention_heads)
-    head_dim = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    size = 2 if cuda else 4
-    row = 2 * shape.num_hidden_layers * heads * head_dim * size * (length + 64)
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    free, total = _memory(cuda)
-    # Half of what is left on a GPU; on a CPU an eighth, since it is everybody's.
-    rows = max(1, min(256, int((free - weights) * (0.5 if cuda else 0.125)) // row))
+    part, cpu = plan.parts["av"], plan.devices[0].cpu
     options: dict[str, Any] = {
         "model": str(folder),
-        "dtype": "bfloat16" if cuda else "float32",
+        "dtype": "float32" if cpu else "bfloat16",
         "max_model_len": length,
-        "max_num_seqs": rows,
-        "kv_cache_memory_bytes": rows * row,
+        "max_num_seqs": plan.sequences,
+        "kv_cache_memory_bytes": plan.cache,
         "enable_prompt_embeds": True,
         "enable_prefix_caching": True,
         "scheduling_policy": "priority",
         "disable_log_stats": True,
     }
-    if cuda:
-        # vLLM demands its share of the whole GPU to be free, where the target and the AR are already.
-        options["gpu_memory_utilization"] = round(min(0.95 * free, weights + rows * row + 2**32) / total, 3)
-    else:
+    if cpu:
         # A CPU's block is 128 tokens by default: a prompt shorter than that would never be cached.
-        options |= {"block_size": 32, "enforce_eager": True}
-    return options
-
-
-def _memory(cuda: bool) -> tuple[int, int]:
-    """(free, total) bytes of the GPU, or of this machine."""
-    if cuda:
-        return torch.cuda.mem_get_info()
-    size = os.sysconf("SC_PAGE_SIZE")
-    return os.sysconf("SC_AVPHYS_PAGES") * size, os.sysconf("SC_PHYS_PAGES") * size
+        return options | {"block_size": 32, "enforce_eager": True}
+    if part.kind == "fp8":
+        options["quantization"] = "fp8_per_tensor"  # `fp8` is for weights that are stored so
+    if len(part.share) > 1:
+        options["tensor_parallel_size"] = len(part.share)
+    # vLLM demands its share of a whole GPU to be free, where the target and the AR may be already.
+    now = {device.index: device for device in devices()}
+    shares = [
+        min(0.97 * now[n].free, size + part.beside + plan.cache + RESERVE) / now[n].total
+        for n, size in part.share.items()
+    ]
+    return options | {"gpu_memory_utilization": round(min(shares), 3)}
