@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from server.settings import Settings
+from tests.browser.test_accessibility import faults
 from tests.fakes import FakePair, FakeSource
 
 pytestmark = pytest.mark.anyio
@@ -46,3 +47,16 @@ async def test_what_another_layer_says_comes_without_a_reload(page: Page, source
     await expect(page.locator("#beside-3 .at-layer")).to_contain_text("layer 1 fake")
     await expect(page.locator(".facts")).to_contain_text("deep")
     assert sum(len(pair.target.traced) for pair in source.pairs.values()) == 1
+
+
+async def test_neither_form_nor_panel_has_a_serious_fault(page: Page) -> None:
+    found = {"/": await faults(page)}
+    await page.fill("#prompt", "Hi you")
+    await page.get_by_label("layer 2 (deep)").check()
+    await page.get_by_role("button", name="Analyse").click()
+    await page.wait_for_url("**/a/*")
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.click("#tok-3")
+    await expect(page.locator("#beside-3 .at-layer blockquote")).to_be_visible()
+    found["panel"] = await faults(page)
+    assert {path: said for path, said in found.items() if said} == {}
