@@ -32,7 +32,8 @@ import yaml
 from server.nla import demo
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
-from server.nla.memory.figures import Longest
+from server.nla.memory.figures import GIB, Longest
+from server.nla.memory.plan import Plan
 from server.nla.planning import alone
 from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
@@ -102,10 +103,10 @@ def used() -> float:
     """GiB in use: of the GPU by everybody, or of this process and its children."""
     if CUDA:
         left, total = torch.cuda.mem_get_info()
-        return (total - left) / 2**30
+        return (total - left) / GIB
     me = psutil.Process()
     sizes: list[int] = [process.memory_info().rss for process in (me, *me.children(recursive=True))]
-    return sum(sizes) / 2**30
+    return sum(sizes) / GIB
 
 
 def bandwidth() -> float:
@@ -124,14 +125,15 @@ def bandwidth() -> float:
 
 
 @asynccontextmanager
-async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[Verbaliser]:
-    """An engine of the AV, ended and freed afterwards."""
+async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Verbaliser, Plan]]:
+    """An engine of the AV and what it was planned to take; ended and freed afterwards."""
     lane = ThreadPoolExecutor(1)
     serving = Serving(name, longest=Longest(reading=tokens))
-    av = make(serving, alone(serving, spec), spec, lane, nullcontext(), print)
+    plan = alone(serving, spec)
+    av = make(serving, plan, spec, lane, nullcontext(), print)
     try:
         await av.open()
-        yield av
+        yield av, plan
         await av.close()
     finally:
         lane.shutdown()
@@ -176,7 +178,7 @@ async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
     weights = sum(path.stat().st_size for path in spec.folder.glob("*.safetensors"))
     speed = bandwidth()
     print(
-        f"\nweights {weights / 2**30:.2f} GiB, memory {speed / 1e9:.0f} GB/s (a copy, measured): a step that reads every "
+        f"\nweights {weights / GIB:.2f} GiB, memory {speed / 1e9:.0f} GB/s (a copy, measured): a step that reads every "
         f"weight once takes {1000 * weights / speed:.2f} ms, so at most {speed / weights:.0f} tokens a second for one "
         f"reading. The last column is the share of that bound, counted per step."
     )
@@ -190,8 +192,8 @@ async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
         if name == "vllm" and importlib.util.find_spec("vllm") is None:
             print("| vllm | not installed | | | | | | |")
             continue
-        start = time.perf_counter()
-        async with opened(name, spec, options.tokens) as av:
+        start, before = time.perf_counter(), used()
+        async with opened(name, spec, options.tokens) as (av, plan):
             notes.append(f"{name}: ready after {time.perf_counter() - start:.1f} s")
             _, found = await read(av, list(rows[:COMPARED]), options.tokens)
             if expected:
@@ -206,7 +208,8 @@ async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
                     f"{steps * weights / speed / run.seconds:.0%} |",
                     flush=True,
                 )
-            notes.append(f"{name}: {used():.1f} GiB in use")
+            planned = sum(plan.used(device.index) for device in plan.devices) / GIB
+            notes.append(f"{name}: {used() - before:.1f} GiB more in use, {planned:.1f} were planned")
     print("\n" + "\n".join(f"- {note}" for note in notes))
 
 

@@ -9,7 +9,9 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from frontend import agreement, wording
-from frontend.contexts import CompareContext, ReadingContext, RowContext, SideContext
+from frontend.contexts.compare import CompareContext, SideContext
+from frontend.contexts.panel import ReadingContext
+from frontend.contexts.text import RowContext
 from frontend.panel import reading_context
 from frontend.urls import urls
 from frontend.view import View

@@ -10,7 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from frontend import templating, wording
 from frontend.compare import Side, compare
-from frontend.contexts import ChooseSide, CompareContext, ComparePage, Field
+from frontend.contexts.compare import ChooseSide, CompareContext, ComparePage
+from frontend.contexts.links import Field
 from frontend.given import Models, Service
 from frontend.urls import urls
 from server.analyses.schema import Analysis

@@ -12,7 +12,9 @@ from functools import lru_cache
 from markupsafe import Markup
 
 from frontend import templating
-from frontend.contexts import ExportedPage, PanelContext, RowContext
+from frontend.contexts.analysis import ExportedPage
+from frontend.contexts.panel import PanelContext
+from frontend.contexts.text import RowContext
 from frontend.panel import panel
 from frontend.templating import STATIC
 from frontend.urls import urls

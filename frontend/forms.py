@@ -15,6 +15,8 @@ POSITIONS = ("all", "prompt", "generated")
 
 # Where a field of the API stands in the form; the longest prefix wins, all else goes to the form's head.
 PLACES = {
+    "pair": "pair",
+    "also": "also",
     "messages.0": "system",
     "messages": "prompt",
     "text": "prompt",
@@ -34,6 +36,8 @@ class Form:
     """What stands in the composer, as strings: whatever was typed is shown again, right or wrong."""
 
     mode: str = "chat"
+    pair: str = ""
+    also: str = ""
     prompt: str = SUGGESTED
     system: str = ""
     reply_tokens: str = "48"
@@ -105,6 +109,8 @@ def request(form: Form) -> AnalysisRequest:
     if errors:
         raise FormError(errors)
     asked: dict[str, Any] = {
+        "pair": form.pair or None,
+        "also": [name for name in form.also.split(",") if name and name != form.pair],
         "positions": form.positions,
         "generate": Generate(max_new_tokens=reply, temperature=reply_temperature, seed=seed)
         if reply
@@ -125,6 +131,8 @@ def fill(asked: AnalysisRequest) -> Form:
     voice, reply = asked.verbalise, asked.generate
     return Form(
         mode="raw" if asked.text is not None else "chat",
+        pair=asked.pair or "",
+        also=",".join(asked.also),
         prompt=asked.text if asked.text is not None else user,
         system=system,
         reply_tokens=str(reply.max_new_tokens if reply else 0),
@@ -145,6 +153,8 @@ def place(problems: tuple[FieldError, ...], detail: str, form: Form) -> dict[str
         name = next((PLACES[path] for path in paths if path in PLACES), "form")
         if name == "system" and (form.mode == "raw" or not form.system.strip()):
             name = "prompt"
+        if name in ("pair", "also") and not form.pair:
+            name = "form"
         errors.setdefault(name, problem.detail)
     return errors or {"form": detail}
 

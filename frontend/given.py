@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from frontend import wording
-from frontend.contexts import ModelsContext
+from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
-from frontend.view import NO_WORDS, View, Words
+from frontend.view import NO_WORDS, Around, View, Words
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import NlaError
@@ -29,7 +29,7 @@ def models(request: Request) -> ModelsContext:
     resident = request.app.state.models
     words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
     said = words.get(resident.state, f"loading: {resident.message}")
-    return ModelsContext(resident.name, resident.state, wording.plain(said))
+    return ModelsContext(resident.name, resident.state, wording.plain(said), len(resident.names) > 1)
 
 
 Models = Annotated[ModelsContext, Depends(models)]
@@ -65,8 +65,14 @@ async def compare(service: Analyses, analysis: Analysis, look: Look) -> Words:
         return (), f"The words cannot be compared now: {error.detail}"
 
 
+async def around(service: Analyses, analysis: Analysis, look: Look) -> Around:
+    """What is known of the pinned token from elsewhere."""
+    pinned = View(analysis, look).pinned
+    beside = await service.beside(analysis, pinned) if pinned is not None else []
+    return *await compare(service, analysis, look), beside
+
+
 async def view_of(service: Analyses, id: str, look: Look) -> View:
     """The analysis as this viewer asks to see it. Raises NotFound."""
     analysis = await service.get(id)
-    words, note = await compare(service, analysis, look)
-    return View(analysis, look, words=words, words_note=note)
+    return View(analysis, look, {}, *await around(service, analysis, look))

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frontend import charts, wording
-from frontend.contexts import (
-    CellContext,
-    Choice,
-    Field,
-    Guess,
-    KeyContext,
-    LayersContext,
-)
+from frontend.contexts.lens import CellContext, Guess, KeyContext, LayersContext
+from frontend.contexts.links import Choice, Field
 from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
 from frontend.urls import urls
-from server.analyses.lens import LensTable
 from server.analyses.words import MOST
 
 if TYPE_CHECKING:
@@ -25,21 +18,20 @@ if TYPE_CHECKING:
 SCALES = {"linear": "probability", "log": "probability, logarithmic", "rank": "rank"}
 
 
-def layers(view: View, position: int, title: str, following: str) -> LayersContext:
-    """Everything about the layers at one position; `title` names its token, `following` the one that came next."""
+def layers(view: View, position: int, following: str) -> LayersContext:
+    """Everything about the layers at one position; `following` names the token that came next."""
     curve = _curve(view, position, following)
     look = view.look.but(t=position)
     last, row = len(view.analysis.tokens) - 1, selected_row(view)
     return LayersContext(
         position=position,
-        title=title,
         curve=curve,
         label=_label(view, curve),
         note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
         following=following,
         is_last=position == last,
         scales=[
-            _choice(view, look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
+            view.choice(look.but(scale=name), label, look.scale == name) for name, label in SCALES.items()
         ],
         lenses=lenses(view, look) if curve else [],
         about=KINDS[view.which].curve,
@@ -57,27 +49,25 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
     lens = view.lens
     if lens is None or position >= lens.positions:
         return None
-    values = [_values(lens, "next", following, position)]
-    values += [_values(lens, "pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
-    values += [
-        charts.Values("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
+    follows: list[tuple[charts.Kind, str, int]] = [("next", following, position)]
+    follows += [("pin", view.next_name(pin), pin) for pin in view.pins if pin != position]
+    series = [
+        charts.Series(kind, name, lens.curve(at, "prob"), [int(r) for r in lens.curve(at, "rank")], at)
+        for kind, name, at in follows
+    ]
+    series += [
+        charts.Series("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
         for word in view.words
         if len(word.prob) == len(lens.layers)
     ]
-    return charts.curve(
+    return charts.Curve(
         layers=lens.layers,
-        values=values,
+        series=series,
         top=[wording.quoted(lens.top(row, position)[0][1]) for row in range(len(lens.layers))],
         scale=view.look.scale,
-        reading_layer=view.analysis.layer,
+        read=view.analysis.layer,
+        also_read=[s.layer for s in view.analysis.siblings if s.layer is not None],
         selected=view.look.layer,
-    )
-
-
-def _values(lens: LensTable, kind: str, name: str, position: int) -> charts.Values:
-    rank = [int(r) for r in lens.curve(position, "rank")]
-    return charts.Values(
-        "next" if kind == "next" else "pin", name, lens.curve(position, "prob"), rank, position
     )
 
 
@@ -97,9 +87,9 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
             KeyContext(
                 name=series.name,
                 where=where,
-                value=wording.small(series.output.value),
-                rank=f"rank {series.output.rank + 1:,}",
-                remove=_choice(view, without, "Take away", False) if without else None,
+                value=wording.small(series.prob[-1]),
+                rank=f"rank {series.rank[-1] + 1:,}",
+                remove=view.choice(without, "Take away") if without else None,
             )
         )
     return keys
@@ -107,17 +97,12 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
 
 def _pin(view: View, position: int, look: Look) -> Choice | None:
     if position in look.pins:
-        return _choice(
-            view, look.but(pins=tuple(p for p in look.pins if p != position)), "Unpin its curve", True
+        return view.choice(
+            look.but(pins=tuple(p for p in look.pins if p != position)), "Unpin its curve", True
         )
     if len(look.pins) >= PINS:
         return None
-    return _choice(view, look.but(pins=(*look.pins, position)), "Keep its curve", False)
-
-
-def _choice(view: View, look: Look, label: str, current: bool) -> Choice:
-    id = view.analysis.id
-    return Choice(urls.analysis(id, look), urls.panel(id, look, whole=True), label, current)
+    return view.choice(look.but(pins=(*look.pins, position)), "Keep its curve")
 
 
 def _fields(look: Look) -> list[Field]:
@@ -165,7 +150,7 @@ def cell(view: View, position: int, row: int) -> CellContext:
     is_output = row == count - 1
     look = view.look.but(t=position)
     steps = [
-        None if not 0 <= to < count else _choice(view, look.but(layer=to), label, False)
+        None if not 0 <= to < count else view.choice(look.but(layer=to), label)
         for to, label in ((row + 1, "Layer above"), (row - 1, "Layer below"))
     ]
     prob, rank = float(lens.prob[row, position]), int(lens.rank[row, position])
@@ -194,14 +179,11 @@ def _label(view: View, curve: charts.Curve | None) -> str:
     """The curve in one sentence, for those who do not see it."""
     if curve is None:
         return ""
-    own = curve.series[0]
-    at = next((p for p in own.points if p.layer == view.analysis.layer), None)
-    middle = (
-        f", {wording.small(at.value)} at layer {at.layer} where it is read" if at and not at.is_output else ""
-    )
-    first, last = own.points[0], own.output
+    own, read = curve.series[0], view.analysis.layer
+    row = curve.layers.index(read) if read in curve.layers[:-1] else None
+    middle = "" if row is None else f", {wording.small(own.prob[row])} at layer {read} where it is read"
     others = f" {len(curve.series) - 1} more lines are in the table." if len(curve.series) > 1 else ""
     return (
-        f"Probability of {own.name} over {len(own.points)} layers: {wording.small(first.value)} at the first"
-        f"{middle}, {wording.small(last.value)} in the model's own output, rank {last.rank + 1}.{others}"
+        f"Probability of {own.name} over {len(own.prob)} layers: {wording.small(own.prob[0])} at the first"
+        f"{middle}, {wording.small(own.prob[-1])} in the model's own output, rank {own.rank[-1] + 1}.{others}"
     )

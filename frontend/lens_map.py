@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frontend import wording
-from frontend.contexts import Choice, MapContext, MapRow, MapTable
+from frontend.contexts.lens import MapContext, MapRow, MapTable
+from frontend.contexts.links import Choice
 from frontend.heatmap import METRICS
 from frontend.layers import selected_row
 from frontend.lenses import KINDS, lenses
@@ -50,42 +52,36 @@ def lens_map(view: View) -> MapContext:
 def map_table(view: View) -> MapTable:
     """The map around the pinned token as a table: the output first, then the layers downwards."""
     a, look = view.analysis, view.look
-    lens, pinned, kind = view.lens, view.pinned, KINDS[view.which]
-    if lens is None or pinned is None:
-        return MapTable(
-            kind.title,
-            kind.rows,
-            METRICS[look.metric].title,
-            [],
-            [],
-            None,
-            None,
-            urls.analysis(a.id, look),
-            view.map().note,
-        )
-    first, last = max(0, pinned - SPAN), min(lens.positions, pinned + SPAN + 1)
-    count = len(lens.layers)
-    rows = [
-        MapRow(
-            "output" if row == count - 1 else str(lens.layers[row]),
-            lens.layers[row] == a.layer,
-            [_value(view, row, position) for position in range(first, last)],
-        )
-        for row in reversed(range(count))
-    ]
-    earlier, later = pinned - 2 * SPAN - 1, pinned + 2 * SPAN + 1
-    return MapTable(
-        name=kind.title,
-        about=kind.rows,
+    frame = MapTable(
+        name=KINDS[view.which].title,
+        about=KINDS[view.which].rows,
         title=METRICS[look.metric].title,
-        tokens=[(position, view.name(position), position == pinned) for position in range(first, last)],
-        rows=rows,
-        earlier=urls.map_table(a.id, look.but(t=max(0, earlier))) if first > 0 else None,
-        later=urls.map_table(a.id, look.but(t=min(lens.positions - 1, later)))
-        if last < lens.positions
-        else None,
         back=urls.analysis(a.id, look),
+        note=view.map().note,
+    )
+    lens, pinned = view.lens, view.pinned
+    if lens is None or pinned is None:
+        return frame
+
+    def around(position: int) -> str:
+        return urls.map_table(a.id, look.but(t=min(lens.positions - 1, max(0, position))))
+
+    first, last = max(0, pinned - SPAN), min(lens.positions, pinned + SPAN + 1)
+    names = [*map(str, lens.layers[:-1]), "output"]
+    return replace(
+        frame,
         note="",
+        tokens=[(position, view.name(position), position == pinned) for position in range(first, last)],
+        rows=[
+            MapRow(
+                name=names[row],
+                read=lens.layers[row] == a.layer,
+                values=[_value(view, row, position) for position in range(first, last)],
+            )
+            for row in reversed(range(len(names)))
+        ],
+        earlier=around(pinned - 2 * SPAN - 1) if first > 0 else None,
+        later=around(pinned + 2 * SPAN + 1) if last < lens.positions else None,
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frontend.contexts import Choice
+from frontend.contexts.links import Choice
 from frontend.look import Look
-from frontend.urls import urls
 
 if TYPE_CHECKING:
     from frontend.view import View
@@ -47,15 +46,6 @@ KINDS = {
 
 def lenses(view: View, look: Look) -> list[Choice]:
     """The switch, with all else as in `look`; none where there is but one lens."""
-    id = view.analysis.id
     if view.analysis.tuned_lens is None:
         return []
-    return [
-        Choice(
-            urls.analysis(id, look.but(lens=name)),
-            urls.panel(id, look.but(lens=name), whole=True),
-            kind.label,
-            name == view.which,
-        )
-        for name, kind in KINDS.items()
-    ]
+    return [view.choice(look.but(lens=name), kind.label, name == view.which) for name, kind in KINDS.items()]

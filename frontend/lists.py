@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from frontend import wording
-from frontend.contexts import ListedContext, Option
+from frontend.contexts.pages import ListedContext, ModelsContext, Option
 from frontend.urls import urls
 from server.analyses.schema import AnalysisSummary
 
@@ -61,6 +61,24 @@ def _plural(count: int, unit: str) -> str:
 def options(values: Iterable[tuple[str, str]], chosen: str, all_of_them: str) -> list[Option]:
     """A filter's choices, as (value, label), after the one that leaves it open."""
     return [Option(value, label, value == chosen) for value, label in [("", all_of_them), *values]]
+
+
+def offered(names: Sequence[str], models: ModelsContext, chosen: str) -> list[Option]:
+    """The pairs to choose from, each with what it takes; none where there is no choice."""
+    if len(names) == 1:
+        return []
+    held = models.pair if models.state == "ready" else ""
+    hints = [(name, f"{name} (resident)" if name == held else f"{name} (loaded first)") for name in names]
+    return [Option(name, label, name == (chosen or names[0])) for name, label in hints]
+
+
+def along(pairs: Sequence[tuple[str, int | None]], chosen: str) -> list[Option]:
+    """The pairs that can read along, with their layers."""
+    ticked = chosen.split(",")
+    return [
+        Option(name, name if layer is None else f"layer {layer} ({name})", name in ticked)
+        for name, layer in pairs
+    ]
 
 
 def found(count: int, q: str) -> str:

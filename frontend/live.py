@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from frontend import templating
 from frontend.look import PLAIN, Look
-from frontend.view import NO_WORDS, View, Words
+from frontend.view import ALONE, Around, View
 from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
@@ -25,10 +25,10 @@ PARTS = {"head": "head", "reading": "reading", "flags": "flags", "near": "neighb
 class Live:
     """One open page: the analysis as this viewer knows it, and the fragments it was sent."""
 
-    def __init__(self, analysis: Analysis, look: Look = PLAIN, words: Words = NO_WORDS) -> None:
+    def __init__(self, analysis: Analysis, look: Look = PLAIN, around: Around = ALONE) -> None:
         self.analysis = analysis
         self.look = look
-        self.words = words
+        self.around = around
         self.readings = {(r.position, r.sample): r for r in analysis.readings}
         self.partials: dict[tuple[int, int], str] = {}
         self.sent: dict[str, str] = {}
@@ -92,7 +92,7 @@ class Live:
         """What has changed since the last call, as <hx-partial> elements; empty when nothing has."""
         if self.stale:
             self._update(readings=list(self.readings.values()))
-        view = View(self.analysis, self.look, self.partials, *self.words)
+        view = View(self.analysis, self.look, self.partials, *self.around)
         changed = "".join(self._changed(view))
         self.stale.clear()
         self.retokenised = False
@@ -135,15 +135,15 @@ async def stream(
     get: Callable[[], Awaitable[Analysis]],
     events: AsyncIterator[Event],
     look: Look,
-    compare: Callable[[Analysis], Awaitable[Words]],
+    look_around: Callable[[Analysis], Awaitable[Around]],
 ) -> AsyncIterator[bytes]:
     """The server-sent events of one page, from where the analysis stands to its end.
 
-    `get` returns the analysis as it is now, `compare` the curves of the words that the page compares. Unnamed messages are HTML to swap; `done` tells the page to stop
+    `get` returns the analysis as it is now, `look_around` what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap; `done` tells the page to stop
     listening, however the analysis ended. A stream that ends without it is opened again.
     """
     now = await get()
-    live = Live(now, look, await compare(now))
+    live = Live(now, look, await look_around(now))
     yield message(await asyncio.to_thread(live.fragments))  # a long text takes a while: not on the event loop
     async with aclosing(coalesced(events)) as batches:
         async for batch in batches:
@@ -152,7 +152,7 @@ async def stream(
             if any(event.kind in {"tokens", "lens", "tuned_lens"} for event in batch):
                 now = await get()
                 live.adopt(now)
-                live.words = await compare(now)
+                live.around = await look_around(now)
             html = await asyncio.to_thread(live.fragments) if batch else ""
             yield message(html) if html else b": still here\n\n"
             if batch:

@@ -6,14 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from frontend import agreement, wording
-from frontend.contexts import (
-    Choice,
-    Figure,
-    NeighbourContext,
-    PanelContext,
-    ReadingContext,
-    StepContext,
-)
+from frontend.beside import beside
+from frontend.contexts.links import Choice
+from frontend.contexts.panel import Figure, NeighbourContext, PanelContext, ReadingContext, StepContext
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -39,9 +34,10 @@ def panel(view: View, position: int) -> PanelContext:
         readings=readings,
         agreed=any(span.shared for r in readings for p in r.paragraphs for span in p),
         neighbours=_neighbours(view, position),
+        beside=beside(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
-        layers=layers(view, position, name(view, position), next_name(view, position)),
+        layers=layers(view, position, next_name(view, position)),
     )
 
 

@@ -12,14 +12,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from frontend import forms, lists, templating
-from frontend.contexts import AnalysisPage, Home, Library, ModelsContext
+from frontend.contexts.analysis import AnalysisPage
+from frontend.contexts.pages import Home, Library, ModelsContext, Option
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
-from frontend.given import Looked, Models, OtherLens, Service, compare, view_of
+from frontend.given import Looked, Models, OtherLens, Service, around, view_of
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
 from server.analyses.export import attachment
+from server.analyses.models import Models as Resident
 from server.analyses.schema import ListedStatus
 from server.analyses.service import Analyses
 from server.errors import NlaError
@@ -31,11 +33,14 @@ LISTED = 50
 
 @router.get(urls.home)
 async def home(
-    service: Service, models: Models, source: Annotated[str | None, Query(alias="from")] = None
+    request: Request,
+    service: Service,
+    models: Models,
+    source: Annotated[str | None, Query(alias="from")] = None,
 ) -> HTMLResponse:
     """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
     form = forms.fill((await service.get(source)).request) if source else forms.Form()
-    return await _home(service, models, form)
+    return await _home(request, service, models, form)
 
 
 @router.post(urls.home)
@@ -45,20 +50,34 @@ async def create(request: Request, service: Service, models: Models) -> Response
     try:
         analysis, _ = await service.create(forms.request(form))
     except forms.FormError as error:
-        return await _home(service, models, replace(form, errors=error.errors), status=422)
+        return await _home(request, service, models, replace(form, errors=error.errors), status=422)
     except NlaError as error:
         errors = forms.place(error.errors, error.detail, form)
-        return await _home(service, models, replace(form, errors=errors), status=error.status)
+        return await _home(request, service, models, replace(form, errors=errors), status=error.status)
     return RedirectResponse(urls.analysis(analysis.id), status_code=303)
 
 
 async def _home(
-    service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
+    request: Request, service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
 ) -> HTMLResponse:
-    recent = lists.listed(await service.recent(RECENT), datetime.now(UTC))
-    return templating.page(
-        "home.html", Home(form=form, examples=EXAMPLES, recent=recent, models=models), status=status
+    resident = request.app.state.models
+    context = Home(
+        form=form,
+        examples=EXAMPLES,
+        recent=lists.listed(await service.recent(RECENT), datetime.now(UTC)),
+        models=models,
+        pairs=lists.offered(resident.names, models, form.pair),
+        along=await _along(resident, form),
     )
+    return templating.page("home.html", context, status=status)
+
+
+async def _along(resident: Resident, form: forms.Form) -> list[Option]:
+    """The pairs that have a sibling here: each can read along with that."""
+    if len(resident.names) == 1:
+        return []
+    found = [(name, await resident.aim(name)) for name in resident.names if await resident.siblings(name)]
+    return lists.along([(name, aim.layer) for name, aim in found], form.also)
 
 
 @router.get("/a/{id}")
@@ -89,6 +108,19 @@ async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) 
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 
 
+@router.get("/a/{id}/beside")
+async def beside(id: str, service: Service, look: Looked) -> HTMLResponse:
+    """What is read at other layers at a position, asked for again and again until all of it is there."""
+    view = await view_of(service, id, look)
+    context = await asyncio.to_thread(view.panel)
+    if context is None:
+        return HTMLResponse("", headers=templating.HEADERS)
+    for there in view.analysis.siblings:
+        service.pin(there.id, context.position)  # somebody waits for this one
+    html = templating.fragment("beside", context)
+    return HTMLResponse(html, headers=templating.HEADERS)
+
+
 @router.get("/a/{id}/stream")
 async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
     """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
@@ -97,7 +129,7 @@ async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
     if pinned is not None:
         service.pin(found.id, pinned)
     body = live_stream(
-        lambda: service.get(id), service.events(id, None), look, lambda now: compare(service, now, look)
+        lambda: service.get(id), service.events(id, None), look, lambda now: around(service, now, look)
     )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
@@ -112,8 +144,9 @@ async def cancel(id: str, service: Service) -> RedirectResponse:
 
 @router.post("/a/{id}/continue")
 async def resume(id: str, service: Service) -> RedirectResponse:
-    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it."""
-    await service.create((await service.get(id)).request)
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its siblings apart."""
+    request = (await service.get(id)).request
+    await service.create(request.model_copy(update={"also": []}))
     return RedirectResponse(urls.analysis(id), status_code=303)
 
 
@@ -195,6 +228,7 @@ async def models_status(models: Models) -> HTMLResponse:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """The fields of a urlencoded form; of a repeated one, the last."""
+    """The fields of a urlencoded form; of a repeated one the last, of the boxes that are ticked all, with commas."""
     body = (await request.body()).decode("utf-8", "replace")
-    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
+    fields = parse_qs(body, keep_blank_values=True)
+    return {name: ",".join(values) if name == "also" else values[-1] for name, values in fields.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frontend import wording
-from frontend.contexts import RowContext, TokenContext
+from frontend.contexts.text import RowContext, TokenContext
 from frontend.urls import urls
 from server.analyses.schema import Reading, Token
 

@@ -42,6 +42,10 @@ class Urls:
             return where
         return where + (look.query(whole=True) if whole else f"?t={look.t}")
 
+    def beside(self, id: str, position: int) -> str:
+        """The fragment of what is read at other layers at a position."""
+        return f"/a/{quote(id, safe='')}/beside?t={position}"
+
     def map(self, id: str, metric: str) -> str:
         """The fragment of the lens map, by another metric."""
         return f"/a/{quote(id, safe='')}/map?metric={metric}"

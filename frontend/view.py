@@ -7,31 +7,27 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from frontend import agreement, rows, wording
-from frontend.contexts import (
-    AnalysisContext,
-    ExportLink,
-    LegendContext,
-    MapContext,
-    PanelContext,
-    RowContext,
-    RowOfAll,
-    StatusContext,
-    TokenContext,
-    TurnContext,
-)
+from frontend.contexts.analysis import AnalysisContext, ExportLink, RowOfAll, StatusContext
+from frontend.contexts.lens import MapContext
+from frontend.contexts.links import Choice
+from frontend.contexts.panel import PanelContext
+from frontend.contexts.text import LegendContext, RowContext, TokenContext, TurnContext
 from frontend.lens_map import lens_map
 from frontend.look import PLAIN, Look
 from frontend.panel import name, next_name
 from frontend.panel import panel as panel_context
 from frontend.urls import urls
 from server.analyses.lens import LensTable
-from server.analyses.schema import FINAL, Analysis, Reading
+from server.analyses.schema import FINAL, Analysis, Beside, Reading
 from server.analyses.words import WhichLens, WordCurve
 
 Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
 """The curves of compared words, and why there are none if there are none."""
 NO_WORDS: Words = ((), "")
+Around = tuple[Sequence[WordCurve], str, Sequence[Beside]]
+"""What is known of the pinned token from elsewhere: `Words`, and what is read at other layers."""
+ALONE: Around = (*NO_WORDS, ())
 EXPORTS = [
     ("HTML", "a page that opens without this server"),
     ("CSV", "the readings with their scores, for a spreadsheet"),
@@ -43,7 +39,8 @@ EXPORTS = [
 @dataclass(frozen=True)
 class View:
     """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
-    written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not.
+    written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not;
+    `beside` is what siblings read at the pinned position.
     """
 
     analysis: Analysis
@@ -51,6 +48,7 @@ class View:
     partials: Partials = field(default_factory=dict)
     words: Sequence[WordCurve] = ()
     words_note: str = ""
+    beside: Sequence[Beside] = ()
 
     @property
     def title(self) -> str:
@@ -120,6 +118,11 @@ class View:
     def rows(self) -> list[RowContext]:
         """The whole text, a row for each turn."""
         return rows.rows(self)
+
+    def choice(self, look: Look, label: str, current: bool = False) -> Choice:
+        """A link to another look at this analysis."""
+        id = self.analysis.id
+        return Choice(urls.analysis(id, look), urls.panel(id, look, whole=True), label, current)
 
     def name(self, position: int) -> str:
         """A token as the page names it."""

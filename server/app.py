@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from server import __version__
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.metrics = Metrics()
     demo = settings.examples and settings.pair == DEFAULT_PAIR
     state.store = Store(settings.url, EXAMPLES if demo else None)
-    state.models = Models(settings.pair, source or Catalogue(settings))
+    state.models = Models(settings.pair, source or Catalogue(settings), settings.further)
     state.metrics.registry.register(AvFigures(state.models.figures))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.page = None
@@ -60,7 +61,8 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
 
 
 def _add_pages(app: FastAPI) -> None:
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    static = StaticFiles(directory=STATIC, check_dir=False)
+    app.mount("/static", GZipMiddleware(static), name="static")
     if importlib.util.find_spec("frontend") is not None:
         for rooms in ("frontend.routes", "frontend.lens_routes", "frontend.compare_routes"):
             app.include_router(importlib.import_module(rooms).router)

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     """Further names, with commas, that a request's Host header may carry (loopback names always may)."""
 
     pair: str = DEFAULT_PAIR
+    """The pair that is loaded at the start."""
+    also: str = ""
+    """Further pairs, with commas, that are loaded when an analysis asks for one; the resident pair makes room."""
     pairs_file: Path | None = None
     """A TOML file of `[[pair]]` tables."""
     verbaliser: str = "auto"
@@ -127,6 +130,11 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
     @property
+    def further(self) -> list[str]:
+        """The names in also."""
+        return [name.strip() for name in self.also.split(",") if name.strip()]
+
+    @property
     def vllm_servers(self) -> list[str]:
         """The addresses in vllm_urls."""
         return [url.strip() for url in self.vllm_urls.split(",") if url.strip()]
@@ -142,6 +150,11 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"{self.host} can be reached from other machines, so a token is demanded: set NLA_TOKEN to "
                 "a secret of your own (every visitor will be asked for it), or listen on 127.0.0.1."
+            )
+        if self.verbaliser == "vllm-server" and self.further:
+            raise SettingsError(
+                "The servers at NLA_VLLM_URLS hold the AV of one pair: with --verbaliser vllm-server there can be no "
+                "further pairs in NLA_ALSO."
             )
 
 

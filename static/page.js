@@ -57,6 +57,14 @@ document.addEventListener("submit", (event) => {
   if (button.dataset.busy) button.textContent = button.dataset.busy;
 });
 
+// A pair does not read along with itself. (The server does not mind: it leaves it out.)
+const chosen = document.querySelector(".composer [name=pair]");
+const along = () => {
+  for (const box of document.querySelectorAll(".along input")) box.parentElement.hidden = box.value === chosen.value;
+};
+chosen?.addEventListener("change", along);
+if (chosen) along();
+
 // Coming back through the browser's cache, the form is ready again.
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from server.analyses.models import Aim
 from server.errors import NlaError, PromptError
 from server.nla.checks.run import Verdict
 from server.nla.lens import Lens
@@ -85,6 +86,7 @@ class FakeTarget:
     max_tokens = 4096
 
     def __init__(self) -> None:
+        self.layer = 1
         self.translators: object | None = None
         """Anything, for a target with a tuned lens."""
         self.traced: list[list[int]] = []
@@ -97,10 +99,11 @@ class FakeTarget:
         self.stopped = threading.Event()
         """Set when a generation was told to stop."""
 
-    def trace(self, ids: Sequence[int]) -> Trace:
+    def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         self.traced.append(list(ids))
         tuned = None if self.translators is None else lens_of([*ids, 0], len(ids))
-        return Trace(np.stack([activation(ids[: i + 1]) for i in range(len(ids))]), lens_of(ids), tuned)
+        others = {layer: activations(ids, layer) for layer in layers}
+        return Trace(activations(ids, self.layer), lens_of(ids), tuned, others)
 
     def follow(
         self, ids: Sequence[int], words: Sequence[int], tuned: bool = False
@@ -239,9 +242,18 @@ class FakePair:
     reconstructor: FakeReconstructor = field(default_factory=FakeReconstructor)
     versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
     fingerprint: str = "f1"
-    lanes: dict[str, ThreadPoolExecutor] = field(
-        default_factory=lambda: {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
-    )
+    lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
+    loaded: bool = False
+
+    reads: str = "the fakes' target"
+
+    def __post_init__(self) -> None:
+        self.target.layer = self.layer
+        self.open()
+
+    def open(self) -> None:
+        """Be ready to work, for the first time or again."""
+        self.lanes = {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
 
     async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], fn, *args)
@@ -252,45 +264,68 @@ class FakePair:
         await self.verbaliser.close()
         for lane in self.lanes.values():
             await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+        self.loaded = False
 
 
 class FakeSource:
-    """A catalogue of one pair that loads at once, or when it is let, or never."""
+    """A catalogue of a few pairs, each of which loads at once, or when it is let, or never."""
 
-    def __init__(self, pair: FakePair | None = None, *, error: NlaError | None = None) -> None:
+    def __init__(
+        self, pair: FakePair | None = None, *others: FakePair, error: NlaError | None = None
+    ) -> None:
         self.pair = pair or FakePair()
-        self.error = error
+        self.pairs = {found.name: found for found in (self.pair, *others)}
+        self.errors = {} if error is None else {self.pair.name: error}
         self.loads = asyncio.Event()
+        """Clear it to keep any pair loading."""
         self.loads.set()
+        self.loaded: list[str] = []
+        """The pairs in the order of their loading."""
 
     def names(self) -> list[str]:
-        return [self.pair.name, "elsewhere"]
+        return [*self.pairs, "elsewhere"]
 
     def describe(self) -> list[dict[str, Any]]:
         paths = {"target_path": None, "av_path": None, "ar_path": None}
         paths |= {"fve_variance": None, "licence": None, "gated": False, "gigabytes": None}
-        here = {"name": self.pair.name, **paths, "layer": self.pair.layer, "d_model": D}
-        return [here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
+        here = [{"name": p.name, **paths, "layer": p.layer, "d_model": D} for p in self.pairs.values()]
+        return [*here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
 
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
         progress("looking at the fake")
         yield Verdict("files", True, "all there")
-        if self.error is not None:
-            yield Verdict("scale", False, self.error.detail)
+        if self.errors:
+            yield Verdict("scale", False, self.errors[self.pair.name].detail)
             yield Verdict("layer", None, "not looked at, since scale failed")
 
+    def aim(self, name: str) -> Aim:
+        pair = self.pairs.get(name, self.pair)
+        return Aim(pair.reads, pair.layer)
+
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
-        progress("loading the fake")
+        # The command line loads its default pair, whatever the fake is called.
+        pair = self.pairs.get(name, self.pair)
+        progress(f"loading the {pair.name}")
         await self.loads.wait()
-        if self.error is not None:
-            raise self.error
-        return self.pair
+        if pair.name in self.errors:
+            raise self.errors[pair.name]
+        assert not any(other.loaded for other in self.pairs.values()), "two at once"
+        pair.open()
+        pair.loaded = True
+        self.loaded.append(name)
+        return pair
 
 
 def activation(ids: Sequence[int]) -> Vector:
     """[D], a function of the ids up to here."""
     seed = int.from_bytes(hashlib.sha256(repr(list(ids)).encode()).digest()[:4], "little")
     return np.random.default_rng(seed).normal(size=D).round(3).astype(np.float32)
+
+
+def activations(ids: Sequence[int], layer: int = 1) -> Vector:
+    """[T, D] at a layer."""
+    before = [] if layer == 1 else [-layer]
+    return np.stack([activation([*before, *ids[: i + 1]]) for i in range(len(ids))])
 
 
 def text_of(vector: Vector, sample: int = 0) -> str:

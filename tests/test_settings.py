@@ -56,6 +56,16 @@ def test_a_password_for_what_is_no_address_is_refused() -> None:
         _ = Settings(database_url="database", database_password=SecretStr("sesame")).url
 
 
+def test_vllm_servers_hold_one_pair_alone() -> None:
+    with pytest.raises(SettingsError, match="NLA_ALSO"):
+        Settings(verbaliser="vllm-server", also="other").check()
+
+
+def test_further_pairs_are_named_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLA_ALSO", "a, b,")
+    assert Settings().further == ["a", "b"]
+
+
 def test_no_secret_is_printed_with_the_settings(secrets: Path) -> None:
     (secrets / "nla_token").write_text("abracadabra")
     (secrets / "nla_database_password").write_text("sesame")

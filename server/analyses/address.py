@@ -24,7 +24,10 @@ def normalised(request: AnalysisRequest, pair: str) -> AnalysisRequest:
     positions = request.positions
     if isinstance(positions, list):
         positions = sorted(set(positions))
-    return request.model_copy(update={"pair": pair, "verbalise": verbalise, "positions": positions})
+    also = sorted(set(request.also) - {pair})
+    return request.model_copy(
+        update={"pair": pair, "verbalise": verbalise, "positions": positions, "also": also}
+    )
 
 
 def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
@@ -35,9 +38,14 @@ def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: Ana
     return _digest([pair, fingerprint, list(prompt_ids), settings])
 
 
+def kinship(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
+    """What the analyses of one text by several pairs of one target have in common: all but the pair."""
+    return address("", target, prompt_ids, request)
+
+
 def unread(request: AnalysisRequest) -> str:
     """The id of a request whose tokens are not known yet, because the tokenizer is still loading."""
-    return short("unread:" + _digest(request.model_dump(mode="json")))
+    return short("unread:" + _digest(request.model_dump(mode="json", exclude={"also"})))
 
 
 def short(address: str) -> str:

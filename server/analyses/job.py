@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
-from server.analyses import records
+from server.analyses import records, siblings
 from server.analyses.pins import Pins
 from server.analyses.readings import Finding, Marked, Scored, Words, Written
 from server.analyses.run import (
@@ -29,6 +29,7 @@ from server.analyses.run import (
     Reading as Readings,
 )
 from server.analyses.schema import Analysis, Progress, Reading, Status
+from server.errors import NlaError
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -57,6 +58,13 @@ class Job:
         """The number of this run."""
         self.address = whole.row.address
         """None while it is unknown."""
+        self.kin = whole.row.kin
+        self.born = whole.row.address is None and whole.row.kin is not None
+        """It was made by a sibling, which has seen to the others."""
+        self.begun = False
+        """It is too late to add to what is asked."""
+        self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
+        self._also: tuple[str, ...] = ()
         self._whole: Whole | None = whole
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
@@ -89,13 +97,39 @@ class Job:
         )
         self.log.put("progress", self.analysis.progress, id=id)
 
+    async def widen(self, also: Sequence[str]) -> bool:
+        """Let further pairs share the forward pass; False if it is too late for that."""
+        if self.begun or self.analysis.lens is not None:
+            return False
+        request = self.analysis.request
+        request = request.model_copy(update={"also": sorted({*request.also, *also})})
+        self.analysis.request = request
+        await self._keep(request=request.model_dump_json())
+        return True
+
     async def work(
-        self, pair: ResidentPair, prompt: Prompt, av_turn: asyncio.Lock, settings: Settings
+        self,
+        pair: ResidentPair,
+        prompt: Prompt,
+        av_turn: asyncio.Lock,
+        settings: Settings,
+        also: Mapping[str, int | None],
+        shared: Callable[[], Awaitable[None]],
     ) -> None:
-        """Do what is left to do, to the end. Raises what the models raise."""
+        """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known, whose analyses
+        begin with the same forward pass; `shared` is called when they are kept. Raises what the models raise.
+        """
+        if self.analysis.lens is not None and self.analysis.layer not in (None, pair.layer):
+            raise NlaError(
+                f"This was traced at layer {self.analysis.layer}, which is not the pair's ({pair.layer}). Analyse the "
+                "prompt again."
+            )
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
         plan = await asyncio.to_thread(self._plan, prompt, settings)
+        self._also = tuple(also)
+        plan.also = {name: layer for name, layer in also.items() if layer is not None}
+        self._ids["prompt_ids"] = pack_ids(prompt.ids)
         self.analysis.status = "running"
         self.analysis.layer, self.analysis.fve_variance = pair.layer, pair.variance
         self.analysis.versions = dict(pair.versions)
@@ -104,11 +138,13 @@ class Job:
             layer=pair.layer,
             fve_variance=pair.variance,
             versions=_json(self.analysis.versions),
-            prompt_ids=pack_ids(prompt.ids),
+            prompt_ids=self._ids["prompt_ids"],
         )
         async with aclosing(analyse(pair, plan, self.pins, av_turn)) as steps:
             async for step in steps:
                 await self._take(step)
+                if isinstance(step, Traced) and also:
+                    await shared()
         failed = [reading.error for reading in self._readings.values() if reading.error]
         if failed and len(failed) == len(self._readings):
             await self.end("failed", f"No position could be read. The first reason: {failed[0]}")
@@ -140,7 +176,8 @@ class Job:
                 self.tell_progress("lens" if step.complete else "reply")
             case Reply():
                 self._mark("reply")
-                await self._keep(generated_ids=pack_ids(step.ids))
+                self._ids["generated_ids"] = pack_ids(step.ids)
+                await self._keep(generated_ids=self._ids["generated_ids"])
             case Traced():
                 self._mark("lens")
                 await self._take_trace(step)
@@ -172,23 +209,26 @@ class Job:
             return trace, records.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
+        words = f"{self.analysis.request.prompt_text}\n{reply}"
+        born = await asyncio.to_thread(self._siblings, step, trace, words)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
         tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
-        await self._write(
-            partial(
-                repository.put_trace,
-                trace,
-                {
-                    "tokens": tokens,
-                    "token_count": len(step.tokens),
-                    "words": f"{self.analysis.request.prompt_text}\n{reply}",
-                    "focus": step.focus,
-                    "timings": _json(self.analysis.timings),
-                    "tokens_event": tokens_event,
-                    "lens_event": lens_event,
-                },
-            )
-        )
+        values = {
+            "tokens": tokens,
+            "token_count": len(step.tokens),
+            "words": words,
+            "focus": step.focus,
+            "timings": _json(self.analysis.timings),
+            "tokens_event": tokens_event,
+            "lens_event": lens_event,
+        }
+
+        def keep(session: Session) -> None:
+            repository.put_trace(trace, values, session)
+            for row, own in born:
+                leases.add_sibling(row, own, session)
+
+        await self._write(keep)
         self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
         self.analysis.tuned_lens = step.tuned_lens
         self.analysis.focus = self.pins.focus = step.focus
@@ -196,6 +236,13 @@ class Job:
         self.log.put("lens", step.lens, id=lens_event)
         if step.tuned_lens is not None:
             self.log.put("tuned_lens", step.tuned_lens, id=tuned_event)
+
+    def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[siblings.Born]:
+        """The analyses by the further pairs."""
+        if self.kin is None:
+            return []
+        rows = [siblings.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
+        return [siblings.born(row, step, trace, words) for row in rows]
 
     async def _take_finding(self, finding: Finding) -> None:
         match finding:

@@ -104,38 +104,15 @@ async def read(
     """All findings, in the order in which they are made. Raises what the AV raises; close it to stop the
     work.
     """
-    findings: asyncio.Queue[Finding | None] = asyncio.Queue()  # holds no more than the readings themselves
-    ended: asyncio.Queue[tuple[Key, str] | None] = asyncio.Queue()
-    task = asyncio.create_task(_work(pair, job, pins, av_turn, findings, ended))
-    task.add_done_callback(lambda _: findings.put_nowait(None))
+    desk = _Desk(pair, job, pins, av_turn)
+    task = asyncio.create_task(desk.work())
+    task.add_done_callback(lambda _: desk.findings.put_nowait(None))
     try:
-        while (finding := await findings.get()) is not None:
+        while (finding := await desk.findings.get()) is not None:
             yield finding
         await task
     finally:
         await _stop(task)
-
-
-async def _work(
-    pair: ResidentPair,
-    job: Read,
-    pins: Pins,
-    av_turn: asyncio.Lock,
-    findings: asyncio.Queue[Finding | None],
-    ended: asyncio.Queue[tuple[Key, str] | None],
-) -> None:
-    scoring = asyncio.create_task(_score(pair, job, findings, ended))
-    try:
-        try:
-            await _verbalise(pair, job, pins, av_turn, findings, ended)
-        except Exception:
-            ended.put_nowait(None)  # what was written is scored, whatever became of the rest
-            await scoring
-            raise
-        ended.put_nowait(None)
-        await scoring
-    finally:
-        await _stop(scoring)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -143,42 +120,82 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _verbalise(
-    pair: ResidentPair,
-    job: Read,
-    pins: Pins,
-    av_turn: asyncio.Lock,
-    findings: asyncio.Queue[Finding | None],
-    ended: asyncio.Queue[tuple[Key, str] | None],
-) -> None:
-    """One window of orders after the other; between windows other analyses get their turn, and new pins are
-    heeded.
-    """
-    remaining = set()
-    for key in job.keys:
-        kept = job.kept.get(key)
-        if kept is None:
-            reason = _unreadable(job, key[0])
-            if reason:
-                findings.put_nowait(Marked(key, reason))
-            else:
-                remaining.add(key)
-        elif kept.vector is None:
-            ended.put_nowait((key, kept.text))
-    failures: Counter[Key] = Counter()
-    while remaining:
-        async with av_turn:
-            window = pins.first(remaining, job.window)
-            remaining.difference_update(window)
-            async with aclosing(_window(pair, job, window, pins)) as answers:
-                async for finding in answers:
-                    findings.put_nowait(finding)
-                    if isinstance(finding, Written):
-                        ended.put_nowait((finding.key, finding.text))
-                    elif isinstance(finding, Marked) and finding.passing:
-                        failures[finding.key] += 1
-                        if failures[finding.key] < TRIES:
-                            remaining.add(finding.key)
+@dataclass(frozen=True)
+class _Desk:
+    """AV and AR at work on one job: what has `ended` at the AV goes on to the AR, and `findings` tell of both."""
+
+    pair: ResidentPair
+    job: Read
+    pins: Pins
+    av_turn: asyncio.Lock
+    findings: asyncio.Queue[Finding | None] = field(default_factory=asyncio.Queue)
+    """Holds no more than the readings themselves."""
+    ended: asyncio.Queue[tuple[Key, str] | None] = field(default_factory=asyncio.Queue)
+
+    async def work(self) -> None:
+        """Write and score all that is wanted."""
+        scoring = asyncio.create_task(self._score())
+        try:
+            try:
+                await self._verbalise()
+            except Exception:
+                self.ended.put_nowait(None)  # what was written is scored, whatever became of the rest
+                await scoring
+                raise
+            self.ended.put_nowait(None)
+            await scoring
+        finally:
+            await _stop(scoring)
+
+    async def _verbalise(self) -> None:
+        """One window of orders after the other; between windows other analyses get their turn, and new pins are
+        heeded.
+        """
+        remaining = self._remaining()
+        failures: Counter[Key] = Counter()
+        while remaining:
+            async with self.av_turn:
+                window = self.pins.first(remaining, self.job.window)
+                remaining.difference_update(window)
+                async with aclosing(_window(self.pair, self.job, window, self.pins)) as answers:
+                    async for finding in answers:
+                        self.findings.put_nowait(finding)
+                        if isinstance(finding, Written):
+                            self.ended.put_nowait((finding.key, finding.text))
+                        elif isinstance(finding, Marked) and finding.passing:
+                            failures[finding.key] += 1
+                            if failures[finding.key] < TRIES:
+                                remaining.add(finding.key)
+
+    def _remaining(self) -> set[Key]:
+        """The readings to be written. Those that an earlier run wrote are scored, if that is still to be done."""
+        remaining = set()
+        for key in self.job.keys:
+            kept = self.job.kept.get(key)
+            if kept is None:
+                if reason := _unreadable(self.job, key[0]):
+                    self.findings.put_nowait(Marked(key, reason))
+                else:
+                    remaining.add(key)
+            elif kept.vector is None:
+                self.ended.put_nowait((key, kept.text))
+        return remaining
+
+    async def _score(self) -> None:
+        """Score whatever has ended, as many at a time as have piled up while the AR was busy."""
+        finite = np.isfinite(self.job.activations).all(axis=1, keepdims=True)
+        # One that overflowed is near to nothing.
+        activations = np.where(finite, self.job.activations, np.float32(0))
+        last = False
+        while not last:
+            batch = [await self.ended.get()]
+            while not self.ended.empty() and len(batch) < self.job.score_batch:
+                batch.append(self.ended.get_nowait())
+            last = batch[-1] is None
+            texts = [item for item in batch if item is not None]
+            if texts:
+                for finding in await _scored(self.pair, activations, texts):
+                    self.findings.put_nowait(finding)
 
 
 def _unreadable(job: Read, position: int) -> str | None:
@@ -228,27 +245,6 @@ async def _window(
                 yield Marked(key, answer.reason, answer.passing)
     for key in untold:
         yield Marked(key, "The verbaliser ended without an answer for this position.")
-
-
-async def _score(
-    pair: ResidentPair,
-    job: Read,
-    findings: asyncio.Queue[Finding | None],
-    ended: asyncio.Queue[tuple[Key, str] | None],
-) -> None:
-    """Score whatever has ended, as many at a time as have piled up while the AR was busy."""
-    finite = np.isfinite(job.activations).all(axis=1, keepdims=True)
-    activations = np.where(finite, job.activations, np.float32(0))  # one that overflowed is near to nothing
-    last = False
-    while not last:
-        batch = [await ended.get()]
-        while not ended.empty() and len(batch) < job.score_batch:
-            batch.append(ended.get_nowait())
-        last = batch[-1] is None
-        texts = [item for item in batch if item is not None]
-        if texts:
-            for finding in await _scored(pair, activations, texts):
-                findings.put_nowait(finding)
 
 
 async def _scored(pair: ResidentPair, activations: Vector, texts: Sequence[tuple[Key, str]]) -> list[Finding]:

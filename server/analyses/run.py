@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -50,14 +50,26 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class AtLayer:
+    """The text as it is at another layer, which another pair reads: norms and flags, and the activations."""
+
+    layer: int
+    tokens: list[Token]
+    activations: Activations
+
+
+@dataclass(frozen=True)
 class Traced:
-    """The whole text with norms and flags, the lens (and the tuned one), and the activations at layer K."""
+    """The whole text with norms and flags, the lens (and the tuned one), and the activations at layer K; the same at the
+    `others`, by pair.
+    """
 
     tokens: list[Token]
     focus: int
     lens: LensTable
     tuned_lens: LensTable | None
     activations: Activations
+    others: dict[str, AtLayer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,8 @@ class Plan:
     lens: LensTable | None = None
     activations: Activations | None = None
     kept: dict[tuple[int, int], Kept] = field(default_factory=dict)
+    also: Mapping[str, int] = field(default_factory=dict)
+    """Further layers that are wanted of the same forward pass, by pair."""
     window: int = 64
     score_batch: int = 32
 
@@ -191,28 +205,38 @@ async def _replying(
 
 async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
     ids = plan.prompt.ids + (plan.generated_ids or [])
-    trace = await pair.in_lane("target", pair.target.trace, ids)
+    trace = await pair.in_lane("target", pair.target.trace, ids, sorted(set(plan.also.values())))
     if len(trace.activations) != len(pieces):
         raise ModelError(f"The target gave {len(trace.activations)} activations for {len(pieces)} tokens.")
 
     def describe() -> Traced:
-        from server.nla.flags import flags
-
-        norms = np.linalg.norm(trace.activations.astype(np.float64), axis=1)
-        median = float(np.median(norms))
-        tokens = _tokens(pieces)
-        for token, piece, norm in zip(tokens, pieces, norms.tolist(), strict=True):
-            token.norm = round(norm, 3)
-            token.flags = flags(token.position, piece, norm, median)
+        there = {name: layer for name, layer in plan.also.items() if layer in trace.others}
         return Traced(
-            tokens=tokens,
+            tokens=_measured(pieces, trace.activations),
             focus=_focus(pieces, plan.request),
             lens=_table(trace.lens, pair),
             tuned_lens=_table(trace.tuned, pair) if trace.tuned is not None else None,
             activations=np.asarray(trace.activations, np.float32),
+            others={
+                name: AtLayer(layer, _measured(pieces, trace.others[layer]), trace.others[layer])
+                for name, layer in there.items()
+            },
         )
 
     return await asyncio.to_thread(describe)
+
+
+def _measured(pieces: Sequence[Piece], activations: Activations) -> list[Token]:
+    """The tokens with the norms of these activations, and flags."""
+    from server.nla.flags import flags
+
+    norms = np.linalg.norm(activations.astype(np.float64), axis=1)
+    median = float(np.median(norms))
+    tokens = _tokens(pieces)
+    for token, piece, norm in zip(tokens, pieces, norms.tolist(), strict=True):
+        token.norm = round(norm, 3)
+        token.flags = flags(token.position, piece, norm, median)
+    return tokens
 
 
 def _table(lens: Lens, pair: ResidentPair) -> LensTable:

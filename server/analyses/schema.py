@@ -103,6 +103,8 @@ class AnalysisRequest(Asked):
     generate: Generate | None = None
     positions: Positions = "all"
     verbalise: Verbalise = Verbalise()
+    also: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)] = []
+    """Further pairs of the same target, which read the same forward pass, each as an analysis of its own."""
 
     @model_validator(mode="after")
     def _one_prompt(self) -> AnalysisRequest:
@@ -199,6 +201,16 @@ class End(Answered):
     timings: dict[str, float] = {}
 
 
+class Sibling(Answered):
+    """An analysis of the same text and the same wishes by another pair of the same target."""
+
+    pair: str
+    layer: int | None
+    id: str
+    url: str
+    status: Status
+
+
 class Analysis(Answered):
     """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
     none; `tuned_lens` is like `lens`, where the target has translators.
@@ -221,8 +233,18 @@ class Analysis(Answered):
     progress: Progress
     timings: dict[str, float] = {}
     versions: dict[str, str] = {}
+    siblings: list[Sibling] = []
     created: datetime
     finished: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a sibling reads at one position. `error` is why its analysis failed, if it did."""
+
+    sibling: Sibling
+    readings: list[Reading]
+    error: str | None = None
 
 
 class AnalysisSummary(Answered):

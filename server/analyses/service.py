@@ -13,7 +13,7 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses import elsewhere, records
+from server.analyses import elsewhere, records, siblings
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
 from server.analyses.elsewhere import Away
@@ -26,6 +26,7 @@ from server.analyses.schema import (
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
+    Beside,
     Event,
     ListedStatus,
 )
@@ -70,19 +71,24 @@ class Analyses:
         A failed or cancelled one goes on where it stopped. Raises BadInput for what this server does not
         take, NotReady when the models could not be loaded.
         """
-        pair_name = request.pair or self._models.name
-        await self._check_pair(pair_name)
+        name = request.pair or self._models.names[0]
+        await self._check_pair(name)
+        await siblings.check(self._models, name, request.also)
         check_limits(request, self._settings)
-        wanted = normalised(request, pair_name)
-        if self._models.state == "loading":
-            row = records.new_row(unread(wanted), None, None, wanted)
+        wanted = normalised(request, name)
+        if self._models.here(name):
+            with self._models.called(name) as pair:
+                prompt = await self._workshop.encode(request, pair)
+                where = address(name, pair.fingerprint, prompt.ids, wanted)
+                row = records.new_row(short(where), where, pair.fingerprint, wanted)
+                row.kin = await self._workshop.kin(wanted, prompt)
         else:
-            pair = self._models.resident()
-            prompt = await self._workshop.encode(request)
-            where = address(pair_name, pair.fingerprint, prompt.ids, wanted)
-            row = records.new_row(short(where), where, pair.fingerprint, wanted)
+            row = records.new_row(unread(wanted), None, None, wanted)
         async with self._workshop.asking:
             analysis, existed = await self._find_or_start(row)
+        if existed and wanted.also:
+            await self._workshop.relate(analysis.id, wanted.also)
+            analysis = await self.get(analysis.id)
         self.metrics.asked.labels(existed=str(existed).lower()).inc()
         return analysis, existed
 
@@ -94,14 +100,13 @@ class Analyses:
         return await self.get(standing.id), row is not None
 
     async def _check_pair(self, name: str) -> None:
-        if name == self._models.name:
+        if name in self._models.names:
             return
-        if name in await asyncio.to_thread(self._models.source.names):
-            raise BadInput(
-                "pair",
-                f"This server holds the pair {self._models.name}. For {name}, start one with --pair {name}.",
-            )
-        raise BadInput("pair", f"There is no pair named {name!r}. This server holds {self._models.name}.")
+        held = f"This server has {' and '.join(self._models.names)}."
+        if name not in await asyncio.to_thread(self._models.source.names):
+            raise BadInput("pair", f"There is no pair named {name!r}. {held}")
+        cure = f"For {name}, name it in NLA_ALSO, or start a server with --pair {name}."
+        raise BadInput("pair", f"{held} {cure}")
 
     # Looking
 
@@ -119,9 +124,21 @@ class Analyses:
         """The analysis as it stands. Raises NotFound."""
         found = await self.check(analysis_id)
         if job := self._workshop.jobs.get(found):
-            return job.view()
-        whole = await self._whole(found)
-        return await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
+            analysis, kin = job.view(), job.kin
+        else:
+            whole = await self._whole(found)
+            analysis = await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
+            kin = whole.row.kin
+        if kin is None:
+            return analysis
+        rows = await self._store.read(partial(repository.kindred, kin))
+        return analysis.model_copy(update={"siblings": siblings.named(rows, analysis.pair)})
+
+    async def beside(self, analysis: Analysis, position: int) -> list[Beside]:
+        """What its siblings read at a position. One whose reply has come out otherwise is left out there."""
+        if not analysis.siblings:
+            return []
+        return await self._store.read(partial(siblings.beside, analysis, position))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""
@@ -138,7 +155,9 @@ class Analyses:
         self, analysis_id: str, position: int, words: Sequence[str], lens: WhichLens = "plain"
     ) -> WordCurves:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
-        return await follow(self._models.resident(), await self.get(analysis_id), position, words, lens)
+        analysis = await self.get(analysis_id)
+        with self._models.called() as pair:
+            return await follow(pair, analysis, position, words, lens)
 
     async def recent(
         self,
@@ -264,7 +283,7 @@ class Analyses:
             row = await self._store.write(partial(repository.restore, analysis_id))
             if row is None:
                 raise NotFound(f"Of the analysis {analysis_id!r} nothing is left to restore.")
-            ours = row.pair == self._models.name and row.id not in self._workshop.jobs
+            ours = row.pair in self._models.names and row.id not in self._workshop.jobs
             if ours and row.status in repository.UNFINISHED:
                 await self._workshop.start(row.id)
             return row.id
@@ -272,7 +291,7 @@ class Analyses:
     # Beginning and end
 
     async def resume(self) -> None:
-        """Take up what an earlier server left unfinished for this pair."""
+        """Take up what an earlier server left unfinished for these pairs."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
         await self._workshop.open()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -50,9 +50,9 @@ class Shift:
         """Begin a run of this analysis; None if another server works on it, or it needs none."""
         return await self._store.write(partial(leases.take, analysis_id, self._name, self._patience))
 
-    async def take_next(self, pair: str) -> Whole | None:
-        """Begin a run of what has waited longest; None if nothing is left that nobody works on."""
-        return await self._store.write(partial(leases.take_next, pair, self._name, self._patience))
+    async def take_next(self, pairs: Sequence[str]) -> Whole | None:
+        """Begin a run of what has waited longest for one of these pairs; None if nothing is left that nobody works on."""
+        return await self._store.write(partial(leases.take_next, pairs, self._name, self._patience))
 
     def begin(self) -> None:
         """Renew from now on."""

@@ -87,7 +87,7 @@ def _check(pair: ResidentPair, analysis: Analysis, position: int, words: Sequenc
         raise BadInput("word", "Name at least one word; a leading space is a part of it.")
     if len(words) > MOST:
         raise BadInput("word", f"{len(words)} words; up to {MOST} can be compared at once.")
-    wrong = [FieldError(f"word.{n}", f"A word has 1 to {LONGEST} characters.")
-             for n, word in enumerate(words) if not 1 <= len(word) <= LONGEST]  # fmt: skip
+    lengths = f"A word has 1 to {LONGEST} characters."
+    wrong = [FieldError(f"word.{n}", lengths) for n, w in enumerate(words) if not 1 <= len(w) <= LONGEST]
     if wrong:
         raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])

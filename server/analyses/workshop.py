@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.analyses.address import address
+from server.analyses import records, siblings
+from server.analyses.address import address, kinship
 from server.analyses.checks import check_prompt
 from server.analyses.job import Job
 from server.analyses.line import Line
@@ -19,11 +22,14 @@ from server.analyses.schema import AnalysisRequest, Status
 from server.analyses.shift import Shift
 from server.errors import NlaError
 from server.settings import Settings
-from server.store import leases
+from server.store import leases, repository
 from server.store.database import Store
 from server.store.leases import Taken
 from server.store.repository import Whole
 from server.store.tables import AnalysisRow
+
+if TYPE_CHECKING:
+    from server.nla.resident import ResidentPair
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +52,33 @@ class Workshop:
         metrics.waiting.set_function(lambda: self._line.length)
         models.listen(self._tell_loading)
 
-    async def encode(self, request: AnalysisRequest) -> Prompt:
+    async def encode(self, request: AnalysisRequest, pair: ResidentPair) -> Prompt:
         """The prompt as the model sees it. Raises BadInput when it cannot be one, or is too long."""
-        pair = self._models.resident()
         async with self._tokenising:  # a tokenizer is not made for two threads
             prompt = await asyncio.to_thread(encode, pair.prompter, request)
         check_prompt(request, len(prompt.ids), pair, self._settings)
         return prompt
+
+    async def kin(self, request: AnalysisRequest, prompt: Prompt) -> str:
+        """What this analysis will have in common with those by other pairs. `request` is normalised."""
+        return kinship((await self._models.aim(request.pair or "")).target, prompt.ids, request)
+
+    async def relate(self, analysis_id: str, also: Sequence[str]) -> None:
+        """Have further pairs read what an analysis reads; in its forward pass, unless that has been. The caller does not
+        hold `asking`.
+        """
+        job = self.jobs.get(analysis_id)
+        if not also or (job is not None and await job.widen(also)):
+            return
+        row = await self._store.read(partial(repository.get, analysis_id))
+        if row is None or row.kin is None:
+            return
+        ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
+        analysis = records.analysis_of(Whole(row, (), None))
+        for pair in also:
+            sibling = siblings.row(analysis, pair, row.kin, ids)
+            await self._store.write(partial(leases.add_sibling, sibling, None))
+        await self._take_up()
 
     async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
         """What stands there already; else None, and the new analysis is kept, to be started here."""
@@ -64,24 +90,21 @@ class Workshop:
         return None if whole is None else await self._begin(whole)
 
     async def open(self) -> None:
-        """Put to work whatever this pair still owes and nobody works on, now and whenever there is more."""
+        """Put to work whatever these pairs still owe and nobody works on, now and whenever there is more."""
         self._open = True
         await self._take_up()
         self._shift.begin()
 
     async def _take_up(self) -> None:
         async with self.asking:
-            while (whole := await self._shift.take_next(self._models.name)) is not None:
+            while (whole := await self._shift.take_next(self._models.names)) is not None:
                 await self._begin(whole)
 
     async def _begin(self, whole: Whole) -> Job:
         self._shift.begin()
         job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
         self.jobs[job.id] = job
-        loading = self._models.state == "loading"
-        job.tell_progress(
-            "loading" if loading else "queued", message=self._models.message if loading else None
-        )
+        self._tell_outlook(job)
         job.task = asyncio.create_task(self._work(job), name=f"analysis-{job.id}")
         return job
 
@@ -109,11 +132,14 @@ class Workshop:
 
     async def _work(self, job: Job) -> None:
         try:
-            pair = await self._models.pair()
-            async with self._line.place(lambda ahead: _tell_place(job, ahead)):
+            async with (
+                self._models.held(job.analysis.pair) as pair,
+                self._line.place(lambda ahead: _tell_place(job, ahead)),
+            ):
                 with self._metrics.running.track_inprogress():
-                    if (prompt := await self._settle(job)) is not None:
-                        await job.work(pair, prompt, self._models.av_turn, self._settings)
+                    if (prompt := await self._settle(job, pair)) is not None:
+                        turn, also = self._models.av_turn, await self._further(job)
+                        await job.work(pair, prompt, turn, self._settings, also, self._take_up)
         except asyncio.CancelledError:
             if not job.stop_asked:
                 raise
@@ -132,26 +158,38 @@ class Workshop:
                 job.log.move(job.id)  # watchers go on with what the store says
             self._count(job)
 
-    async def _settle(self, job: Job) -> Prompt | None:
+    async def _further(self, job: Job) -> dict[str, int | None]:
+        """The pairs that are to read the forward pass of this job, with their layers as far as known."""
+        job.begun = True
+        wanted = (
+            [] if job.born else [name for name in job.analysis.request.also if name in self._models.names]
+        )
+        return {name: (await self._models.aim(name)).layer for name in wanted}
+
+    async def _settle(self, job: Job, pair: ResidentPair) -> Prompt | None:
         """Tokenise, and learn the content address.
 
         None if another analysis stands there already: then this one becomes its alias.
         """
-        pair = self._models.resident()
-        prompt = await self.encode(job.analysis.request)
-        where = address(self._models.name, pair.fingerprint, prompt.ids, job.analysis.request)
+        prompt = await self.encode(job.analysis.request, pair)
+        where = address(job.analysis.pair, pair.fingerprint, prompt.ids, job.analysis.request)
+        kin = await self.kin(job.analysis.request, prompt)
         if job.address == where:
             return prompt
+        if job.kin not in (None, kin):
+            raise NlaError("The pair's target has changed since this was begun. Analyse the prompt again.")
         if job.address is not None:
             raise NlaError(
                 "The pair's weights or tokenizer have changed since this was begun. Analyse the prompt again."
             )
         async with self.asking:
-            other = await self._store.write(partial(leases.settle, job.id, where, pair.fingerprint))
+            other = await self._store.write(partial(leases.settle, job.id, where, pair.fingerprint, kin))
             if other is None:
+                job.kin = kin
                 return prompt
             if other.id not in self.jobs and other.status != "done":
                 await self.start(other.id)
+        await self.relate(other.id, job.analysis.request.also)
         job.log.move(other.id)
         return None
 
@@ -166,10 +204,14 @@ class Workshop:
             _log.exception("the end of analysis %s could not be kept", job.id)
             job.tell_end(status, error)
 
-    def _tell_loading(self, message: str) -> None:
+    def _tell_loading(self) -> None:
         for job in self.jobs.values():
-            if job.analysis.progress.stage == "loading":
-                job.tell_progress("loading", message=message)
+            if job.analysis.progress.stage in {"loading", "waiting"}:
+                self._tell_outlook(job)
+
+    def _tell_outlook(self, job: Job) -> None:
+        stage, message = self._models.outlook(job.analysis.pair)
+        job.tell_progress(stage, message=message)
 
     def _count(self, job: Job) -> None:
         if not job.log.closed:

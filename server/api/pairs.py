@@ -12,8 +12,10 @@ router = APIRouter(prefix="/api/pairs", tags=["pairs"])
 
 
 class Pair(BaseModel):
-    """One target with its AV and AR. A path is null until it is on disk; `resident` names the one that this
-    server runs.
+    """One target with its AV and AR. A path is null until it is on disk.
+
+    `configured`: analyses may ask for it. `resident` names the one that the server holds, and `state` says how that is:
+    loading, ready or failed.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Pair(BaseModel):
     ar_path: str | None
     layer: int | None
     d_model: int | None
+    configured: bool
     resident: bool
     state: str | None = None
 
@@ -39,6 +42,7 @@ async def pairs(request: Request) -> list[Pair]:
             ar_path=_text(entry["ar_path"]),
             layer=entry["layer"],
             d_model=entry["d_model"],
+            configured=entry["name"] in models.names,
             resident=entry["name"] == models.name,
             state=models.state if entry["name"] == models.name else None,
         )

@@ -28,7 +28,13 @@ Vectors = Annotated[list[Annotated[list[Number], Field(min_length=1)]], Field(mi
 Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=20_000)]], Field(min_length=1)]
 
 
-class ReconstructRequest(Asked):
+class OfPair(Asked):
+    """`pair` names the pair that is to answer, which must be resident; without it the resident one does."""
+
+    pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class ReconstructRequest(OfPair):
     """Texts for the AR."""
 
     texts: Texts
@@ -37,10 +43,11 @@ class ReconstructRequest(Asked):
 class Reconstructed(Answered):
     """One vector [d] for each text."""
 
+    pair: str
     activations: list[list[float]]
 
 
-class VerbaliseRequest(Asked):
+class VerbaliseRequest(OfPair):
     """Raw activations at layer K, [n][d], for the AV."""
 
     activations: Vectors
@@ -58,11 +65,12 @@ class Text(Answered):
 class Verbalised(Answered):
     """One text for each activation; `readings` says more of each."""
 
+    pair: str
     texts: list[str]
     readings: list[Text]
 
 
-class ScoreRequest(Asked):
+class ScoreRequest(OfPair):
     """As many texts as activations: the first is scored against the first."""
 
     texts: Texts
@@ -80,6 +88,7 @@ class TextScore(Answered):
 class TextScores(Answered):
     """One score for each text."""
 
+    pair: str
     scores: list[TextScore]
     fve_variance: float | None
     """V of the fve: its baseline is predicting the pair's mean activation."""
@@ -88,18 +97,18 @@ class TextScores(Answered):
 @router.post("/reconstruct")
 async def reconstruct(body: ReconstructRequest, request: Request) -> Reconstructed:
     """What the AR makes of some texts."""
-    pair = _pair(request)
     _check_count("texts", body.texts, request.app.state.settings)
-    vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, body.texts)
-    return Reconstructed(activations=np.asarray(vectors, np.float32).tolist())
+    models: Models = request.app.state.models
+    with models.called(body.pair) as pair:
+        vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, body.texts)
+    return Reconstructed(pair=pair.name, activations=np.asarray(vectors, np.float32).tolist())
 
 
 @router.post("/verbalise")
 async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Verbalised:
     """What the AV says of some activations."""
-    pair = _pair(request)
     settings: Settings = request.app.state.settings
-    activations = _checked(body.activations, pair, settings)
+    models: Models = request.app.state.models
     if body.verbalise.samples != 1:
         raise BadInput(
             "verbalise.samples", "One sample for each activation; send an activation again for more."
@@ -107,38 +116,35 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
     if body.verbalise.max_new_tokens > settings.max_reading_tokens:
         detail = f"More than the {settings.max_reading_tokens} that this server takes."
         raise BadInput("verbalise.max_new_tokens", detail)
-    models: Models = request.app.state.models
     found: dict[int, Text] = {}
-    async with models.av_turn, aclosing(verbalise(pair, activations, body.verbalise)) as findings:
-        async for finding in findings:
-            if isinstance(finding, Written):
-                found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)
-            elif isinstance(finding, Marked):
-                found[finding.key[0]] = Text(text="", truncated=False, error=finding.reason)
+    with models.called(body.pair) as pair:
+        activations = _checked(body.activations, pair, settings)
+        async with models.av_turn, aclosing(verbalise(pair, activations, body.verbalise)) as findings:
+            async for finding in findings:
+                if isinstance(finding, Written):
+                    found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)
+                elif isinstance(finding, Marked):
+                    found[finding.key[0]] = Text(text="", truncated=False, error=finding.reason)
     readings = [found[i] for i in range(len(activations))]
-    return Verbalised(texts=[reading.text for reading in readings], readings=readings)
+    return Verbalised(pair=pair.name, texts=[reading.text for reading in readings], readings=readings)
 
 
 @router.post("/score")
 async def score(body: ScoreRequest, request: Request) -> TextScores:
     """How much of each activation its text holds."""
-    pair = _pair(request)
     settings: Settings = request.app.state.settings
-    _check_count("texts", body.texts, settings)
-    activations = _checked(body.activations, pair, settings)
-    if len(body.texts) != len(activations):
-        raise BadInput(
-            "activations", f"{len(body.texts)} texts, but {len(activations)} activations: one for each."
-        )
-    scores = await pair.in_lane("ar", compare, pair, activations, body.texts)
-    return TextScores(
-        scores=[TextScore(cos=s.cos, mse=s.mse, fve=s.fve) for s in scores], fve_variance=pair.variance
-    )
-
-
-def _pair(request: Request) -> ResidentPair:
     models: Models = request.app.state.models
-    return models.resident()
+    _check_count("texts", body.texts, settings)
+    if (texts := len(body.texts)) != (count := len(body.activations)):
+        raise BadInput("activations", f"{texts} texts, but {count} activations: one for each.")
+    with models.called(body.pair) as pair:
+        activations = _checked(body.activations, pair, settings)
+        scores = await pair.in_lane("ar", compare, pair, activations, body.texts)
+    return TextScores(
+        pair=pair.name,
+        scores=[TextScore(cos=s.cos, mse=s.mse, fve=s.fve) for s in scores],
+        fve_variance=pair.variance,
+    )
 
 
 def _check_count(field: str, items: Sequence[object], settings: Settings) -> None:

@@ -143,6 +143,15 @@ def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
     return entries | (_own(pairs_file, entries) if pairs_file else {})
 
 
+def layer_there(entry: PairEntry) -> int | None:
+    """The layer that a pair reads; None while neither the catalogue nor an AV on disk says it."""
+    folder = local(entry.place("av"), weights=False, extra=entry.files("av"))
+    if entry.layer is None and folder is not None:
+        with suppress(CheckpointError):  # loading it says what is wrong
+            return read_av(folder, entry.profile, entry.answers.get("av")).layer
+    return entry.layer
+
+
 def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> dict[str, Any]:
     """What `nla-explorer pairs --json` says of a pair; a path is None until it is whole on disk."""
     paths = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
 import threading
@@ -72,10 +73,27 @@ class ResidentPair:
         return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], call)
 
     async def close(self) -> None:
-        """End the lanes; work in flight is finished first."""
-        await self.verbaliser.close()
-        for lane in self.lanes.values():
-            await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+        """End the lanes, after the work in flight, and let the models go, whoever still refers to the pair."""
+        try:
+            await self.verbaliser.close()
+        finally:
+            for lane in self.lanes.values():
+                await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+            del self.target, self.verbaliser, self.reconstructor
+            await asyncio.to_thread(_free)
+
+
+def _free() -> None:
+    """Give back the memory of models that nobody refers to any more: also of what refers to itself in circles, at which a
+    frozen collector (see server.cli) would not look.
+    """
+    frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 async def load(

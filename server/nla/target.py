@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -39,12 +39,13 @@ def head(model: Any, normed: Tensor) -> Tensor:
 class Trace:
     """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block.
 
-    `tuned` is the same by the tuned lens, where the target has one.
+    `tuned` is the same by the tuned lens, where the target has one; `others` are the activations at further layers.
     """
 
     activations: Floats
     lens: Lens
     tuned: Lens | None = None
+    others: Mapping[int, Floats] = field(default_factory=dict)
 
 
 class TargetModel:
@@ -67,18 +68,14 @@ class TargetModel:
         self.translators = translators and translators.to(self.out, model.dtype)
 
     @torch.inference_mode()
-    def trace(self, ids: Sequence[int]) -> Trace:
-        """Activations at layer K and the lens of every layer, for all positions of `ids`."""
+    def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
+        """Activations at layer K and at further `layers`, and the lens of every layer, for all positions of `ids`."""
         residuals = self.residuals(ids)
-        activations = residuals[self.layer].float()
-        if not bool(torch.isfinite(activations).all()):
-            raise ModelError(
-                "The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32."
-            )
         return Trace(
-            activations.cpu().numpy(),
+            _numbers(residuals[self.layer]),
             lens(residuals, ids, self.logits, TOP_K),
             lens(residuals, ids, self.logits, TOP_K, self.translators) if self.translators else None,
+            {layer: _numbers(residuals[layer]) for layer in layers if 0 <= layer < len(residuals)},
         )
 
     @torch.inference_mode()
@@ -155,6 +152,15 @@ class TargetModel:
 
     def _tensor(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor([list(ids)], dtype=torch.long, device=self.model.device)
+
+
+def _numbers(residual: Tensor) -> Floats:
+    activations = residual.float()
+    if not bool(torch.isfinite(activations).all()):
+        raise ModelError(
+            "The target's activations are not finite: its precision overflows. Load it in bfloat16 or float32."
+        )
+    return activations.cpu().numpy()
 
 
 def stop_ids(model: Any) -> frozenset[int]:

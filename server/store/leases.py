@@ -8,7 +8,7 @@ slow or cut off cannot disturb its successor. Times are the database's: the serv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from server.store import repository
 from server.store.repository import UNFINISHED, Whole
-from server.store.tables import AnalysisRow, Moment
+from server.store.tables import AnalysisRow, Moment, TraceRow
 
 
 class Taken(Exception):
@@ -31,18 +31,41 @@ def claim_or_add(new: AnalysisRow, owner: str, session: Session) -> AnalysisRow 
     if found is None:
         new.owner, new.leased = owner, _moment(session)
         session.add(new)
+    elif found.kin is None:
+        found.kin = new.kin
     return found
 
 
-def settle(analysis_id: str, address: str, fingerprint: str, session: Session) -> AnalysisRow | None:
-    """Give an analysis its content address. If another stands there, this one becomes its alias, and the
+def add_sibling(new: AnalysisRow, trace: TraceRow | None, session: Session) -> None:
+    """Keep an analysis of the same kin for whoever comes to work on it, with its trace if there is one. If its pair has
+    one already, that is brought back if it was deleted, and goes on if it had stopped.
+    """
+    _alone(new.id, session)
+    found = repository.restore(new.id, session) or repository.sibling(new.kin, new.pair, session)
+    if found is None:
+        session.add(new)
+        session.flush()
+        if trace is not None:
+            session.add(trace)
+        return
+    found.deleted, found.kin = None, found.kin or new.kin
+    if found.status in ("failed", "cancelled"):
+        found.status = "queued"
+
+
+def settle(
+    analysis_id: str, address: str, fingerprint: str, kin: str, session: Session
+) -> AnalysisRow | None:
+    """Give an analysis its content address and kin. If another stands there, this one becomes its alias, and the
     other is returned.
     """
     _alone(address, session)
     other = repository.claim(address, analysis_id, session)
     if other is None:
-        repository.change(analysis_id, {"address": address, "fingerprint": fingerprint}, session)
+        values = {"address": address, "fingerprint": fingerprint, "kin": kin}
+        repository.change(analysis_id, values, session)
     else:
+        other.kin = other.kin or kin
         repository.change(analysis_id, {"same_as": other.id, "status": "done", "owner": None}, session)
     return other
 
@@ -56,12 +79,12 @@ def take(analysis_id: str, owner: str, patience: timedelta, session: Session) ->
     return _begin(row, owner, session)
 
 
-def take_next(pair: str, owner: str, patience: timedelta, session: Session) -> Whole | None:
-    """Begin a run of the oldest unfinished analysis of the pair that nobody works on; None if there is none."""
+def take_next(pairs: Sequence[str], owner: str, patience: timedelta, session: Session) -> Whole | None:
+    """Begin a run of the oldest unfinished analysis of these pairs that nobody works on; None if there is none."""
     void(patience, session, but=owner)
     query = (
         select(AnalysisRow)
-        .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair == pair, AnalysisRow.owner.is_(None))
+        .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair.in_(pairs), AnalysisRow.owner.is_(None))
         .where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
         .order_by(AnalysisRow.created, AnalysisRow.id)
         .limit(1)

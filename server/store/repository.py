@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, defer, load_only
 
 from server.store.search import holds
 from server.store.tables import AnalysisRow, ReadingRow, TraceRow
@@ -130,6 +130,29 @@ def put_readings(readings: Sequence[ReadingRow], session: Session) -> None:
     """Keep readings, new ones or anew."""
     for reading in readings:
         session.merge(reading)
+
+
+def kindred(kin: str, session: Session) -> list[AnalysisRow]:
+    """The analyses of one kin, of each pair the newest; without their heavy columns."""
+    light = load_only(AnalysisRow.id, AnalysisRow.pair, AnalysisRow.layer, AnalysisRow.status)
+    query = select(AnalysisRow).options(light).where(AnalysisRow.kin == kin)
+    query = query.where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
+    rows = session.scalars(query.order_by(AnalysisRow.created, AnalysisRow.id))
+    return list({row.pair: row for row in rows}.values())
+
+
+def sibling(kin: str | None, pair: str, session: Session) -> AnalysisRow | None:
+    """The newest analysis of a kin by this pair."""
+    query = select(AnalysisRow).where(AnalysisRow.kin == kin, AnalysisRow.pair == pair)
+    query = query.where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
+    return session.scalar(query.order_by(AnalysisRow.created.desc()).limit(1))
+
+
+def readings_at(analysis_id: str, position: int, session: Session) -> Sequence[ReadingRow]:
+    """What an analysis reads at one position, without vectors."""
+    query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id, ReadingRow.position == position)
+    query = query.options(defer(ReadingRow.vector, raiseload=True))
+    return session.scalars(query.order_by(ReadingRow.sample)).all()
 
 
 def activations(analysis_id: str, session: Session) -> bytes | None:

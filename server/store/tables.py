@@ -83,6 +83,7 @@ class AnalysisRow(Base):
         Index("analysis_created", "created"),
         Index("analysis_status", "status"),
         Index("analysis_pair", "pair"),
+        Index("analysis_kin", "kin"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -91,6 +92,8 @@ class AnalysisRow(Base):
     """Asked while models were loading, and then found to be this other one."""
     pair: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str | None] = mapped_column(String(200))
+    kin: Mapped[str | None] = mapped_column(String(64))
+    """The same in all analyses of one text by pairs of one target, see analyses/address.py."""
     status: Mapped[str] = mapped_column(String(12))
     error: Mapped[str | None] = mapped_column(Prose)
     request: Mapped[str] = mapped_column(Text)

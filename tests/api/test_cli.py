@@ -48,7 +48,7 @@ def test_a_pair_is_checked(source: FakeSource, capsys: pytest.CaptureFixture[str
 def test_a_check_that_fails_is_told_by_its_name(
     source: FakeSource, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source.error = CheckpointError("it is silent: add it", check="scale")
+    source.errors["fake"] = CheckpointError("it is silent: add it", check="scale")
     assert cli.main(["pairs", "check", "fake", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["name"], said["ok"]) == ("fake", False)
@@ -113,7 +113,7 @@ def test_analyse_says_what_is_wrong(
 
 
 def test_a_checkpoint_that_is_refused(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
-    source.error = CheckpointError("the marker occurs twice: wrong tokenizer")
+    source.errors["fake"] = CheckpointError("the marker occurs twice: wrong tokenizer")
     assert cli.main(["analyse", "cats"]) == 1
     assert "the marker occurs twice" in capsys.readouterr().err
 

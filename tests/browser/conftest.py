@@ -35,7 +35,9 @@ QUIET = [
     "--disable-sync",
     "--disable-quic",
 ]
-PATIENCE = 15_000  # ms: how long an expected state may take to come
+LINES = "layer-curve g[aria-label=line] path"
+"""The lines that Plot draws in the panel."""
+PATIENCE = 30_000  # ms: how long an expected state may take to come
 
 expect.set_options(timeout=PATIENCE)
 

@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from server.app import create_app
 from server.settings import Settings
-from tests.browser.conftest import Watched, answering
+from tests.browser.conftest import LINES, Watched, answering
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,11 @@ async def server(settings: Settings) -> AsyncIterator[str]:
 async def shoot(page: Page) -> None:
     """The README's picture, when NLA_SCREENSHOT names a file for it."""
     if path := os.environ.get("NLA_SCREENSHOT"):
+        await page.get_by_role("button", name="Got it").click()
+        await page.set_viewport_size({"width": 1280, "height": 1080})
+        await page.mouse.move(0, 0)
         await page.evaluate("document.activeElement.blur()")
+        await expect(page.locator(LINES)).to_be_visible()
         await page.screenshot(path=path)
 
 
@@ -54,7 +58,7 @@ async def test_from_a_prompt_to_a_permalink_that_lasts(
         await page.wait_for_url("**/a/*")
 
         await expect(page.locator("#text .is-generated .tok").first).to_be_visible(timeout=READING)
-        await expect(page.locator("svg path.line")).to_be_visible(timeout=READING)
+        await expect(page.locator(LINES)).to_be_visible(timeout=READING)
         await expect(page.locator("#panel blockquote")).not_to_be_empty(timeout=READING)
         await expect(page.locator(".tok.scored").first).to_be_visible(timeout=READING)
         await expect(page.locator("#status.is-done")).to_be_visible(timeout=READING)

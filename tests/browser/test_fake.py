@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from server.settings import Settings
-from tests.browser.conftest import Watched, answering
+from tests.browser.conftest import LINES, Watched, answering
 from tests.conftest import running
 from tests.fakes import FakePair, FakeSource
 
@@ -28,7 +28,7 @@ async def test_tokens_words_and_colours_arrive_while_one_watches(page: Page, pai
     pair.verbaliser.limit(0)
     await ask(page)
     await expect(page.locator(".tok")).to_have_count(COUNT)
-    await expect(page.locator("svg path.line")).to_be_visible()
+    await expect(page.locator(LINES)).to_be_visible()
     await expect(page.locator(f"#reading-{FOCUS} blockquote")).to_contain_text("sample 0 says")
     await expect(page.locator(".tok.scored")).to_have_count(0)
     pair.verbaliser.allow()

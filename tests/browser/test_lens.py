@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Watched
+from tests.browser.conftest import LINES, Watched
 from tests.browser.test_fake import COUNT, FOCUS, ask
 from tests.fakes import LAYERS, FakePair
 
@@ -70,7 +70,7 @@ async def test_the_metric_is_switched_in_place_and_in_the_address(page: Page, wa
 async def test_a_colleague_opens_exactly_this_view(page: Page) -> None:
     await finished(page)
     await page.goto(f"{page.url.partition('?')[0]}?t=3&p=5,7&layer=1&metric=kl&scale=log&w=x")
-    await expect(page.locator(".layers path.line")).to_have_count(4)
+    await expect(page.locator(LINES)).to_have_count(4)
     await expect(page.locator(".layers .choices [aria-current]")).to_have_text("probability, logarithmic")
     await expect(page.locator("#lens .choices [aria-current]")).to_have_text("KL")
     await expect(page.locator("#panel .cell h3")).to_contain_text("layer 1 guesses")
@@ -86,7 +86,7 @@ async def test_keys_move_over_layers_and_keep_curves(page: Page) -> None:
     await expect(page.locator("#panel .pin")).to_have_text("Unpin its curve")
     await page.keyboard.press("ArrowRight")
     await expect(page).to_have_url(re.compile(r"\?t=4&p=3&layer=0$"))
-    await expect(page.locator(".layers path.line")).to_have_count(2)
+    await expect(page.locator(LINES)).to_have_count(2)
 
 
 async def test_a_word_is_compared_and_taken_away(page: Page) -> None:
@@ -95,8 +95,27 @@ async def test_a_word_is_compared_and_taken_away(page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("#panel")).to_contain_text("xy is 2 tokens (x, y): the line follows the first.")
     await page.locator(".lines .away").click()
-    await expect(page.locator(".layers path.line")).to_have_count(1)
+    await expect(page.locator(LINES)).to_have_count(1)
     await expect(page).not_to_have_url(re.compile("w="))
+
+
+async def test_a_layer_under_the_mouse_is_told_in_figures(page: Page) -> None:
+    await finished(page)
+    curve = page.locator("layer-curve")
+    await expect(curve.locator("[role=img]")).to_have_attribute("aria-label", re.compile("over 3 layers"))
+    await curve.locator("g[aria-label=dot] circle").nth(1).hover(force=True)  # Plot draws the largest first
+    await expect(curve.locator("g[aria-label=tip]")).to_contain_text(
+        re.compile(r"layer 0.*rank \d+.*first guess")
+    )
+
+
+async def test_without_its_library_the_curve_is_still_a_table(page: Page, watched: Watched) -> None:
+    await page.route("**/vendor/plot.min.js*", lambda route: route.abort())
+    await finished(page)
+    await expect(page.locator("layer-curve")).to_contain_text("Its table below holds the same.")
+    await page.get_by_text("The curve as a table").click()
+    await expect(page.locator(".layers tbody tr")).to_have_count(LAYERS)
+    watched.complaints.clear()  # the script that we held back
 
 
 async def test_words_are_found_in_text_and_readings(page: Page) -> None:
@@ -142,7 +161,7 @@ async def test_one_switch_changes_the_lens_of_map_and_curve(
 ) -> None:
     pair.target.translators = object()
     await finished(page)
-    line = page.locator(".layers path.line")
+    line = page.locator(LINES)
     plain = await line.get_attribute("d")
     async with page.expect_response("**/cells?metric=prob&lens=tuned"):
         await page.locator("#lens .which").get_by_text("tuned lens").click()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
 from frontend import templating
-from frontend.contexts import AnalysisPage, ModelsContext
+from frontend.contexts.analysis import AnalysisPage
+from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
 from frontend.view import View
 from server.analyses.schema import Analysis
@@ -25,6 +27,12 @@ def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
     found = soup.select(selector)
     assert len(found) == 1, f"{len(found)} elements match {selector}"
     return found[0]
+
+
+def curve(soup: BeautifulSoup) -> dict[str, Any]:
+    """What the panel's chart is drawn from."""
+    drawn: dict[str, Any] = json.loads(str(one(soup, "layer-curve")["data"]))
+    return drawn
 
 
 def words(tag: Tag) -> str:

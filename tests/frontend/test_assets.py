@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -68,3 +69,11 @@ def test_our_own_assets_ask_nobody_else(name: str) -> None:
 def test_the_policy_allows_no_inline_script() -> None:
     assert "script-src 'self'" in templating.POLICY
     assert "unsafe" not in templating.POLICY
+
+
+def test_the_scripts_of_an_analysis_stay_under_200_kilobytes_on_the_wire() -> None:
+    named = re.findall(r"asset\('([\w./-]+\.js)'\)", (templating.TEMPLATES / "layout.html").read_text())
+    listed = re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / "analysis.html").read_text())
+    scripts = {*named, *listed}
+    assert len(scripts) == 8
+    assert sum(len(gzip.compress((templating.STATIC / name).read_bytes())) for name in scripts) < 200_000

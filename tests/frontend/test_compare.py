@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 
 from frontend import templating
 from frontend.compare import Side, aligned, compare
-from frontend.contexts import ComparePage
+from frontend.contexts.compare import ComparePage
 from server.analyses.schema import Analysis, Reading, Token
 from tests.frontend import made
 from tests.frontend.parsed import READY, one, words

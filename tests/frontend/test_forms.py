@@ -107,3 +107,20 @@ def test_a_complaint_without_a_field_stands_at_the_head() -> None:
 def test_folded_settings_open_when_one_is_wrong() -> None:
     assert forms.Form(errors={"seed": "no"}).more_open
     assert not forms.Form().more_open
+
+
+def test_a_complaint_about_the_pair_stands_beside_its_choice() -> None:
+    assert forms.place((FieldError("pair", "no"),), "no", forms.Form(pair="other")) == {"pair": "no"}
+
+
+def test_the_chosen_pair_is_asked_for_and_comes_back_into_the_form() -> None:
+    asked = forms.request(forms.read({"prompt": "a", "pair": "other"}))
+    assert asked.pair == "other"
+    assert forms.fill(asked).pair == "other"
+
+
+def test_pairs_that_read_along_are_asked_for_without_the_pair_itself() -> None:
+    asked = forms.request(forms.read({"prompt": "a", "pair": "b", "also": "a,b,c"}))
+    assert asked.also == ["a", "c"]
+    assert forms.fill(asked).also == "a,c"
+    assert forms.place((FieldError("also.1", "no"),), "no", forms.Form(pair="b")) == {"also": "no"}

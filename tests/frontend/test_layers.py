@@ -11,7 +11,7 @@ from frontend.look import Look
 from frontend.view import View
 from server.analyses.words import WordCurve
 from tests.frontend import made
-from tests.frontend.parsed import one, page, words
+from tests.frontend.parsed import curve, one, page, words
 
 AT_END = len(made.CHAT) - 1
 
@@ -26,7 +26,7 @@ def looked(look: Look, **fields: object) -> BeautifulSoup:
 
 def test_a_pinned_tokens_curve_stays_beside_the_others() -> None:
     soup = looked(Look(t=12, pins=(8,)))
-    assert len(soup.select(".layers path.line")) == 2
+    assert len(curve(soup)["series"]) == 2
     assert [words(key) for key in soup.select(".lines bdi")] == ["⏎", "·they"]
 
 
@@ -49,7 +49,7 @@ def test_words_that_cannot_be_compared_say_why() -> None:
 def test_a_pin_beyond_the_text_is_said_and_left_out() -> None:
     soup = looked(Look(t=12, pins=(999,)))
     assert f"There is no position 999 to pin: the text ends at {AT_END}." in words(one(soup, ".layers"))
-    assert len(soup.select(".layers path.line")) == 1
+    assert len(curve(soup)["series"]) == 1
 
 
 def test_the_scale_can_be_changed_and_all_else_stays() -> None:

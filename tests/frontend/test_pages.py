@@ -9,11 +9,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import forms, lists, templating
-from frontend.contexts import Home, Library, Login, ModelsContext
+from frontend.contexts.pages import Home, Library, Login, ModelsContext
 from frontend.examples import EXAMPLES, SUGGESTED
 from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress, Reading
 from tests.frontend import made
-from tests.frontend.parsed import READY, one, page, words
+from tests.frontend.parsed import READY, curve, one, page, words
 
 EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
 
@@ -63,8 +63,9 @@ class TestPanel:
     def test_the_curve_follows_the_token_that_came_next(self) -> None:
         soup = page(made.analysis())
         assert words(one(soup, ".layers figcaption .q")) == "?"
-        assert len(soup.select("svg circle.pt")) == made.LAYERS
-        assert "layer 20" in words(one(soup, "svg .mark-label"))
+        drawn = curve(soup)
+        assert [len(drawn["series"][0][name]) for name in ("prob", "rank")] == [made.LAYERS] * 2
+        assert drawn["read"] == 20
 
     def test_the_curve_has_a_table_twin(self) -> None:
         rows = page(made.analysis()).select(".layers tbody tr")
@@ -166,11 +167,11 @@ class TestHostileText:
         assert words(one(soup, "#reading-0 blockquote")) == EVIL
         assert EVIL in words(one(soup, "#status"))
 
-    def test_svg_titles_are_escaped(self) -> None:
+    def test_a_first_guess_stays_within_the_charts_attribute(self) -> None:
         lens = replace(made.lens(2), texts={0: EVIL})
         soup = page(evil().model_copy(update={"lens": lens}))
-        assert "<script>" in words(one(soup, "svg circle:last-of-type title"))
-        assert not soup.select("svg script, svg img")
+        assert curve(soup)["top"][-1].startswith("<script>")
+        assert not soup.select(".layers script, .layers img")
 
 
 class TestHome:
@@ -262,3 +263,15 @@ def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
     assert "length of the activation 212, longer than 36 % of this text's" in words(
         one(page(made.analysis(), 12), ".where")
     )
+
+
+def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None:
+    ready = ModelsContext("a", "ready", "resident", several=True)
+    offered = lists.offered(["a", "b"], ready, "b")
+    context = Home(form=forms.Form(pair="b"), examples=[], recent=[], models=ready, pairs=offered)
+    soup = BeautifulSoup(templating.render("home.html", context), "html.parser")
+    choices = one(soup, "select[name=pair]").select("option")
+    assert [words(option) for option in choices] == ["a (resident)", "b (loaded first)"]
+    assert [option["value"] for option in choices if option.has_attr("selected")] == ["b"]
+    assert one(soup, "#models")["hx-trigger"] == "every 6s"
+    assert lists.offered(["a"], ready, "") == []

@@ -237,3 +237,8 @@ async def test_the_stream_of_a_finished_analysis_brings_all_and_ends(app: FastAP
     assert answer.headers["x-accel-buffering"] == "no"
     assert 'hx-target="#text"' in answer.text
     assert answer.text.endswith("event: done\ndata: {}\n\n")
+
+
+async def test_with_one_pair_the_form_offers_no_choice(client: httpx.AsyncClient) -> None:
+    soup = BeautifulSoup((await client.get("/", headers=HTML)).text, "html.parser")
+    assert soup.select("[name=pair], [name=also]") == []

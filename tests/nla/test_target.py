@@ -34,6 +34,19 @@ def test_activations_are_the_output_of_block_k(pair: ResidentPair, trace: Trace,
     )
 
 
+def test_further_layers_come_from_the_same_pass(pair: ResidentPair, plain: Any, ids: list[int]) -> None:
+    passes: list[Any] = []
+    hook = pair.target.model.register_forward_hook(lambda *_: passes.append(1))
+    inner = pair.target.model.model.register_forward_hook(lambda *_: passes.append(1))
+    found = pair.target.trace(ids, [0, 10]).others
+    hook.remove()
+    inner.remove()
+    assert len(passes) == 1
+    assert list(found) == [0, 10]
+    for layer, activations in found.items():
+        np.testing.assert_allclose(activations, plain.hidden_states[layer + 1][0], atol=1e-3, rtol=1e-4)
+
+
 def test_last_lens_row_is_what_the_model_says(trace: Trace, plain: Any, ids: list[int]) -> None:
     p = plain.logits[0].double().softmax(-1).numpy()
     came = [p[n, ids[n + 1]] for n in range(len(ids) - 1)] + [p[-1].max()]

@@ -67,7 +67,7 @@ def test_a_deleted_analysis_is_nowhere_but_among_the_deleted(session: Session) -
 def test_a_deleted_analysis_is_not_taken_up(session: Session) -> None:
     session.add(analysis("new", status="queued", deleted=NOW))
     session.flush()
-    assert leases.take_next("fake", "me", timedelta(0), session) is None
+    assert leases.take_next(["fake"], "me", timedelta(0), session) is None
 
 
 @pytest.mark.parametrize("id", ["cats", "alias"])
@@ -143,7 +143,7 @@ def test_only_this_pairs_unfinished_work_is_taken_up_oldest_first(session: Sessi
     session.add(analysis("other", status="queued", pair="other"))
     session.add(analysis("over", status="failed"))
     session.flush()
-    taken = [leases.take_next("fake", "me", timedelta(0), session) for _ in range(3)]
+    taken = [leases.take_next(["fake"], "me", timedelta(0), session) for _ in range(3)]
     assert [whole and whole.row.id for whole in taken] == ["old", "new", None]
 
 

@@ -1,0 +1,1 @@
+"""What each template may use: one dataclass a page, and one for every fragment inside it."""

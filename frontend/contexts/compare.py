@@ -1,0 +1,56 @@
+"""Two analyses beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frontend.contexts.links import Field
+from frontend.contexts.pages import ModelsContext
+from frontend.contexts.panel import ReadingContext
+from frontend.contexts.text import RowContext
+
+
+@dataclass(frozen=True)
+class SideContext:
+    """One of two compared analyses; `name` is a or b."""
+
+    name: str
+    title: str
+    href: str
+    facts: list[str]
+    rows: list[RowContext]
+    token: str
+    position: int | None
+    reading: ReadingContext | None
+    state: str
+
+
+@dataclass(frozen=True)
+class CompareContext:
+    """Two analyses beside each other; `difference` is empty where too little is scored."""
+
+    sides: list[SideContext]
+    alike: str
+    difference: str
+    marked: bool
+    swap: str
+
+
+@dataclass(frozen=True)
+class ChooseSide:
+    """What can stand on one side: the `options` name analyses and hold their ids."""
+
+    name: str
+    options: list[Field]
+    chosen: str
+    sample: int
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """compare.html"""
+
+    c: CompareContext | None
+    sides: list[ChooseSide]
+    models: ModelsContext
+    here: str = ""

@@ -1,0 +1,94 @@
+"""What every page has, and the pages around the analyses: home, library, login, errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from frontend.examples import Example
+from frontend.forms import Form
+
+
+@dataclass(frozen=True)
+class ModelsContext:
+    """The head line's right end: which pair, and whether it is `loading`, `ready` or `failed`.
+
+    With `several`, another one may take its place at any time.
+    """
+
+    pair: str
+    state: str
+    message: str
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class ListedContext:
+    """One analysis in a list. Without an address to delete it at there is no button for that."""
+
+    href: str
+    title: str
+    pair: str
+    status: str
+    state: str
+    size: str
+    created: str
+    created_iso: str
+    deleted: bool
+    delete: str
+    restore: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
+
+    form: Form
+    examples: list[Example]
+    recent: list[ListedContext]
+    models: ModelsContext
+    pairs: list[Option] = field(default_factory=list)
+    along: list[Option] = field(default_factory=list)
+    here: str = "new"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a filter."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Library:
+    """library.html: `found` says how many there are; `gone` is what was deleted just now."""
+
+    q: str
+    found: str
+    empty: str
+    models: ModelsContext
+    items: list[ListedContext] = field(default_factory=list)
+    pairs: list[Option] = field(default_factory=list)
+    states: list[Option] = field(default_factory=list)
+    older: str = ""
+    newest: str = ""
+    gone: ListedContext | None = None
+    here: str = "library"
+
+
+@dataclass(frozen=True)
+class Login:
+    """login.html: `next` is where to go afterwards, a path on this server."""
+
+    error: str = ""
+    next: str = "/"
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """error.html"""
+
+    title: str
+    status: int
+    detail: str

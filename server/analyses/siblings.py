@@ -1,0 +1,95 @@
+"""Analyses of one text by several pairs of one target: born of one forward pass, each an analysis of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from server.analyses import records
+from server.analyses.address import unread
+from server.analyses.models import Models
+from server.analyses.run import Traced
+from server.analyses.schema import Analysis, Beside, Sibling, Status, url_of
+from server.errors import BadInput, FieldError
+from server.store import repository
+from server.store.tables import AnalysisRow, TraceRow
+from server.store.vectors import pack
+
+_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+Born = tuple[AnalysisRow, TraceRow | None]
+"""A new analysis, and its trace if that is known."""
+
+
+async def check(models: Models, pair: str, also: Sequence[str]) -> None:
+    """Raise BadInput for pairs that cannot read along with this one."""
+    if not also:
+        return
+    siblings = await models.siblings(pair)
+    wrong = [
+        FieldError(
+            f"also.{n}",
+            f"{name} cannot read along with {pair}: that takes another pair of this server that reads the same target, "
+            f"and those are: {', '.join(siblings) or 'none'}. (NLA_ALSO names the pairs.)",
+        )
+        for n, name in enumerate(also)
+        if name not in siblings
+    ]
+    if wrong:
+        raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])
+
+
+def row(of: Analysis, pair: str, kin: str, ids: Mapping[str, bytes | None]) -> AnalysisRow:
+    """The row of the same analysis by another pair, with the same prompt and reply: `ids` are those columns."""
+    also = sorted({of.pair, *of.request.also} - {pair})
+    request = of.request.model_copy(update={"pair": pair, "also": also})
+    new = records.new_row(unread(request), None, None, request)
+    new.kin, new.prompt_ids, new.generated_ids = kin, ids["prompt_ids"], ids["generated_ids"]
+    return new
+
+
+def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
+    """The row as if its analysis had been interrupted after its trace, of which the pass `step` has the activations. The
+    lens is that of `trace`: it does not depend on the layer that is read.
+    """
+    there = step.others.get(new.pair)
+    if there is None:
+        return new, None
+    new.layer, new.focus, new.token_count = there.layer, step.focus, len(there.tokens)
+    new.tokens, new.words = records.pack_tokens(there.tokens), words
+    new.tokens_event, new.lens_event = 1, 2
+    activations = pack(there.activations, exact=True)
+    own = TraceRow(analysis_id=new.id, lens=trace.lens, tuned_lens=trace.tuned_lens, activations=activations)
+    return new, own
+
+
+def named(rows: Iterable[AnalysisRow], pair: str) -> list[Sibling]:
+    """The others of a kin than the analysis of `pair`, in the order of layers."""
+    return sorted((_named(found) for found in rows if found.pair != pair), key=_by_layer)
+
+
+def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
+    """What the siblings of an analysis read at a position, those left out whose reply is another one."""
+    token = analysis.tokens[position]
+    found = []
+    for sibling in analysis.siblings:
+        kept = session.get(AnalysisRow, sibling.id)
+        if kept is None:
+            continue
+        tokens = records.unpack_tokens(kept.tokens)
+        if tokens and (position >= len(tokens) or tokens[position].id != token.id):
+            continue
+        readings = [records.reading_of(r) for r in repository.readings_at(kept.id, position, session)]
+        found.append(Beside(_named(kept), readings, kept.error))
+    return found
+
+
+def _named(found: AnalysisRow) -> Sibling:
+    status = _STATUS.validate_python(found.status)
+    return Sibling(pair=found.pair, layer=found.layer, id=found.id, url=url_of(found.id), status=status)
+
+
+def _by_layer(sibling: Sibling) -> tuple[float, str]:
+    return (math.inf if sibling.layer is None else sibling.layer, sibling.pair)

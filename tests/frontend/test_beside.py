@@ -1,0 +1,72 @@
+"""What is read at other layers, beneath the pinned token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+from frontend import charts, templating
+from frontend.look import Look
+from frontend.view import View
+from server.analyses.schema import Beside, Reading, Sibling, Status
+from tests.frontend import made
+from tests.frontend.parsed import one, words
+
+
+def there(layer: int, status: Status = "done", *readings: Reading, error: str | None = None) -> Beside:
+    """A sibling at a layer."""
+    sibling = Sibling(pair=f"pair-{layer}", layer=layer, id=f"id{layer}", url=f"/a/id{layer}", status=status)
+    return Beside(sibling, list(readings), error)
+
+
+def shown(*siblings: Beside, **fields: Any) -> BeautifulSoup:
+    """The panel of position 10."""
+    analysis = made.analysis(siblings=[b.sibling for b in siblings], **fields)
+    panel = View(analysis, Look(t=10), beside=siblings).panel()
+    return BeautifulSoup(templating.fragment("panel", panel), "html.parser")
+
+
+def test_each_layer_has_its_reading_its_score_and_a_link_to_the_same_position() -> None:
+    soup = shown(there(5, "done", made.reading(10, fve=0.62)), there(25, "done", made.reading(10, fve=0.4)))
+    layers = one(soup, "#beside-10").select(".at-layer")
+    assert [words(one(layer, "h4")) for layer in layers] == ["layer 5 pair-5", "layer 25 pair-25"]
+    assert [one(layer, "h4 a")["href"] for layer in layers] == ["/a/id5?t=10", "/a/id25?t=10"]
+    assert "62" in words(one(layers[0], ".headline"))
+    assert not one(soup, "#beside-10").has_attr("hx-get")
+
+
+@pytest.mark.parametrize(
+    ("sibling", "said"),
+    [
+        (there(5, "queued"), "Waits for its pair"),
+        (there(5, "running"), "Being read."),
+        (there(5, "failed", error="the <b>engine</b> died"), "This failed: the <b>engine</b> died"),
+        (there(5, "cancelled"), "This was cancelled."),
+        (there(5), "This position was not read."),
+    ],
+)
+def test_it_says_why_there_is_nothing(sibling: Beside, said: str) -> None:
+    assert words(one(shown(sibling), ".at-layer .waiting-note")).startswith(said)
+
+
+def test_it_is_asked_for_again_while_something_is_missing_and_says_so() -> None:
+    section = one(shown(there(5), there(25, "running")), "#beside-10")
+    assert (section["hx-get"], section["hx-trigger"]) == ("/a/abc123/beside?t=10", "every 3s")
+    assert "comes here by itself" in words(section)
+
+
+def test_without_siblings_there_is_nothing() -> None:
+    assert one(shown(), "#beside-10").has_attr("hidden")
+
+
+def test_the_curve_marks_every_layer_that_is_read() -> None:
+    marks = shown(there(5), there(25)).select("line.layer-mark.other title")
+    assert [words(mark) for mark in marks] == ["also read: layer 5", "also read: layer 25"]
+
+
+def test_a_layer_that_is_read_twice_is_marked_once() -> None:
+    value = charts.Values("next", "a", [0.1] * 4, [0] * 4)
+    curve = charts.curve(layers=range(4), values=[value], top=["a"] * 4, reading_layer=2, also_read=[2, 1, 1])
+    assert [tick.label for tick in curve.others] == ["1"]
