@@ -15,7 +15,9 @@ def series(**fields: object) -> Series:
 
 
 def test_all_that_is_drawn_is_in_the_data() -> None:
-    curve = Curve([0, 1, 30], [series(), series(kind="word", name="e")], ["a", "b", "c"], "rank", 1, selected=30)
+    curve = Curve(
+        [0, 1, 30], [series(), series(kind="word", name="e")], ["a", "b", "c"], "rank", 1, selected=30
+    )
     assert json.loads(curve.data) == {
         "scale": "rank",
         "layers": [0, 1, 30],
