@@ -36,7 +36,7 @@ async def test_what_another_layer_says_comes_without_a_reload(page: Page, source
     there = page.locator("#beside-3 .at-layer")
     await expect(there).to_contain_text("layer 2 deep")
     await expect(there).to_contain_text("Being read.")
-    await expect(page.locator("line.layer-mark.other")).to_have_count(1)
+    await expect(page.locator("layer-curve g[aria-label=rule] line")).to_have_count(2)
     await expect(page.locator("#models")).to_contain_text("deep resident")
     deep.verbaliser.allow()
     await expect(there.locator("blockquote")).to_contain_text("sample 0 says")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import charts, templating
+from frontend import templating
 from frontend.look import Look
 from frontend.view import View
 from server.analyses.schema import Beside, Reading, Sibling, Status
 from tests.frontend import made
-from tests.frontend.parsed import one, words
+from tests.frontend.parsed import curve, one, words
 
 
 def there(layer: int, status: Status = "done", *readings: Reading, error: str | None = None) -> Beside:
@@ -62,11 +62,4 @@ def test_without_siblings_there_is_nothing() -> None:
 
 
 def test_the_curve_marks_every_layer_that_is_read() -> None:
-    marks = shown(there(5), there(25)).select("line.layer-mark.other title")
-    assert [words(mark) for mark in marks] == ["also read: layer 5", "also read: layer 25"]
-
-
-def test_a_layer_that_is_read_twice_is_marked_once() -> None:
-    value = charts.Values("next", "a", [0.1] * 4, [0] * 4)
-    curve = charts.curve(layers=range(4), values=[value], top=["a"] * 4, reading_layer=2, also_read=[2, 1, 1])
-    assert [tick.label for tick in curve.others] == ["1"]
+    assert curve(shown(there(5), there(25)))["also"] == [5, 25]
