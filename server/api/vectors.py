@@ -92,6 +92,8 @@ class TextScores(Answered):
     scores: list[TextScore]
     fve_variance: float | None
     """V of the fve: its baseline is predicting the pair's mean activation."""
+    precision: str | None = None
+    """What was quantised (`target=4bit,ar=8bit`), null for the released weights."""
 
 
 @router.post("/reconstruct")
@@ -144,6 +146,7 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
         pair=pair.name,
         scores=[TextScore(cos=s.cos, mse=s.mse, fve=s.fve) for s in scores],
         fve_variance=pair.variance,
+        precision=pair.versions.get("precision"),
     )
 
 

@@ -7,7 +7,7 @@ import gc
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from server.nla.checks.run import demand
 from server.nla.checks.subject import Subject
 from server.nla.devices import devices
 from server.nla.loading import check_libraries, how
-from server.nla.memory.precision import PLAIN, Precision, lowered, written
+from server.nla.memory.precision import PLAIN, Role, lowered, written
 from server.nla.memory.refusal import demand as demand_room
 from server.nla.memory.sizes import needs
 from server.nla.memory.table import lines
@@ -159,6 +159,7 @@ def _load(
     _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
     engine = make(serving, plan, subject.av, lanes["av"], turn, progress)
+    precision = serving.said_of(plan)
     commits = {f"{role}_commit": found for role in places if (found := commit(places[role]))}
     return ResidentPair(
         name=entry.name,
@@ -173,8 +174,8 @@ def _load(
         | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
         | commits
         | ({"tuned_lens": translators.made} if translators else {})
-        | ({"precision": written(plan.precision)} if lowered(plan.precision) else {}),
-        fingerprint=fingerprint(places, entry, plan.precision),
+        | ({"precision": written(precision)} if lowered(precision) else {}),
+        fingerprint=fingerprint(places, entry, precision),
         lanes=lanes,
         turn=turn,
     )
@@ -195,7 +196,9 @@ def _try_out(entry: PairEntry, prompter: Prompter, target: TargetModel, reconstr
         )
 
 
-def fingerprint(places: dict[str, Path], entry: PairEntry | None = None, precision: Precision = PLAIN) -> str:
+def fingerprint(
+    places: dict[str, Path], entry: PairEntry | None = None, precision: Mapping[Role, str] = PLAIN
+) -> str:
     """Twelve hex digits that change with the pair's files: sidecars and configs by content, weights by name and size;
     with what the user's file says of how they are read, and with what is quantised of them.
     """

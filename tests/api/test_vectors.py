@@ -34,6 +34,13 @@ async def test_verbalise_takes_the_avs_settings(client: httpx.AsyncClient) -> No
     assert body["readings"] == [{"text": "sample 0", "truncated": True, "error": None}]
 
 
+async def test_a_score_says_what_was_quantised(client: httpx.AsyncClient, pair: FakePair) -> None:
+    ask = {"texts": ["cats"], "activations": H[:1]}
+    assert (await client.post("/api/score", json=ask)).json()["precision"] is None
+    pair.versions["precision"] = "ar=8bit"
+    assert (await client.post("/api/score", json=ask)).json()["precision"] == "ar=8bit"
+
+
 async def test_score(client: httpx.AsyncClient) -> None:
     texts = ["about cats", text_of(activation([1])), "about dogs"]
     body = (await client.post("/api/score", json={"texts": texts, "activations": H})).json()

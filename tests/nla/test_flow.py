@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
+from server.analyses.models import Aim
 from server.app import create_app
 from server.nla.pairs import DEFAULT
 from server.nla.resident import ResidentPair
@@ -44,6 +45,9 @@ class Loaded:
 
     def describe(self) -> list[dict[str, Any]]:
         return [{"name": self.pair.name}]
+
+    def aim(self, name: str) -> Aim:
+        return Aim(name, self.pair.layer)
 
     async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
         return Lent(**vars(self.pair))

@@ -69,11 +69,11 @@ def ladder(allowed: Mapping[Role, tuple[Kind, ...]]) -> list[Precision]:
     ]
 
 
-def lowered(precision: Precision) -> dict[Role, Kind]:
+def lowered(precision: Mapping[Role, str]) -> dict[Role, str]:
     """The models that are not as released."""
     return {role: precision[role] for role in ROLES if precision[role] != "bf16"}
 
 
-def written(precision: Precision) -> str:
+def written(precision: Mapping[Role, str]) -> str:
     """As NLA_PRECISION says it: `av=fp8,target=4bit`, or `bf16`."""
     return ",".join(f"{role}={kind}" for role, kind in lowered(precision).items()) or "bf16"

@@ -17,6 +17,7 @@ from server.nla.checkpoint import AvSpec, read_av
 from server.nla.loading import how
 from server.nla.memory.figures import Longest
 from server.nla.memory.plan import Plan, Wishes
+from server.nla.memory.precision import Role
 from server.nla.pairs import PairEntry, fetch
 from server.nla.profile import Profile
 from server.nla.verbalisers.base import Verbaliser
@@ -47,6 +48,12 @@ class Serving:
         engine = self.wanted if self.wanted in ENGINES else self.engine(profile)
         either = self.wanted == "auto" and engine == "vllm"
         return Wishes(self.precision, "auto" if either else engine, self.longest)
+
+    def said_of(self, plan: Plan) -> dict[Role, str]:
+        """The kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than the plan does."""
+        asked = self.options.get("quantization")
+        other = asked and "av" in plan.parts and plan.parts["av"].engine == "vllm"
+        return {**plan.precision, "av": str(asked)} if other else dict(plan.precision)
 
     def engine(self, profile: Profile | None = None) -> str:
         """One of ENGINES; `auto` is vLLM where there are a GPU and the package, and the profile allows it. Raises

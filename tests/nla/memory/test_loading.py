@@ -22,7 +22,7 @@ from server.nla.loading import check_libraries, device_map
 from server.nla.memory.figures import GIB, RESERVE, Needs, Shape
 from server.nla.memory.machine import Device, imagined
 from server.nla.memory.plan import Plan, Wishes
-from server.nla.memory.precision import PLAIN
+from server.nla.memory.precision import PLAIN, written
 from server.nla.memory.refusal import demand
 from server.nla.memory.sizes import config_of, counted, needs, reckoned
 from server.nla.pairs import DEFAULT, RELEASED, ROLES, PairEntry, catalogue
@@ -30,6 +30,7 @@ from server.nla.reconstructor import Reconstructor, load_head
 from server.nla.resident import fingerprint, load
 from server.nla.target import TargetModel
 from server.nla.verbalisers import vllm
+from server.nla.verbalisers.choose import Serving
 from server.nla.weights import HEAD_FILE, Weights, load_model
 from server.settings import Settings
 from tests.api.test_analyses import done
@@ -184,6 +185,12 @@ class TestEngine:
         given, plan = self.options("bf16", [80] * 8, RELEASED[3])
         assert given["tensor_parallel_size"] == 2
         assert given["kv_cache_memory_bytes"] == plan.sequences * plan.row
+
+    def test_what_the_options_quantise_is_told_as_well(self) -> None:
+        _, plan = self.options("target=4bit", [80], RELEASED[0])
+        serving = Serving(options={"quantization": "mxfp8"})
+        assert written(serving.said_of(plan)) == "av=mxfp8,target=4bit"
+        assert written(Serving().said_of(plan)) == "target=4bit"
 
     def test_fp8_is_vllms_own_online_kind(self) -> None:
         assert self.options("av=fp8", [80], RELEASED[0])[0]["quantization"] == "fp8_per_tensor"
