@@ -13,8 +13,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from server import __version__
+from server.analyses.catalogue import Catalogue, PairSource
 from server.analyses.metrics import AvFigures, Metrics
-from server.analyses.models import Catalogue, Models, PairSource
+from server.analyses.models import Models
 from server.analyses.service import Analyses
 from server.api import analyses, docs, exports, health, login, pairs, problems, vectors
 from server.api.guard import Guard

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableSettings
 
 from server import __version__, cli_pairs
+from server.analyses.catalogue import Catalogue
 from server.analyses.encoding import analysis_json
-from server.analyses.models import Catalogue, Models
+from server.analyses.models import Models
 from server.analyses.schema import Analysis, AnalysisRequest, Generate, Message
 from server.analyses.service import Analyses
 from server.api.problems import field_errors

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from server.analyses.models import Catalogue
+from server.analyses.catalogue import Catalogue
 from server.errors import CheckpointError, NlaError, NotReady
 from server.nla.memory.table import document, lines, short
 from server.settings import Settings

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.analyses.models import Aim
+from server.analyses.catalogue import Aim
 from server.errors import NlaError, PromptError
 from server.nla.checks.run import Verdict
 from server.nla.lens import Lens

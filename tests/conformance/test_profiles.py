@@ -10,7 +10,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from server.analyses.models import Catalogue, Models
+from server.analyses.catalogue import Catalogue
+from server.analyses.models import Models
 from server.errors import SettingsError
 from server.nla.profile import Profile, replace_norm, residual_add
 from server.nla.verbalisers.choose import Serving

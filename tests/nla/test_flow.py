@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
-from server.analyses.models import Aim
+from server.analyses.catalogue import Aim
 from server.app import create_app
 from server.nla.pairs import DEFAULT
 from server.nla.resident import ResidentPair

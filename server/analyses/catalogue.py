@@ -1,0 +1,129 @@
+"""Where pairs come from: the catalogue and the user's own file."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from server.errors import BadInput
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.nla.checks.run import Verdict
+    from server.nla.memory.plan import Plan
+    from server.nla.pairs import PairEntry
+    from server.nla.resident import ResidentPair
+    from server.nla.verbalisers.choose import Serving
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a pair reads: a target, named by its place, at a layer (None until that is known)."""
+
+    target: str
+    layer: int | None
+
+
+class PairSource(Protocol):
+    """Where pairs come from. The real one is `Catalogue`; tests have their own."""
+
+    def names(self) -> list[str]:
+        """Every pair that could be loaded."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """name, target_path, av_path, ar_path, layer, d_model of each; a path is None until it is on disk."""
+
+    def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
+        """The verdicts of all checks on a pair, one after the other, none of its models loaded."""
+
+    def aim(self, name: str) -> Aim:
+        """What a pair reads. Pairs that read one target can share its forward pass."""
+
+    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+        """Load a pair; raises NlaError when it cannot be."""
+
+
+class Catalogue:
+    """The built-in pairs and the user's own. `server.nla` is imported when first needed: it takes seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def _entries(self) -> Mapping[str, PairEntry]:
+        pairs = importlib.import_module("server.nla.pairs")
+        entries: Mapping[str, PairEntry] = pairs.catalogue(
+            self._settings.pairs_file, self._settings.cache_dir
+        )
+        return entries
+
+    def names(self) -> list[str]:
+        return list(self._entries())
+
+    def describe(self) -> list[dict[str, Any]]:
+        pairs = importlib.import_module("server.nla.pairs")
+        here = self._settings.verbaliser != "vllm-server"
+        return [
+            pairs.describe(entry, self._settings.cache_dir, av_weights=here)
+            for entry in self._entries().values()
+        ]
+
+    def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
+        entry = self._entry(name)
+        checks = importlib.import_module("server.nla.checks.run")
+        here = self._settings.verbaliser != "vllm-server"
+        verdicts: Iterator[Verdict] = checks.check(
+            entry,
+            self._settings.cache_dir,
+            progress,
+            av_weights=here,
+            wishes=self._serving().wishes(entry.profile),
+        )
+        return verdicts
+
+    def plan(self, name: str, gpus: str | None) -> Plan:
+        """Where a pair's models would go on this machine, or on other GPUs (`80,80`, in GiB); nothing is fetched."""
+        planning = importlib.import_module("server.nla.planning")
+        plan: Plan = planning.planned(self._entry(name), self._serving(), gpus)
+        return plan
+
+    def aim(self, name: str) -> Aim:
+        entry = self._entry(name)
+        place = entry.place("target")
+        target = str(place) if place.path is None else str(place.path.resolve())
+        layer: int | None = importlib.import_module("server.nla.pairs").layer_there(entry)
+        return Aim(target, layer)
+
+    def serving_template(self, name: str) -> str:
+        """The chat template with which `vllm serve` builds the prompt of this pair's AV."""
+        choose = importlib.import_module("server.nla.verbalisers.choose")
+        template: str = choose.serving_template(self._entry(name), self._settings.cache_dir)
+        return template
+
+    def _entry(self, name: str) -> PairEntry:
+        entries = self._entries()
+        if name not in entries:
+            raise BadInput("pair", f"There is no pair named {name!r}. Known are: {', '.join(entries)}.")
+        return entries[name]
+
+    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+        entry = await asyncio.to_thread(self._entry, name)
+        progress("importing the model libraries")
+        resident = await asyncio.to_thread(importlib.import_module, "server.nla.resident")
+        pair: ResidentPair = await resident.load(
+            entry, cache_dir=self._settings.cache_dir, serving=self._serving(), progress=progress
+        )
+        return pair
+
+    def _serving(self) -> Serving:
+        choose = importlib.import_module("server.nla.verbalisers.choose")
+        asked = self._settings
+        longest = choose.Longest(
+            asked.max_prompt_tokens + asked.max_reply_tokens, asked.max_reading_tokens, asked.score_batch
+        )
+        serving: Serving = choose.Serving(
+            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, longest
+        )
+        return serving
