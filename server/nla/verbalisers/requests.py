@@ -9,6 +9,9 @@ import numpy as np
 
 from server.nla.verbalisers.base import Order
 
+EVERY = 8
+"""Tokens between two bits of a reading that nobody is likely to look at: each bit costs the engine a message."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -17,6 +20,11 @@ class Request:
     orders: list[Order]
     rank: int
     """Place in line: the pinned position comes first."""
+
+    @property
+    def interval(self) -> int:
+        """Tokens between two bits: the first in line comes word by word."""
+        return 1 if self.rank == 0 else EVERY
 
 
 def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:

@@ -226,6 +226,7 @@ class VllmVerbaliser:
             include_stop_str_in_output=True,
             skip_special_tokens=False,
             output_kind=RequestOutputKind.DELTA,
+            stream_interval=request.interval,
         )
         self._numbers += 1
         told = False

@@ -248,6 +248,7 @@ class VllmServerVerbaliser:
             "include_stop_str_in_output": True,
             "skip_special_tokens": False,
             "stream": True,
+            "stream_interval": request.interval,
             "stream_options": {"include_usage": True},
             "return_token_ids": True,
             "cache_salt": self.prompt.salt,
