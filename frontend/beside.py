@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frontend import wording
@@ -27,13 +28,16 @@ def beside(view: View, position: int) -> BesideContext:
 def _layer(view: View, there: Beside, href: str) -> LayerReadContext:
     from frontend.panel import reading_context
 
+    # Its readings stand as far as its analysis has come, and are of its models: not of those of the one around them.
+    own = {"status": there.sibling.status, "versions": there.versions}
+    there_view = replace(view, analysis=view.analysis.model_copy(update=own))
     layer = there.sibling.layer
     return LayerReadContext(
         layer="another layer" if layer is None else f"layer {layer}",
         pair=there.sibling.pair,
         href=href,
         note="" if there.readings else _note(there),
-        readings=[reading_context(view, reading) for reading in there.readings],
+        readings=[reading_context(there_view, reading) for reading in there.readings],
     )
 
 

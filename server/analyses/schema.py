@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -240,11 +240,12 @@ class Analysis(Answered):
 
 @dataclass(frozen=True)
 class Beside:
-    """What a sibling reads at one position. `error` is why its analysis failed, if it did."""
+    """What a sibling reads at one position, and by what. `error` is why its analysis failed, if it did."""
 
     sibling: Sibling
     readings: list[Reading]
     error: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class AnalysisSummary(Answered):

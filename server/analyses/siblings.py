@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -82,7 +83,7 @@ def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
         if tokens and (position >= len(tokens) or tokens[position].id != token.id):
             continue
         readings = [records.reading_of(r) for r in repository.readings_at(kept.id, position, session)]
-        found.append(Beside(_named(kept), readings, kept.error))
+        found.append(Beside(_named(kept), readings, kept.error, json.loads(kept.versions)))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,19 @@ def test_each_layer_has_its_reading_its_score_and_a_link_to_the_same_position() 
 )
 def test_it_says_why_there_is_nothing(sibling: Beside, said: str) -> None:
     assert words(one(shown(sibling), ".at-layer .waiting-note")).startswith(said)
+
+
+def test_a_reading_that_is_being_scored_there_is_not_called_unscored() -> None:
+    unscored = made.reading(10, cos=None, mse=None, fve=None, rank=None)
+    section = one(shown(there(5, "running", unscored)), ".at-layer")
+    assert "Measuring how much the words hold" in words(section)
+
+
+def test_what_was_quantised_there_stands_by_its_score_alone() -> None:
+    quantised = replace(there(5, "done", made.reading(10)), versions={"precision": "ar=4bit"})
+    soup = shown(quantised, there(25, "done", made.reading(10)), versions={"precision": "target=8bit"})
+    said = [words(found) for found in soup.select(".at-layer .precision")]
+    assert said == ["Quantised: the AR in 4 bits. The score is of these, not of the released weights."]
 
 
 def test_it_is_asked_for_again_while_something_is_missing_and_says_so() -> None:
