@@ -69,6 +69,7 @@ STAGES = {
     "reply": "The model writes its reply",
     "lens": "Reading the layers",
     "readings": "Writing readings",
+    "tuned_lens": "Tuning the lens",
 }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.catalogue import Aim
-from server.errors import NlaError, PromptError
+from server.errors import ModelError, NlaError, PromptError
 from server.nla.checks.run import Verdict
 from server.nla.lens import Lens
 from server.nla.prompt import Piece
@@ -89,6 +89,8 @@ class FakeTarget:
         self.layer = 1
         self.translators: object | None = None
         """Anything, for a target with a tuned lens."""
+        self.untunable: str | None = None
+        """Why there is no tuned lens, for a target that fails at it."""
         self.traced: list[list[int]] = []
         self.followed: list[tuple[list[int], list[int]]] = []
         self.generated = 0
@@ -101,9 +103,13 @@ class FakeTarget:
 
     def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         self.traced.append(list(ids))
-        tuned = None if self.translators is None else lens_of([*ids, 0], len(ids))
         others = {layer: activations(ids, layer) for layer in layers}
-        return Trace(activations(ids, self.layer), lens_of(ids), tuned, others)
+        return Trace(activations(ids, self.layer), lens_of(ids), others)
+
+    def tuned(self, ids: Sequence[int]) -> Lens:
+        if self.untunable:
+            raise ModelError(self.untunable)
+        return lens_of([*ids, 0], len(ids))
 
     def follow(
         self, ids: Sequence[int], words: Sequence[int], tuned: bool = False

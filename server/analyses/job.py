@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
 from server.analyses import records, siblings
+from server.analyses.lens import LensTable
 from server.analyses.pins import Pins
 from server.analyses.readings import Finding, Marked, Scored, Words, Written
 from server.analyses.run import (
@@ -23,6 +24,8 @@ from server.analyses.run import (
     Step,
     Text,
     Traced,
+    Tuned,
+    Tuning,
     analyse,
 )
 from server.analyses.run import (
@@ -162,6 +165,7 @@ class Job:
             generated_ids=unpack_ids(row.generated_ids) if row.generated_ids is not None else None,
             tokens=self.analysis.tokens,
             lens=self.analysis.lens,
+            tuned_lens=self.analysis.tuned_lens,
             activations=unpack(trace.activations) if trace is not None else None,
             kept=records.kept_of(readings),
             window=settings.window,
@@ -188,6 +192,11 @@ class Job:
                 self.tell_progress("readings")
             case Compared():
                 self.analysis.baselines = step.baselines
+            case Tuning():
+                self.tell_progress("tuned_lens")
+            case Tuned():
+                self._mark("tuned_lens")
+                await self._take_tuned(step.lens)
             case _:
                 await self._take_finding(step)
 
@@ -203,7 +212,6 @@ class Job:
             trace = TraceRow(
                 analysis_id=self.id,
                 lens=step.lens.to_blob(),
-                tuned_lens=step.tuned_lens.to_blob() if step.tuned_lens is not None else None,
                 activations=pack(step.activations, exact=True),
             )
             return trace, records.pack_tokens(step.tokens)
@@ -212,7 +220,6 @@ class Job:
         words = f"{self.analysis.request.prompt_text}\n{reply}"
         born = await asyncio.to_thread(self._siblings, step, trace, words)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
-        tuned_event = self.log.next_id()  # always the one after the lens's, so it is not kept
         values = {
             "tokens": tokens,
             "token_count": len(step.tokens),
@@ -230,12 +237,16 @@ class Job:
 
         await self._write(keep)
         self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
-        self.analysis.tuned_lens = step.tuned_lens
         self.analysis.focus = self.pins.focus = step.focus
         self.log.put("tokens", step.tokens, id=tokens_event)
         self.log.put("lens", step.lens, id=lens_event)
-        if step.tuned_lens is not None:
-            self.log.put("tuned_lens", step.tuned_lens, id=tuned_event)
+
+    async def _take_tuned(self, lens: LensTable) -> None:
+        blob = await asyncio.to_thread(lens.to_blob)
+        event = self.log.next_id()
+        await self._write(partial(repository.put_tuned_lens, self.id, blob, event))
+        self.analysis.tuned_lens = lens
+        self.log.put("tuned_lens", lens, id=event)
 
     def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[siblings.Born]:
         """The analyses by the further pairs."""

@@ -55,6 +55,7 @@ def new_row(
         runs=0,
         tokens_event=0,
         lens_event=0,
+        tuned_event=0,
         end_event=0,
     )
 
@@ -168,7 +169,7 @@ def log_of(whole: Whole, analysis: Analysis) -> EventLog:
     if analysis.lens is not None:
         entries.append((row.lens_event, "lens", analysis.lens, None))
     if analysis.tuned_lens is not None:
-        entries.append((row.lens_event + 1, "tuned_lens", analysis.tuned_lens, None))
+        entries.append((row.tuned_event, "tuned_lens", analysis.tuned_lens, None))
     for kept, reading in zip(whole.readings, analysis.readings, strict=True):
         entries.append((kept.event, "reading", reading, (reading.position, reading.sample)))
     for event_id, kind, data, key in sorted(entries, key=lambda entry: entry[0]):

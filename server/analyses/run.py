@@ -1,4 +1,4 @@
-"""The flow of one analysis: prompt → reply → trace → readings → scores, as one stream of steps.
+"""The flow of one analysis: prompt → reply → trace → readings → scores → tuned lens, as one stream of steps.
 
 A step is what became known; nothing here stores or sends. What an earlier run already found is in the `Plan`
 and is not done again.
@@ -60,14 +60,11 @@ class AtLayer:
 
 @dataclass(frozen=True)
 class Traced:
-    """The whole text with norms and flags, the lens (and the tuned one), and the activations at layer K; the same at the
-    `others`, by pair.
-    """
+    """The whole text with norms and flags, the lens, and the activations at layer K; the same at the `others`, by pair."""
 
     tokens: list[Token]
     focus: int
     lens: LensTable
-    tuned_lens: LensTable | None
     activations: Activations
     others: dict[str, AtLayer] = field(default_factory=dict)
 
@@ -86,7 +83,19 @@ class Compared:
     baselines: Baselines | None
 
 
-Step: TypeAlias = Text | Reply | Traced | Reading | Finding | Compared
+@dataclass(frozen=True)
+class Tuning:
+    """From here on the tuned lens is made."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The lens as the target's translators tune it."""
+
+    lens: LensTable
+
+
+Step: TypeAlias = Text | Reply | Traced | Reading | Finding | Compared | Tuning | Tuned
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,7 @@ class Plan:
     generated_ids: list[int] | None = None
     tokens: list[Token] = field(default_factory=list)
     lens: LensTable | None = None
+    tuned_lens: LensTable | None = None
     activations: Activations | None = None
     kept: dict[tuple[int, int], Kept] = field(default_factory=dict)
     also: Mapping[str, int] = field(default_factory=dict)
@@ -123,7 +133,7 @@ def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
 async def analyse(
     pair: ResidentPair, plan: Plan, pins: Pins, av_turn: asyncio.Lock
 ) -> AsyncGenerator[Step, None]:
-    """All steps from the prompt to the baselines. Close it to stop the work."""
+    """All steps from the prompt to the tuned lens. Close it to stop the work."""
     if plan.lens is None or plan.activations is None:
         if plan.generated_ids is None and plan.request.generate is not None:
             async with aclosing(_replying(pair, plan.prompt.ids, plan.request.generate)) as growing:
@@ -146,6 +156,10 @@ async def analyse(
             vectors.update(getattr(finding, "vectors", {}))
             yield finding
     yield Compared(await _compare(pair, plan.activations, vectors))
+    if pair.target.translators is not None and plan.tuned_lens is None:
+        # Last, although it needs no reading: it takes as long as the plain one, and is looked at by fewer people.
+        yield Tuning()
+        yield Tuned(await _tuned(pair, [token.id for token in plan.tokens]))
 
 
 def _job(plan: Plan, wanted: Sequence[int]) -> Read:
@@ -215,7 +229,6 @@ async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Tra
             tokens=_measured(pieces, trace.activations),
             focus=_focus(pieces, plan.request),
             lens=_table(trace.lens, pair),
-            tuned_lens=_table(trace.tuned, pair) if trace.tuned is not None else None,
             activations=np.asarray(trace.activations, np.float32),
             others={
                 name: AtLayer(layer, _measured(pieces, trace.others[layer]), trace.others[layer])
@@ -224,6 +237,10 @@ async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Tra
         )
 
     return await asyncio.to_thread(describe)
+
+
+async def _tuned(pair: ResidentPair, ids: Sequence[int]) -> LensTable:
+    return await asyncio.to_thread(_table, await pair.in_lane("target", pair.target.tuned, ids), pair)
 
 
 def _measured(pieces: Sequence[Piece], activations: Activations) -> list[Token]:

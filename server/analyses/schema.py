@@ -156,7 +156,7 @@ class Reading(Answered):
 
 
 class Progress(Answered):
-    """How far it is. stage: queued, loading, waiting, reply, lens, readings, done, failed or cancelled.
+    """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or cancelled.
 
     `done` of `total` readings are scored. `ahead` counts the analyses in front of a queued one; `message`
     says in words what is waited for.

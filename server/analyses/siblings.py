@@ -62,8 +62,7 @@ def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
     new.tokens, new.words = records.pack_tokens(there.tokens), words
     new.tokens_event, new.lens_event = 1, 2
     activations = pack(there.activations, exact=True)
-    own = TraceRow(analysis_id=new.id, lens=trace.lens, tuned_lens=trace.tuned_lens, activations=activations)
-    return new, own
+    return new, TraceRow(analysis_id=new.id, lens=trace.lens, activations=activations)
 
 
 def named(rows: Iterable[AnalysisRow], pair: str) -> list[Sibling]:

@@ -39,12 +39,11 @@ def head(model: Any, normed: Tensor) -> Tensor:
 class Trace:
     """One forward pass: `activations` [T, d] float32, the residual stream after block K, and the lens of every block.
 
-    `tuned` is the same by the tuned lens, where the target has one; `others` are the activations at further layers.
+    `others` are the activations at further layers.
     """
 
     activations: Floats
     lens: Lens
-    tuned: Lens | None = None
     others: Mapping[int, Floats] = field(default_factory=dict)
 
 
@@ -74,9 +73,14 @@ class TargetModel:
         return Trace(
             _numbers(residuals[self.layer]),
             lens(residuals, ids, self.logits, TOP_K),
-            lens(residuals, ids, self.logits, TOP_K, self.translators) if self.translators else None,
             {layer: _numbers(residuals[layer]) for layer in layers if 0 <= layer < len(residuals)},
         )
+
+    def tuned(self, ids: Sequence[int]) -> Lens:
+        """The lens of `trace`, as the translators tune it."""
+        if self.translators is None:
+            raise BadInput("lens", "This target has no tuned lens.")
+        return lens(self.residuals(ids), ids, self.logits, TOP_K, self.translators)
 
     @torch.inference_mode()
     def follow(self, ids: Sequence[int], words: Sequence[int], tuned: bool = False) -> tuple[Floats, Ints]:

@@ -109,7 +109,12 @@ def pulse(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
     row = session.execute(
         select(
             *(AnalysisRow.status, AnalysisRow.owner, AnalysisRow.runs, AnalysisRow.same_as),
-            *(AnalysisRow.lens_event, AnalysisRow.end_event, latest.scalar_subquery()),
+            *(
+                AnalysisRow.lens_event,
+                AnalysisRow.tuned_event,
+                AnalysisRow.end_event,
+                latest.scalar_subquery(),
+            ),
         ).where(AnalysisRow.id == analysis_id, AnalysisRow.deleted.is_(None))
     ).first()
     return None if row is None else tuple(row)
@@ -124,6 +129,12 @@ def put_trace(trace: TraceRow, values: Mapping[str, Any], session: Session) -> N
     """Keep the trace together with the columns that became known with it."""
     change(trace.analysis_id, values, session)
     session.merge(trace)
+
+
+def put_tuned_lens(analysis_id: str, blob: bytes, event: int, session: Session) -> None:
+    """Add the tuned lens to the trace that is kept."""
+    change(analysis_id, {"tuned_event": event}, session)
+    session.execute(update(TraceRow).where(TraceRow.analysis_id == analysis_id).values(tuned_lens=blob))
 
 
 def put_readings(readings: Sequence[ReadingRow], session: Session) -> None:

@@ -118,6 +118,7 @@ class AnalysisRow(Base):
     """How often work on it has begun; event ids of a later run are above those of an earlier one."""
     tokens_event: Mapped[int] = mapped_column(BigInteger, default=0)
     lens_event: Mapped[int] = mapped_column(BigInteger, default=0)
+    tuned_event: Mapped[int] = mapped_column(BigInteger, default=0)
     end_event: Mapped[int] = mapped_column(BigInteger, default=0)
     owner: Mapped[str | None] = mapped_column(String(40))
     """The server that works on it, see leases.py."""
@@ -133,7 +134,7 @@ class TraceRow(Base):
     analysis_id: Mapped[str] = mapped_column(ForeignKey("analysis.id", ondelete="CASCADE"), primary_key=True)
     lens: Mapped[bytes] = mapped_column(LargeBinary)
     tuned_lens: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Like `lens`; none where the target had no translators."""
+    """Like `lens`, made last; none where the target had no translators."""
     activations: Mapped[bytes] = mapped_column(LargeBinary)
     """[T, d], see vectors.py."""
 

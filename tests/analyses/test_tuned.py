@@ -1,4 +1,4 @@
-"""The tuned lens of an analysis: made with the trace, kept, told, and asked for words."""
+"""The tuned lens of an analysis: made after the readings, kept, told, and asked for words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,14 @@ async def test_it_is_kept_beside_the_plain_one(
     assert not np.array_equal(kept.tuned_lens.prob, kept.lens.prob)
 
 
-async def test_what_was_kept_is_not_made_again(
+async def test_it_comes_after_the_readings(app: FastAPI, pair: FakePair) -> None:
+    analysis, _ = await analyses_of(app).create(chat("cats"))
+    kinds = [event.kind for event in await watch(analyses_of(app), analysis.id)]
+    rest = [kind for kind in kinds[kinds.index("tuned_lens") :] if kind != "progress"]
+    assert rest == ["tuned_lens", "done"]
+
+
+async def test_a_later_run_makes_it_of_what_an_earlier_one_kept(
     settings: Settings, pair: FakePair, source: FakeSource
 ) -> None:
     async with running(settings, source) as app:
@@ -50,10 +57,32 @@ async def test_what_was_kept_is_not_made_again(
         analysis, _ = await analyses_of(app).create(chat("cats"))
         await until(analyses_of(app), analysis.id, "progress", stage="readings", done=2)
     after = FakeSource()
+    after.pair.target.translators = object()
     async with running(settings, after) as app:
         await watch(analyses_of(app), analysis.id)
         assert (await analyses_of(app).get(analysis.id)).tuned_lens is not None
     assert after.pair.target.traced == []
+
+
+async def test_readings_and_baselines_stand_where_it_cannot_be_made(app: FastAPI, pair: FakePair) -> None:
+    pair.target.untunable = "out of memory"
+    analysis = await finish(analyses_of(app), chat("cats"))
+    assert (analysis.status, analysis.error) == ("failed", "out of memory")
+    assert all(reading.cos is not None for reading in analysis.readings)
+    assert analysis.baselines is not None and analysis.lens is not None
+
+
+async def test_what_was_kept_is_not_made_again(
+    settings: Settings, pair: FakePair, source: FakeSource
+) -> None:
+    pair.target.untunable = "out of memory"
+    async with running(settings, source) as app:
+        failed = await finish(analyses_of(app), chat("cats"))
+        pair.target.untunable = None
+        again = await finish(analyses_of(app), chat("cats"))
+    assert (again.id, again.status) == (failed.id, "done")
+    assert again.tuned_lens is not None
+    assert len(pair.target.traced) == 1
 
 
 async def test_events_tell_it_with_the_same_id_live_and_replayed(app: FastAPI, pair: FakePair) -> None:

@@ -84,6 +84,12 @@ def test_an_address_that_asks_for_a_lens_that_is_not_there_gets_the_plain_one_an
     assert one(soup, "lens-map")["source"] == "/a/abc123/cells?metric=prob"
 
 
+def test_while_the_tuned_lens_is_to_come_the_page_says_so() -> None:
+    coming = made.analysis(status="running", versions={"tuned_lens": "of some texts"})
+    said = words(one(page(coming, look=TUNED), ".layers"))
+    assert "The tuned lens is made after the readings; the logit lens is shown." in said
+
+
 def test_a_word_to_compare_keeps_the_lens() -> None:
     assert one(page(both(), look=TUNED), ".ask input[name=lens]")["value"] == "tuned"
 

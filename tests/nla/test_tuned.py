@@ -23,11 +23,12 @@ from transformers import (
 )
 
 from server.cli import main
-from server.errors import CheckpointError
+from server.errors import BadInput, CheckpointError
 from server.nla import demo, tuned
 from server.nla import lens as lens_module
+from server.nla.lens import Lens
 from server.nla.resident import ResidentPair
-from server.nla.target import TargetModel, Trace
+from server.nla.target import TargetModel
 from server.nla.tuned import Translator, Translators
 
 D, LAYERS, VOCABULARY = 16, 4, 97
@@ -89,16 +90,15 @@ def by_numpy(model: Any, family: str, translators: Translators) -> np.ndarray[An
     return np.stack(rows)
 
 
-def traced(family: str, translators: Translators) -> Trace:
-    return TargetModel(model_of(family), 1, translators).trace(IDS)
+def tuned_by(translators: Translators, family: str = "llama") -> Lens:
+    return TargetModel(model_of(family), 1, translators).tuned(IDS)
 
 
 @pytest.mark.parametrize("rank", [None, 3])
 @pytest.mark.parametrize("family", ["qwen2", "llama", "gemma3"])
 def test_every_cell_is_what_numpy_makes_of_the_formula(family: str, rank: int | None) -> None:
     translators = made(rank=rank)
-    found = traced(family, translators).tuned
-    assert found is not None
+    found = tuned_by(translators, family)
     log_p = by_numpy(model_of(family), family, translators)
     p = np.exp(log_p)
     follows = [*IDS[1:], int(log_p[-1, -1].argmax())]
@@ -112,24 +112,26 @@ def test_every_cell_is_what_numpy_makes_of_the_formula(family: str, rank: int | 
 
 def test_the_plain_lens_stays_what_it_is_beside_the_tuned_one() -> None:
     plain = TargetModel(model_of("llama"), 1).trace(IDS)
-    both = traced("llama", made())
-    assert plain.tuned is None
+    both = TargetModel(model_of("llama"), 1, made()).trace(IDS)
     np.testing.assert_array_equal(both.lens.prob, plain.lens.prob)
     np.testing.assert_array_equal(both.lens.kl, plain.lens.kl)
 
 
 def test_a_translator_of_nothing_is_the_plain_lens() -> None:
     nothing = Translators("", "", [Translator((torch.zeros(D, D),), torch.zeros(D))] * (LAYERS - 1))
-    both = traced("llama", nothing)
-    assert both.tuned is not None
-    np.testing.assert_array_equal(both.tuned.prob, both.lens.prob)
+    plain = TargetModel(model_of("llama"), 1).trace(IDS).lens
+    np.testing.assert_array_equal(tuned_by(nothing).prob, plain.prob)
+
+
+def test_a_target_without_translators_has_no_tuned_lens() -> None:
+    with pytest.raises(BadInput, match="no tuned lens"):
+        TargetModel(model_of("llama"), 1).tuned(IDS)
 
 
 def test_the_tuned_lens_does_not_depend_on_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = traced("llama", made()).tuned
+    whole = tuned_by(made())
     monkeypatch.setattr(lens_module, "CHUNK_BYTES", 4 * VOCABULARY * 3)
-    parts = traced("llama", made()).tuned
-    assert whole is not None and parts is not None
+    parts = tuned_by(made())
     np.testing.assert_allclose(parts.prob, whole.prob, atol=1e-6)
     assert (parts.rank == whole.rank).all()
 
@@ -234,8 +236,7 @@ def test_a_converted_lens_reads_a_block_as_theirs_reads_the_next_hidden_state(
     model = model_of("llama")
     with torch.inference_mode():
         states = model.model(torch.tensor([IDS]), output_hidden_states=True).hidden_states
-        found = TargetModel(model, 1, ours).trace(IDS).tuned
-        assert found is not None
+        found = TargetModel(model, 1, ours).tuned(IDS)
         for index in range(
             1, LAYERS
         ):  # theirs: hidden_states[index] + translator[index](hidden_states[index])
@@ -282,7 +283,6 @@ def test_the_demos_lens_is_small_enough_to_ship() -> None:
 
 
 def test_the_demos_lens_is_nearer_to_the_output_at_every_layer(pair: ResidentPair, ids: list[int]) -> None:
-    found = pair.target.trace(ids)
-    assert found.tuned is not None
-    plain, nearer = (each.kl[:-1, 1:].mean(1) for each in (found.lens, found.tuned))
+    lenses = (pair.target.trace(ids).lens, pair.target.tuned(ids))
+    plain, nearer = (each.kl[:-1, 1:].mean(1) for each in lenses)
     assert (nearer < plain).all()

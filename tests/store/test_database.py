@@ -13,14 +13,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
 from server.store import repository
 from server.store.database import MIGRATIONS, Store, connect, migrate
-from server.store.tables import Base, ReadingRow
+from server.store.tables import AnalysisRow, Base, ReadingRow
 from tests.store.rows import analysis
 
 OLD = {
@@ -94,6 +94,18 @@ def test_what_an_older_version_has_written_is_found(engine: Engine) -> None:
     migrate(engine)
     with Session(engine) as session:
         assert [found.id for found in repository.recent(9, "zürich études", session)] == ["old"]
+
+
+def test_the_tuned_lens_of_an_older_version_keeps_the_id_of_its_event(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, "0005")
+    with engine.begin() as connection:
+        row = {**OLD, "lens_event": 7, "created": "2026-11-21 00:00:00.000000"}
+        names = ", ".join(row)
+        connection.execute(text(f"INSERT INTO analysis ({names}) VALUES (:{', :'.join(row)})"), row)
+    migrate(engine)
+    with Session(engine) as session:
+        assert session.scalar(select(AnalysisRow.tuned_event)) == 8
 
 
 def test_a_migration_that_fails_changes_nothing(engine: Engine) -> None:
