@@ -97,6 +97,7 @@ class Server:
             "--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--block-size", "32",
             "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "64",
             "--kv-cache-memory-bytes", str(2**29), "--enable-prompt-tokens-details",
+            "--scheduling-policy", "priority",
         ]  # fmt: skip
         with self.log.open("ab") as out:
             environment = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server.nla.checkpoint import AvSpec
 from server.nla.lens import Floats
-from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
-from tests.engines.conftest import LONGEST, finished, ordered, outcomes
+from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Verbaliser
+from tests.engines.conftest import LONGEST, OPTIONS, finished, ordered, outcomes
 
 pytest.importorskip("vllm", reason="the engines are compared where vLLM is: .ci/vllm-env")
 pytestmark = pytest.mark.anyio
@@ -76,6 +78,27 @@ async def test_300_positions_at_once(av: Verbaliser, activations: Floats) -> Non
     found = finished(await outcomes(av, orders, max_new_tokens=16))
     assert len(found) == 300
     assert all(found[n].text == found[n % 30].text for n in range(300))
+
+
+async def test_the_first_in_line_goes_before_what_waits(av: Verbaliser, activations: Floats) -> None:
+    if av.name == "transformers":
+        pytest.skip("it takes one call after the other")
+    waves = [Order(n, activations[n % 30]) for n in range(3 * OPTIONS["max_num_seqs"])]
+    done, begun = set(), asyncio.Event()
+
+    async def crowd() -> None:
+        async for outcome in av.stream(waves, temperature=0.0, max_new_tokens=8, seed=0):
+            begun.set()
+            if isinstance(outcome, Finished):
+                done.add(outcome.key)
+
+    before = asyncio.create_task(crowd())
+    await begun.wait()
+    await outcomes(av, [Order("late", activations[0])], max_new_tokens=8)
+    ahead = len(done)
+    await before
+    assert ahead <= 2 * OPTIONS["max_num_seqs"]  # in the order of coming it would have been all three waves
+    assert len(done) == len(waves)
 
 
 async def test_one_bad_activation_fails_alone(av: Verbaliser, activations: Floats) -> None:
