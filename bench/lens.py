@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from bench.analysis import TEXT, Served, machine
+from bench.machine import machine
+from bench.served import TEXT, Served
 from server.nla import demo
 from server.nla.lens import CHUNK_BYTES, lens
 from server.nla.target import TOP_K, TargetModel

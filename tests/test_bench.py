@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import gpu
+from bench import engines, gpu
+from bench.random_pair import NAME, QWEN, random_av, random_pair
 from server.nla.checkpoint import read_av
 from server.nla.verbalisers.base import Finished
 
-TINY = gpu.QWEN | {
+TINY = QWEN | {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -27,7 +28,7 @@ TINY = gpu.QWEN | {
 def test_the_table_has_a_row_for_each_count_and_says_what_is_not_installed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = read_av(gpu.random_av(tmp_path / "av", TINY))
+    spec = read_av(random_av(tmp_path / "av", TINY))
     options = argparse.Namespace(positions=[1, 9], tokens=12, engines=["transformers", "vllm"])
     asyncio.run(gpu.measure(options, spec))
     said = capsys.readouterr().out
@@ -35,6 +36,20 @@ def test_the_table_has_a_row_for_each_count_and_says_what_is_not_installed(
     assert [row[1] for row in rows] == ["1", "9"]
     assert "| vllm | not installed |" in said
     assert "GiB more in use" in said and "were planned" in said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is here")
+def test_the_whole_explorer_is_measured_on_a_pair_of_random_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "TOKENS", 12)
+    engines.speed(9, pair=NAME, pairs_file=random_pair(tmp_path, TINY, layer=1))
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    found = {row[0]: row[1] for row in rows[1:]}
+    assert (
+        float(found["| explorer, HTTP to the last score"]) > float(found["| of that: HTTP to the lens"]) > 0
+    )
+    assert float(found["| GiB planned"]) > 0
 
 
 def test_agreement_counts_equal_readings_and_how_far_the_others_go_together() -> None:
