@@ -167,9 +167,8 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         given: dict[str, Any] = {}
-        av = demo.folders(Settings().cache_dir)["av"]
         if options.shape == "demo":
-            demo.build(Settings().cache_dir)
+            av = demo.build(Settings().cache_dir)["av"]
         else:
             given = {"pair": NAME, "pairs_file": random_pair(Path(folder), QWEN, LAYER)}
             av = Path(folder) / "av"
