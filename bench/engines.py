@@ -33,7 +33,7 @@ TOKENS = 200
 async def bare(served: Served, rows: list[Floats]) -> tuple[float, float]:
     """(seconds to the first words, to the end) of readings asked of the engine without the explorer."""
     start, first = time.perf_counter(), 0.0
-    orders = [Order(n, row) for n, row in enumerate(rows)]
+    orders = [Order(n, row, watched=n == 0) for n, row in enumerate(rows)]
     stream = served.pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=TOKENS, seed=0)
     async for outcome in stream:
         if isinstance(outcome, Delta):

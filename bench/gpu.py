@@ -84,7 +84,7 @@ async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Ve
 async def read(av: Verbaliser, rows: Sequence[Floats], tokens: int) -> tuple[Run, dict[Any, Finished]]:
     """Greedy readings of all rows, and how long they took."""
     before = av.figures()
-    orders = [Order(n, row) for n, row in enumerate(rows)]
+    orders = [Order(n, row, watched=n == 0) for n, row in enumerate(rows)]
     found: dict[Any, Finished] = {}
     start, first = time.perf_counter(), 0.0
     async for outcome in av.stream(orders, temperature=0.0, max_new_tokens=tokens, seed=0):

@@ -25,6 +25,7 @@ from server.nla.lens import Lens
 from server.nla.prompt import Piece
 from server.nla.target import Trace
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
+from server.nla.verbalisers.room import Room
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]
@@ -147,7 +148,8 @@ class FakeVerbaliser:
 
     name = "fake"
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int | None = None) -> None:
+        self.at_once = at_once
         self.trouble: str | None = None
         self.counted: dict[str, float] = {}
         self.asked: list[list[Any]] = []
@@ -249,6 +251,7 @@ class FakePair:
     versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
     fingerprint: str = "f1"
     lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
+    room: Room = field(default_factory=lambda: Room(None))
     loaded: bool = False
 
     reads: str = "the fakes' target"
@@ -260,6 +263,7 @@ class FakePair:
     def open(self) -> None:
         """Be ready to work, for the first time or again."""
         self.lanes = {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
+        self.room = Room(self.verbaliser.at_once)
 
     async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], fn, *args)

@@ -114,7 +114,6 @@ class Job:
         self,
         pair: ResidentPair,
         prompt: Prompt,
-        av_turn: asyncio.Lock,
         settings: Settings,
         also: Mapping[str, int | None],
         shared: Callable[[], Awaitable[None]],
@@ -143,7 +142,7 @@ class Job:
             versions=_json(self.analysis.versions),
             prompt_ids=self._ids["prompt_ids"],
         )
-        async with aclosing(analyse(pair, plan, self.pins, av_turn)) as steps:
+        async with aclosing(analyse(pair, plan, self.pins)) as steps:
             async for step in steps:
                 await self._take(step)
                 if isinstance(step, Traced) and also:

@@ -36,8 +36,6 @@ class Models:
         """What is being loaded, or why that failed."""
         self.error: NlaError | None = None
         """Why the pair to begin with could not be loaded."""
-        self.av_turn = asyncio.Lock()
-        """Whoever asks the AV for readings takes this first; turns are given in the order of asking."""
         self._aims: dict[str, Aim] = {}
         self._pair: ResidentPair | None = None
         self._last = name  # that could be loaded

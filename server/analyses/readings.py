@@ -1,5 +1,5 @@
-"""Readings and their scores: the AV writes window by window, the AR reads whatever has ended while it was
-busy.
+"""Readings and their scores: the AV writes as many at a time as it has room for, the AR reads whatever has ended while it
+was busy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from server.nla.scores import Score
     from server.nla.verbalisers.base import Outcome
 
+PORTIONS = 16
+"""In how many portions an engine is filled that takes readings as others end."""
 TRIES = 3
 """How often a reading is asked for whose engine died over it: it may be what the engine dies of."""
 Key = tuple[int, int]  # position, sample
@@ -98,13 +100,11 @@ class Read:
     score_batch: int = 32
 
 
-async def read(
-    pair: ResidentPair, job: Read, pins: Pins, av_turn: asyncio.Lock
-) -> AsyncGenerator[Finding, None]:
+async def read(pair: ResidentPair, job: Read, pins: Pins) -> AsyncGenerator[Finding, None]:
     """All findings, in the order in which they are made. Raises what the AV raises; close it to stop the
     work.
     """
-    desk = _Desk(pair, job, pins, av_turn)
+    desk = _Desk(pair, job, pins)
     task = asyncio.create_task(desk.work())
     task.add_done_callback(lambda _: desk.findings.put_nowait(None))
     try:
@@ -120,14 +120,19 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Desk:
-    """AV and AR at work on one job: what has `ended` at the AV goes on to the AR, and `findings` tell of both."""
+    """AV and AR at work on one job: what `remains` is asked of the AV, what has `ended` there goes on to the AR, and
+    `findings` tell of both.
+    """
 
     pair: ResidentPair
     job: Read
     pins: Pins
-    av_turn: asyncio.Lock
+    remains: set[Key] = field(default_factory=set)
+    waits: bool = False
+    """A call is waiting for room."""
+    failures: Counter[Key] = field(default_factory=Counter)
     findings: asyncio.Queue[Finding | None] = field(default_factory=asyncio.Queue)
     """Holds no more than the readings themselves."""
     ended: asyncio.Queue[tuple[Key, str] | None] = field(default_factory=asyncio.Queue)
@@ -148,24 +153,46 @@ class _Desk:
             await _stop(scoring)
 
     async def _verbalise(self) -> None:
-        """One window of orders after the other; between windows other analyses get their turn, and new pins are
-        heeded.
+        """Call after call, as there is room. What each asks for is settled when it gets room: by then others have had
+        theirs, and new pins are heeded.
         """
-        remaining = self._remaining()
-        failures: Counter[Key] = Counter()
-        while remaining:
-            async with self.av_turn:
-                window = self.pins.first(remaining, self.job.window)
-                remaining.difference_update(window)
-                async with aclosing(_window(self.pair, self.job, window, self.pins)) as answers:
-                    async for finding in answers:
-                        self.findings.put_nowait(finding)
-                        if isinstance(finding, Written):
-                            self.ended.put_nowait((finding.key, finding.text))
-                        elif isinstance(finding, Marked) and finding.passing:
-                            failures[finding.key] += 1
-                            if failures[finding.key] < TRIES:
-                                remaining.add(finding.key)
+        self.remains = self._remaining()
+        try:
+            async with asyncio.TaskGroup() as calls:
+                self._ask(calls)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    def _ask(self, calls: asyncio.TaskGroup) -> None:
+        """One call more, unless one waits already."""
+        if self.remains and not self.waits:
+            self.waits = True
+            calls.create_task(self._call(calls))
+
+    async def _call(self, calls: asyncio.TaskGroup) -> None:
+        room, samples = self.pair.room, self.job.settings.samples
+        count = self.job.window
+        if room.places is not None:  # whole positions: the samples of one are one request
+            count = samples * max(1, room.places // PORTIONS // samples)
+        async with room.take(count):
+            self.waits = False
+            window = self.pins.first(self.remains, count)
+            self.remains.difference_update(window)
+            if room.places is not None:
+                self._ask(calls)
+            async with aclosing(_window(self.pair, self.job, window, self.pins)) as answers:
+                async for finding in answers:
+                    self._take(finding)
+        self._ask(calls)
+
+    def _take(self, finding: Finding) -> None:
+        self.findings.put_nowait(finding)
+        if isinstance(finding, Written):
+            self.ended.put_nowait((finding.key, finding.text))
+        elif isinstance(finding, Marked) and finding.passing:
+            self.failures[finding.key] += 1
+            if self.failures[finding.key] < TRIES:
+                self.remains.add(finding.key)
 
     def _remaining(self) -> set[Key]:
         """The readings to be written. Those that an earlier run wrote are scored, if that is still to be done."""
@@ -222,7 +249,10 @@ async def _window(
     from server.nla.verbalisers.base import Delta, Failed, Finished, Order
 
     untold = dict.fromkeys(window, "")
-    orders = [Order(key=key, activation=job.activations[key[0]], sample=key[1]) for key in window]
+    orders = [
+        Order(key=key, activation=job.activations[key[0]], sample=key[1], watched=key[0] in pins)
+        for key in window
+    ]
     stream = pair.verbaliser.stream(
         orders,
         temperature=job.settings.temperature or 0.0,

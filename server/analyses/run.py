@@ -130,9 +130,7 @@ def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
     return Prompt(*prompter.encode_with_roles(messages, request.text))
 
 
-async def analyse(
-    pair: ResidentPair, plan: Plan, pins: Pins, av_turn: asyncio.Lock
-) -> AsyncGenerator[Step, None]:
+async def analyse(pair: ResidentPair, plan: Plan, pins: Pins) -> AsyncGenerator[Step, None]:
     """All steps from the prompt to the tuned lens. Close it to stop the work."""
     if plan.lens is None or plan.activations is None:
         if plan.generated_ids is None and plan.request.generate is not None:
@@ -151,7 +149,7 @@ async def analyse(
     vectors: dict[tuple[int, int], Activations] = {
         k: v.vector for k, v in plan.kept.items() if v.vector is not None
     }
-    async with aclosing(read(pair, _job(plan, wanted), pins, av_turn)) as findings:
+    async with aclosing(read(pair, _job(plan, wanted), pins)) as findings:
         async for finding in findings:
             vectors.update(getattr(finding, "vectors", {}))
             yield finding

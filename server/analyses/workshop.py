@@ -138,8 +138,8 @@ class Workshop:
             ):
                 with self._metrics.running.track_inprogress():
                     if (prompt := await self._settle(job, pair)) is not None:
-                        turn, also = self._models.av_turn, await self._further(job)
-                        await job.work(pair, prompt, turn, self._settings, also, self._take_up)
+                        also = await self._further(job)
+                        await job.work(pair, prompt, self._settings, also, self._take_up)
         except asyncio.CancelledError:
             if not job.stop_asked:
                 raise

@@ -121,7 +121,10 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
     found: dict[int, Text] = {}
     with models.called(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
-        async with models.av_turn, aclosing(verbalise(pair, activations, body.verbalise)) as findings:
+        async with (
+            pair.room.take(len(activations)),
+            aclosing(verbalise(pair, activations, body.verbalise)) as findings,
+        ):
             async for finding in findings:
                 if isinstance(finding, Written):
                     found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)

@@ -37,6 +37,7 @@ from server.nla.target import TargetModel
 from server.nla.tuned import read as read_lens
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.choose import Serving, make
+from server.nla.verbalisers.room import Room
 from server.nla.weights import HEAD_FILE, load_model
 
 _log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class ResidentPair:
     fingerprint: str
     lanes: dict[str, ThreadPoolExecutor]
     turn: AbstractContextManager[Any]
+    room: Room
+    """Whoever asks the verbaliser for readings takes this first."""
 
     async def in_lane(self, lane: Lane, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run `fn` on that model's single thread, when the processor is free."""
@@ -178,6 +181,7 @@ def _load(
         fingerprint=fingerprint(places, entry, precision),
         lanes=lanes,
         turn=turn,
+        room=Room(engine.at_once),
     )
 
 

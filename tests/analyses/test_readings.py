@@ -12,7 +12,7 @@ from server.analyses.pins import Pins
 from server.analyses.readings import TRIES, Finding, Kept, Marked, Read, Scored, Words, Written, read
 from server.analyses.schema import Verbalise
 from server.errors import NlaError
-from tests.fakes import FakePair, activation, held, text_of
+from tests.fakes import FakePair, FakeVerbaliser, activation, held, text_of
 
 pytestmark = pytest.mark.anyio
 T = 6
@@ -32,12 +32,20 @@ def job(**more: Any) -> Read:
 
 
 def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:
-    return read(cast(Any, pair), job, pins or Pins(), asyncio.Lock())
+    return read(cast(Any, pair), job, pins or Pins())
 
 
 async def all_of(pair: FakePair, job: Read, pins: Pins | None = None) -> list[Finding]:
     async with aclosing(reading(pair, job, pins)) as findings:
         return [finding async for finding in findings]
+
+
+async def ended(findings: Any, count: int) -> AsyncIterator[Finding]:
+    """All findings until so many readings are scored."""
+    while count:
+        finding = await anext(findings)
+        count -= isinstance(finding, Scored)
+        yield finding
 
 
 def scores(findings: list[Finding]) -> dict[int, tuple[Any, ...]]:
@@ -134,6 +142,55 @@ async def test_windows_follow_the_pins_of_the_moment(pair: FakePair) -> None:
     async for _ in findings:
         pass
     assert pair.verbaliser.asked == [[(4, 0), (0, 0)], [(5, 0), (1, 0)], [(2, 0), (3, 0)]]
+
+
+@pytest.fixture
+async def busy(anyio_backend: str) -> AsyncIterator[FakePair]:
+    """A pair whose engine takes readings as others end, two at a time."""
+    pair = FakePair(verbaliser=FakeVerbaliser(at_once=2))
+    yield pair
+    await pair.close()
+
+
+async def test_an_engine_that_reads_on_is_asked_for_the_next_whenever_one_has_ended(busy: FakePair) -> None:
+    busy.verbaliser.limit(1)
+    findings = reading(busy, job())
+    first = [finding async for finding in ended(findings, 1)]
+    assert busy.verbaliser.asked == [[(0, 0)], [(1, 0)], [(2, 0)]]  # the last has the place of the first
+    busy.verbaliser.allow()
+    rest = [finding async for finding in findings]
+    assert sorted(scores([*first, *rest])) == list(range(T))
+
+
+async def test_a_new_pin_is_the_next_that_it_is_asked_for(busy: FakePair) -> None:
+    pins = Pins()
+    pins.pin(0)
+    busy.verbaliser.limit(0)
+    findings = reading(busy, job(), pins)
+    assert (await anext(findings)).key == (0, 0)
+    pins.pin(5)
+    busy.verbaliser.allow()
+    async for _ in findings:
+        pass
+    assert busy.verbaliser.asked[2] == [(5, 0)]
+
+
+async def test_all_samples_of_a_position_are_asked_for_together(busy: FakePair) -> None:
+    keys = [(p, s) for p in range(3) for s in range(3)]
+    await all_of(busy, job(keys=keys, settings=Verbalise(samples=3, temperature=1.0)))
+    assert busy.verbaliser.asked == [[(p, 0), (p, 1), (p, 2)] for p in range(3)]
+
+
+async def test_two_analyses_take_turns_at_it(busy: FakePair) -> None:
+    busy.verbaliser.limit(0)
+    long = asyncio.create_task(all_of(busy, job()))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    short = asyncio.create_task(all_of(busy, job(keys=[(5, 0)])))
+    await asyncio.sleep(0)
+    busy.verbaliser.allow()
+    await asyncio.gather(long, short)
+    assert busy.verbaliser.asked.index([(5, 0)]) <= 3  # behind the one that waited already
 
 
 async def test_words_are_told_for_pinned_positions_alone_and_are_the_text(pair: FakePair) -> None:

@@ -167,8 +167,8 @@ async def outcomes(av: Verbaliser, orders: list[Order], **settings: Any) -> list
 
 
 def ordered(activations: Floats) -> list[Order]:
-    """One order a row."""
-    return [Order(n, row) for n, row in enumerate(activations)]
+    """One order a row, of which the first is watched."""
+    return [Order(n, row, watched=n == 0) for n, row in enumerate(activations)]
 
 
 def finished(said: list[Outcome]) -> dict[Any, Finished]:

@@ -94,7 +94,7 @@ async def test_the_first_in_line_goes_before_what_waits(av: Verbaliser, activati
 
     before = asyncio.create_task(crowd())
     await begun.wait()
-    await outcomes(av, [Order("late", activations[0])], max_new_tokens=8)
+    await outcomes(av, [Order("late", activations[0], watched=True)], max_new_tokens=8)
     ahead = len(done)
     await before
     assert ahead <= 2 * OPTIONS["max_num_seqs"]  # in the order of coming it would have been all three waves

@@ -20,6 +20,8 @@ BATCHED = 2048
 """Prompt tokens that vLLM works on at once, unless told otherwise (`DEFAULT_MAX_NUM_BATCHED_TOKENS`)."""
 SEQUENCES = 256
 """Readings that vLLM writes at once at most; it tries its sampler on as many before it starts."""
+CPU_SEQUENCES = 64
+"""The same on a CPU: it is busy with fewer, and the words of a watched reading come the later the more are beside it."""
 LEAST_SEQUENCES = 16
 """With fewer at once a GPU is idle most of the time: that much room for keys and values is demanded."""
 COHORT = 64 + 8

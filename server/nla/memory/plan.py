@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from server.nla.memory.arrangements import Spans, arrangements
 from server.nla.memory.figures import (
+    CPU_SEQUENCES,
     LEAST_SEQUENCES,
     RESERVE,
     SEQUENCES,
@@ -199,7 +200,8 @@ def _filled(
     if not a_row:
         return found
     spare = int(min(room[index] for index in spans.av) * SPARE[cpu])
-    return replace(found, sequences=min(SEQUENCES, LEAST_SEQUENCES + spare // a_row))
+    most = CPU_SEQUENCES if cpu else SEQUENCES
+    return replace(found, sequences=min(most, LEAST_SEQUENCES + spare // a_row))
 
 
 def _share(demand: _Demand, span: range, room: Mapping[int, int], *, even: bool) -> dict[int, int] | None:

@@ -14,11 +14,14 @@ UNFIT = "The activation is not finite or has the wrong width."
 
 @dataclass(frozen=True)
 class Order:
-    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed."""
+    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed. Somebody looks
+    at one that is `watched`: it goes before the others, and its words come one by one.
+    """
 
     key: Hashable
     activation: Floats
     sample: int = 0
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class Verbaliser(Protocol):
     """An AV engine. Closing the iterator that `stream` gives ends the work it stands for."""
 
     name: str
+
+    @property
+    def at_once(self) -> int | None:
+        """How many readings keep it busy, where they come and go one by one; None if it takes one call after the other."""
 
     @property
     def trouble(self) -> str | None:

@@ -18,13 +18,16 @@ class Request:
     """One request to an engine: one activation, `orders` are consecutive samples of it."""
 
     orders: list[Order]
-    rank: int
-    """Place in line: the pinned position comes first."""
+
+    @property
+    def rank(self) -> int:
+        """Place in line, 0 the first; those of one rank stand in the order of coming."""
+        return 0 if self.orders[0].watched else 1
 
     @property
     def interval(self) -> int:
-        """Tokens between two bits: the first in line comes word by word."""
-        return 1 if self.rank == 0 else EVERY
+        """Tokens between two bits: what is watched comes word by word."""
+        return 1 if self.orders[0].watched else EVERY
 
 
 def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:
@@ -33,16 +36,16 @@ def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:
     Greedy ones stay apart: vLLM takes no several samples of what is not sampled.
     """
     run: list[Order] = []
-    for n, order in enumerate(orders):
+    for order in orders:
         follows = bool(run) and temperature > 0 and order.sample == run[-1].sample + 1
         if follows and np.array_equal(order.activation, run[-1].activation):
             run.append(order)
             continue
         if run:
-            yield Request(run, n - len(run))
+            yield Request(run)
         run = [order]
     if run:
-        yield Request(run, len(orders) - len(run))
+        yield Request(run)
 
 
 @dataclass

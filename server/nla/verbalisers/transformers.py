@@ -40,6 +40,7 @@ class TransformersVerbaliser:
 
     name = "transformers"
     trouble = None
+    at_once = None
 
     def __init__(
         self,

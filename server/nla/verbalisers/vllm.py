@@ -94,6 +94,11 @@ class VllmVerbaliser:
         self._keeper: Future[None] | None = None
         self._alive = asyncio.Event()
 
+    @property
+    def at_once(self) -> int:
+        """See `Verbaliser.at_once`."""
+        return int(self.options["max_num_seqs"])
+
     # On the caller's loop
 
     async def open(self) -> None:

@@ -57,6 +57,7 @@ class VllmServerVerbaliser:
     """An AV held by vLLM servers that run elsewhere."""
 
     name = "vllm-server"
+    at_once = IN_FLIGHT
 
     def __init__(
         self,

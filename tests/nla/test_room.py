@@ -1,0 +1,89 @@
+"""Room at an AV: places in the order of asking."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server.nla.verbalisers.room import Room
+
+pytestmark = pytest.mark.anyio
+
+
+class Visitor:
+    """Takes places and leaves when told."""
+
+    def __init__(self, room: Room, readings: int) -> None:
+        self.inside, self.go = asyncio.Event(), asyncio.Event()
+        self.task = asyncio.create_task(self._visit(room, readings))
+
+    async def _visit(self, room: Room, readings: int) -> None:
+        async with room.take(readings):
+            self.inside.set()
+            await self.go.wait()
+
+    async def leave(self) -> None:
+        self.go.set()
+        await self.task
+
+
+async def inside(*visitors: Visitor) -> list[bool]:
+    """Who is in, once nothing moves any more."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return [visitor.inside.is_set() for visitor in visitors]
+
+
+async def test_places_are_given_while_there_are_any(anyio_backend: str) -> None:
+    room = Room(5)
+    a, b, c = Visitor(room, 3), Visitor(room, 2), Visitor(room, 1)
+    assert await inside(a, b, c) == [True, True, False]
+    await b.leave()
+    assert await inside(c) == [True]
+    await asyncio.gather(a.leave(), c.leave())
+
+
+async def test_who_wants_little_does_not_overtake_who_waits_for_much(anyio_backend: str) -> None:
+    room = Room(4)
+    a, much, little = Visitor(room, 3), Visitor(room, 4), Visitor(room, 1)
+    assert await inside(a, much, little) == [True, False, False]
+    await a.leave()
+    assert await inside(much, little) == [True, False]
+    await much.leave()
+    assert await inside(little) == [True]
+    await little.leave()
+
+
+async def test_more_than_there_is_takes_all(anyio_backend: str) -> None:
+    room = Room(2)
+    all_of_it, other = Visitor(room, 9), Visitor(room, 1)
+    assert await inside(all_of_it, other) == [True, False]
+    await all_of_it.leave()
+    assert await inside(other) == [True]
+    await other.leave()
+
+
+async def test_one_call_after_the_other_whatever_it_is_for(anyio_backend: str) -> None:
+    room = Room(None)
+    a, b = Visitor(room, 1), Visitor(room, 64)
+    assert await inside(a, b) == [True, False]
+    await a.leave()
+    assert await inside(b) == [True]
+    await b.leave()
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+async def test_who_is_cancelled_leaves_no_place_taken(anyio_backend: str, waiting: bool) -> None:
+    room = Room(1)
+    a, b = Visitor(room, 1), Visitor(room, 1)
+    await inside(a, b)
+    (b if waiting else a).task.cancel()
+    await asyncio.gather((b if waiting else a).task, return_exceptions=True)
+    if waiting:
+        await a.leave()
+    c = Visitor(room, 1)
+    if not waiting:
+        await b.leave()
+    assert await inside(c) == [True]
+    await c.leave()
