@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 
 
@@ -32,4 +33,4 @@ class Pins:
         """
         ordered = [*reversed(self._pinned), self.focus]
         place = {position: i for i, position in reversed(list(enumerate(ordered)))}
-        return sorted(keys, key=lambda key: (place.get(key[0], len(ordered)), key))[:n]
+        return heapq.nsmallest(n, keys, key=lambda key: (place.get(key[0], len(ordered)), key))

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from server.nla.scores import Score
     from server.nla.verbalisers.base import Outcome
 
-PORTIONS = 16
-"""In how many portions an engine is filled that takes readings as others end."""
 TRIES = 3
 """How often a reading is asked for whose engine died over it: it may be what the engine dies of."""
 Key = tuple[int, int]  # position, sample
@@ -170,10 +168,9 @@ class _Desk:
             calls.create_task(self._call(calls))
 
     async def _call(self, calls: asyncio.TaskGroup) -> None:
-        room, samples = self.pair.room, self.job.settings.samples
-        count = self.job.window
-        if room.places is not None:  # whole positions: the samples of one are one request
-            count = samples * max(1, room.places // PORTIONS // samples)
+        room = self.pair.room
+        # One position, all its samples in one request, where readings come and go one by one.
+        count = self.job.window if room.places is None else self.job.settings.samples
         async with room.take(count):
             self.waits = False
             window = self.pins.first(self.remains, count)
@@ -234,7 +231,7 @@ def _unreadable(job: Read, position: int) -> str | None:
 
 
 def verbalise(pair: ResidentPair, activations: Vector, settings: Verbalise) -> AsyncGenerator[Finding, None]:
-    """One reading of each row of activations [n, d], keyed (row, 0). The caller holds the AV's turn."""
+    """One reading of each row of activations [n, d], keyed (row, 0). The caller has room at the AV."""
     keys = [(i, 0) for i in range(len(activations))]
     job = Read(activations=activations, keys=keys, length=len(keys), settings=settings)
     return _window(pair, job, keys, Pins())
