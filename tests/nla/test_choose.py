@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import numpy as np
 import pytest
 import torch
 from jinja2 import Environment
@@ -76,5 +77,11 @@ def test_consecutive_samples_of_one_activation_are_one_request(pair: ResidentPai
     ]
     made = list(requests(orders, temperature=0.9))
     assert [[order.key for order in request.orders] for request in made] == [[0, 1], [2], [3, 4]]
-    assert [request.rank for request in made] == [0, 2, 3]
     assert [len(request.orders) for request in requests(orders, temperature=0.0)] == [1] * 5
+
+
+def test_what_is_watched_goes_first_and_word_by_word() -> None:
+    row = np.ones(4, np.float32)
+    looked_at, other = requests([Order(0, row, watched=True), Order(1, row)], temperature=0.0)
+    assert looked_at.rank < other.rank
+    assert looked_at.interval == 1 < other.interval
