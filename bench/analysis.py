@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.machine import machine
-from bench.served import TEXT, Served
+from bench.served import Served
 from server.nla.resident import ResidentPair
 from server.nla.verbalisers.base import Delta, Order
 
@@ -56,8 +56,7 @@ def main() -> None:
         served.analyse(16, "Warm up.")
         batched = served.analyse(options.positions, "First.")
         pair = served.pair
-        ids = pair.prompter.encode(None, "First. " + TEXT * 4)[: options.positions]
-        rows = list(pair.target.trace(ids).activations)
+        rows = list(pair.target.trace(served.ids(options.positions, "First.")).activations)
 
         async def readings() -> tuple[float, float, float]:
             *_, whole = [seconds async for seconds in _stream(pair, rows)]

@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.machine import VLLM, machine, used
 from bench.random_pair import LAYER, NAME, QWEN, random_pair
-from bench.served import TEXT, Served
+from bench.served import Served
 from server.analyses.catalogue import Catalogue
 from server.nla.lens import Floats
 from server.nla.memory.figures import GIB
@@ -92,8 +92,7 @@ def measure(
             served.analyse(16, "Warm up.", reading_tokens=TOKENS)
             found = served.analyse(positions, "First.", reading_tokens=TOKENS)
             pair = served.pair
-            ids = pair.prompter.encode(None, "First. " + TEXT * 8)[:positions]
-            rows = list(pair.target.trace(ids).activations)
+            rows = list(pair.target.trace(served.ids(positions, "First.")).activations)
             firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
             alone = [served.analyse(8, f"{n} alone.", [7], TOKENS) for n in range(5)]
             listed = served.client.get("/api/analyses", params={"q": "First"}).json()[0]

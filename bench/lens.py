@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from bench.machine import machine
-from bench.served import TEXT, Served
+from bench.served import Served
 from server.nla import demo
 from server.nla.lens import CHUNK_BYTES, lens
 from server.nla.target import TOP_K, TargetModel
@@ -88,8 +88,7 @@ def main() -> None:
 def page(count: int) -> None:
     """Server time of a page with all its readings, and of a click on a token."""
     with tempfile.TemporaryDirectory() as folder, Served(Path(folder)) as served:
-        ids = served.pair.prompter.encode(None, TEXT * 8)[:count]
-        text = served.pair.prompter.tokenizer.decode(ids)
+        text = served.pair.prompter.tokenizer.decode(served.ids(count, "Long."))
         made = served.client.post(
             "/api/analyses", json={"text": text, "verbalise": {"max_new_tokens": 24}}
         ).json()

@@ -49,10 +49,8 @@ class Served:
         self.heart = Heartbeat()
         self.watched = watched
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def _run(self) -> None:
-        self.loop = asyncio.get_running_loop()
         beating = [asyncio.create_task(self.heart.beat())] if self.watched else []
         await self.server.serve()
         for task in beating:
@@ -81,13 +79,16 @@ class Served:
         pair: ResidentPair = self.app.state.models.resident()
         return pair
 
+    def ids(self, count: int, salt: str) -> list[int]:
+        """The first `count` tokens of a text that begins with `salt`."""
+        return self.pair.prompter.encode(None, f"{salt} " + TEXT * 8)[:count]
+
     def analyse(
         self, count: int, salt: str, positions: list[int] | None = None, reading_tokens: int = 200
     ) -> dict[str, float]:
         """Seconds from the POST to each stage of an analysis of `count` tokens, all of them read unless told otherwise."""
         prompter = self.pair.prompter
-        ids = prompter.encode(None, f"{salt} " + TEXT * 4)[:count]
-        text = prompter.tokenizer.decode(ids)
+        text = prompter.tokenizer.decode(self.ids(count, salt))
         first = len(self.heart.stalls)
         start = time.perf_counter()
         voice = {"max_new_tokens": reading_tokens}

@@ -10,7 +10,6 @@ from frontend.contexts.links import Choice, Field
 from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
 from frontend.urls import urls
-from server.analyses.schema import FINAL
 from server.analyses.words import MOST
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def _said(view: View, look: Look) -> list[str]:
     last = len(view.analysis.tokens) - 1
     said = [f"There is no position {pin} to pin: the text ends at {last}." for pin in look.pins if pin > last]
     if look.lens != view.which and view.lens is not None:
-        coming = view.analysis.status not in FINAL and "tuned_lens" in view.analysis.versions
+        coming = not view.final and "tuned_lens" in view.analysis.versions
         why = "The tuned lens is made after the readings" if coming else "This analysis has no tuned lens"
         said.append(f"{why}; the logit lens is shown.")
     for word in view.words:
