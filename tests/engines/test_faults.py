@@ -17,6 +17,7 @@ from server.app import create_app
 from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
+from server.nla.verbalisers import vllm
 from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
 from server.nla.verbalisers.vllm import end_orphans, engine_processes
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
@@ -46,8 +47,9 @@ def kill_engine(av: Any) -> None:
 
 
 async def test_a_killed_engine_fails_what_it_was_reading_and_is_started_again(
-    spec: AvSpec, activations: Floats
+    spec: AvSpec, activations: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(vllm, "WATCH", 0.001)  # the keeper sees it at once: before the readings know
     av = engine("vllm", spec)
     await av.open()
     try:

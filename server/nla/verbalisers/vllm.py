@@ -38,6 +38,8 @@ WATCH = 1.0
 """Seconds between looks at an idle engine."""
 PAUSES = (0, 2, 5, 15, 30, 60)
 """Seconds to wait before each new start of a dead engine; the last one holds for all further ones."""
+TOLD = 30.0
+"""Seconds that a dead engine has to fail what was in it; then the next is started whether or not it has."""
 PATIENCE = 300.0
 """Seconds that readings wait for a dead engine to come back."""
 FEW_CORES = 4
@@ -93,6 +95,8 @@ class VllmVerbaliser:
         self._thread: threading.Thread | None = None
         self._keeper: Future[None] | None = None
         self._alive = asyncio.Event()
+        self._writing: set[asyncio.Task[Any]] = set()
+        """Calls that are with the engine."""
 
     @property
     def at_once(self) -> int:
@@ -186,12 +190,15 @@ class VllmVerbaliser:
             await asyncio.sleep(WATCH)
             if not self.engine.errored:
                 continue
-            self._alive.clear()
             self._counts.restarts += 1
             tries = 0
-            while self.trouble is not None or self.engine.errored:
-                self.trouble = "The AV's engine has stopped and is being started again."
+            while self.engine.errored:
+                self._stopped()
                 _log.error("%s (try %d)", self.trouble, tries + 1)
+                if self._writing:
+                    # Shut before it has told its readings that it is dead, an engine never tells them; and the start of
+                    # the next holds up this loop.
+                    await asyncio.wait(self._writing, timeout=TOLD)
                 await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
                 tries += 1
                 self.engine.shutdown()
@@ -200,6 +207,10 @@ class VllmVerbaliser:
                 except Exception:
                     _log.exception("vLLM did not start")
             _log.info("the AV's engine is there again")
+
+    def _stopped(self) -> None:
+        self._alive.clear()
+        self.trouble = "The AV's engine has stopped and is being started again."
 
     async def _write(self, orders: Sequence[Order], params: dict[str, Any], call: _Call) -> None:
         fit = [order for order in orders if self.prompt.fits(order)]
@@ -210,6 +221,10 @@ class VllmVerbaliser:
             await asyncio.wait_for(self._alive.wait(), PATIENCE)
         except TimeoutError:
             raise NotReady(f"{self.trouble} What has been read is kept; ask again later.") from None
+        me = asyncio.current_task()
+        assert me is not None
+        self._writing.add(me)
+        me.add_done_callback(self._writing.discard)
         async with asyncio.TaskGroup() as group:
             for request in requests(fit, params["temperature"]):
                 group.create_task(self._answer(request, params, call))
@@ -252,8 +267,8 @@ class VllmVerbaliser:
                         call.put(writing.finish(order.key))
                         writings[part.index] = None  # type: ignore[call-overload]
         except EngineDeadError:
-            self._alive.clear()
-            self.trouble = "The AV's engine has stopped and is being started again."
+            if self.engine.errored:  # the next may be there already
+                self._stopped()
             self._fail(request, writings, DIED, call, passing=True)
         except Exception as error:
             _log.exception("vLLM refused a reading")
