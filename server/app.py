@@ -14,10 +14,11 @@ from starlette.staticfiles import StaticFiles
 
 from server import __version__
 from server.analyses.catalogue import Catalogue, PairSource
+from server.analyses.interventions.service import Interventions
 from server.analyses.metrics import AvFigures, Metrics
 from server.analyses.models import Models
 from server.analyses.service import Analyses
-from server.api import analyses, docs, exports, health, login, pairs, problems, vectors
+from server.api import analyses, docs, exports, health, interventions, login, pairs, problems, vectors
 from server.api.guard import Guard
 from server.api.limits import BodyLimit
 from server.settings import DEFAULT_PAIR, EXAMPLES, Settings
@@ -30,7 +31,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 def create_app(settings: Settings | None = None, source: PairSource | None = None) -> FastAPI:
     """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
 
-    On `app.state`: settings, store, models, analyses, metrics, and `page` (renders a template; None without a
+    On `app.state`: settings, store, models, analyses, interventions, metrics, and `page` (renders a template; None without a
     frontend). The models load behind the server's back once it is up; until then analyses are queued.
     """
     settings = settings or Settings()
@@ -51,9 +52,10 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.models = Models(settings.pair, source or Catalogue(settings), settings.further)
     state.metrics.registry.register(AvFigures(state.models.figures))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
+    state.interventions = Interventions(state.analyses, state.store, state.models, settings)
     state.page = None
     problems.install(app)
-    for room in (analyses, exports, pairs, vectors, health, login, docs):
+    for room in (analyses, interventions, exports, pairs, vectors, health, login, docs):
         app.include_router(room.router)
     _add_pages(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
@@ -82,4 +84,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.models.start()
         open_things.push_async_callback(state.analyses.close)
         await state.analyses.resume()
+        open_things.push_async_callback(state.interventions.close)
         yield

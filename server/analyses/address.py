@@ -35,7 +35,7 @@ def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: Ana
     settings.
     """
     settings = request.model_dump(mode="json", include={"generate", "positions", "verbalise"})
-    return _digest([pair, fingerprint, list(prompt_ids), settings])
+    return digest([pair, fingerprint, list(prompt_ids), settings])
 
 
 def kinship(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
@@ -45,7 +45,7 @@ def kinship(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) ->
 
 def unread(request: AnalysisRequest) -> str:
     """The id of a request whose tokens are not known yet, because the tokenizer is still loading."""
-    return short("unread:" + _digest(request.model_dump(mode="json", exclude={"also"})))
+    return short("unread:" + digest(request.model_dump(mode="json", exclude={"also"})))
 
 
 def short(address: str) -> str:
@@ -54,6 +54,7 @@ def short(address: str) -> str:
     return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
 
 
-def _digest(document: object) -> str:
+def digest(document: object) -> str:
+    """The hash of a document that is JSON."""
     text = json.dumps(document, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

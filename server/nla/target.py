@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,29 +10,14 @@ import torch
 from torch import Tensor
 
 from server.errors import BadInput, ModelError
+from server.nla.anatomy import head, text_config, text_model
+from server.nla.consequences import Continuation, Said, consequences
 from server.nla.decode import next_tokens, row_generator
+from server.nla.interventions import Patch
 from server.nla.lens import Floats, Ints, Lens, lens
 from server.nla.tuned import Translators
 
 TOP_K = 5
-
-
-def text_model(model: Any) -> Any:
-    """The stack of blocks: `model.model`, or its `language_model` inside a multimodal wrapper (Gemma 3)."""
-    inner = model.model
-    return getattr(inner, "language_model", inner)
-
-
-def text_config(model: Any) -> Any:
-    """The text part of a configuration that may be multimodal."""
-    return model.config.get_text_config()
-
-
-def head(model: Any, normed: Tensor) -> Tensor:
-    """[n, d] after the final norm -> logits [n, V], soft-capped where the model does that (Gemma)."""
-    out: Tensor = model.lm_head(normed)
-    cap: float | None = getattr(text_config(model), "final_logit_softcapping", None)
-    return out if cap is None else torch.tanh(out / cap) * cap
 
 
 @dataclass(frozen=True)
@@ -97,6 +82,12 @@ class TargetModel:
         prob = (own - logits.logsumexp(-1, keepdim=True)).exp()
         rank = torch.stack([(logits > column[:, None]).sum(-1) for column in own.unbind(1)], 1)
         return prob.cpu().numpy(), rank.to(torch.int32).cpu().numpy()
+
+    def consequences(
+        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
+    ) -> Iterator[list[Said]]:
+        """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.consequences`."""
+        return consequences(self.model, self.layer, self.stop_ids, ids, patches, words, further)
 
     @torch.inference_mode()
     def residuals(self, ids: Sequence[int]) -> list[Tensor]:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, func, insert, select
 
 from server.errors import StoreError
 from server.store.database import migrate
-from server.store.tables import AnalysisRow, ReadingRow, TraceRow
+from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 
 PART = 100
 """Rows in memory at a time: a trace may have megabytes."""
@@ -24,7 +24,7 @@ def copy(source: Engine, target: Engine) -> int:
         if there.scalar(select(func.count()).select_from(AnalysisRow)):
             raise StoreError(f"There are analyses in {target.url!r} already: copy into an empty database.")
         count = here.scalar(select(func.count()).select_from(AnalysisRow)) or 0
-        for row in (AnalysisRow, TraceRow, ReadingRow):
+        for row in (AnalysisRow, TraceRow, ReadingRow, InterventionRow):
             query = select(row.__table__)
             if row is AnalysisRow:  # what others are the same as comes before them
                 query = query.order_by(AnalysisRow.same_as.is_not(None))

@@ -159,6 +159,19 @@ class ReadingRow(Base):
     vector: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
+class InterventionRow(Base):
+    """One intervention. Its id is the hash of what was asked; `result` is the whole answer, as JSON in ASCII."""
+
+    __tablename__ = "intervention"
+    __table_args__ = (Index("intervention_place", "analysis_id", "position"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analysis.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(Integer)
+    created: Mapped[datetime] = mapped_column(Moment)
+    result: Mapped[str] = mapped_column(Text)
+
+
 class PassageRow(Base):
     """A text to search in, in lower case: a reading, or (without a position) prompt and reply.
 

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from server.errors import CheckpointError
+from server.nla.anatomy import head, text_config, text_model
 from server.nla.checkpoint import AvSpec
 from server.nla.decode import RowCache, next_tokens, row_generator
 from server.nla.profile import adding
-from server.nla.target import head, stop_ids, text_config, text_model
+from server.nla.target import stop_ids
 from server.nla.verbalisers.base import UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt
 from server.nla.verbalisers.writing import Writing

@@ -1,0 +1,1 @@
+"""Other words in the place of a reading, and what the model then says."""

@@ -1,0 +1,202 @@
+"""One intervention: words to a patch, the patch and its controls into the target, what it says to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.analyses.interventions.schema import (
+    Control,
+    ControlKind,
+    InterventionRequest,
+    Spoken,
+    Watched,
+    WordsScore,
+)
+from server.errors import BadInput
+
+if TYPE_CHECKING:
+    from server.nla.consequences import Said
+    from server.nla.interventions import Patch
+    from server.nla.resident import ResidentPair
+
+Vector = NDArray[np.float32]
+RANDOM = 16
+"""Random directions: enough for an interval."""
+OTHERS = 8
+"""Positions whose readings are put in the edit's place."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an intervention starts from. `ids` reach to where the model goes on; `h`: [d], the activation; `original`: the
+    reading as it is; `others`: reconstructions of other positions' readings; `gold`: an activation [d] of another text.
+    """
+
+    request: InterventionRequest
+    ids: Sequence[int]
+    h: Vector
+    original: str | None
+    others: Sequence[Vector]
+    gold: Vector | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it, in the words of the API."""
+
+    kls: list[float]
+    cos_original: float
+    score: WordsScore
+    before: Spoken
+    after: Spoken
+    controls: list[Control]
+
+
+async def intervene(pair: ResidentPair, material: Material) -> Result:
+    """Raises BadInput for an edit that moves nothing, and what the models raise."""
+    from server.nla.consequences import Continuation
+
+    request = material.request
+    texts = [request.text] if material.original is None else [request.text, material.original]
+    edited, *originals = await pair.in_lane("ar", pair.reconstructor.reconstruct, texts)
+    original = originals[0] if originals else None
+    patches = list(_patches(material, edited, original))
+    words = [pair.prompter.word(target) for target in request.targets]
+    further = Continuation(
+        request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
+    )
+    batches = pair.target.consequences(
+        material.ids, [patch for _, patch in patches], [parts[0] for parts in words], further
+    )
+    said: list[Said] = []
+    while batch := await pair.in_lane("target", next, batches, None):
+        said += batch
+    own, after = said[:2]
+    score = _score(material.h, edited, pair.variance)
+    by_kind: dict[ControlKind, list[tuple[Patch, Said]]] = {}
+    for (kind, patch), found in zip(patches[1:], said[2:], strict=True):
+        if kind is not None:
+            by_kind.setdefault(kind, []).append((patch, found))
+    return Result(
+        kls=after.kls.tolist(),
+        cos_original=_cos(patches[0][1], material.h),
+        score=score,
+        before=_spoken(pair, own, request.targets, words),
+        after=_spoken(pair, after, request.targets, words),
+        controls=[_control(pair, kind, made, material.h, own, after) for kind, made in by_kind.items()],
+    )
+
+
+def _patches(
+    material: Material, edited: Vector, original: Vector | None
+) -> Iterator[tuple[ControlKind | None, Patch]]:
+    """The edit's patch, then those of the controls."""
+    from server.nla.interventions import at_random
+
+    request = material.request
+    edit = _patch(request, edited, original, material.h)
+    if edit is None:
+        raise BadInput(
+            "text",
+            "The edited words are the reading's own, so there is no direction to steer in. Change them, or replace the "
+            "activation (mode: replace) to see what the reading by itself does.",
+        )
+    yield None, edit
+    for patch in at_random(edit, material.h, RANDOM, request.seed):
+        yield "random", patch
+    wanted: list[tuple[ControlKind, Vector | None]] = [("unedited", original)]
+    wanted += [("other", other) for other in material.others]
+    wanted += [("gold", material.gold)]
+    for kind, vector in wanted:
+        control = None if vector is None else _patch(request, vector, original, material.h)
+        if control is not None:
+            yield kind, control
+
+
+def _patch(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> Patch | None:
+    """None where there is no direction: words steered from themselves."""
+    from server.nla.interventions import replacing, steering
+    from server.nla.scores import units
+
+    onwards = request.scope == "onwards"
+    try:
+        if request.mode == "replace":
+            return replacing(request.position, v, onwards=onwards)
+        assert request.alpha is not None, "a normalised request has one"
+        delta = units(v) - units(h) if request.delta == "activation" or original is None else v - original
+        return steering(request.position, delta, request.alpha, onwards=onwards)
+    except ValueError:
+        return None
+
+
+def _score(h: Vector, v: Vector, variance: float | None) -> WordsScore:
+    from server.nla.scores import score
+
+    found = score(h, v, variance)
+    return WordsScore(cos=found.cos, mse=found.mse, fve=found.fve)
+
+
+def _cos(patch: Patch, h: Vector) -> float:
+    from server.nla.scores import score
+
+    return score(h, patch.applied(h), None).cos
+
+
+def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Sequence[Sequence[int]]) -> Spoken:
+    text, ended = _reply(pair, said)
+    token_text = pair.prompter.token_text
+    return Spoken(
+        top=[
+            (id, token_text(id), prob)
+            for id, prob in zip(said.top_ids.tolist(), said.top_probs.tolist(), strict=True)
+        ],
+        targets=[
+            Watched(
+                text=target,
+                id=parts[0],
+                token=token_text(parts[0]),
+                parts=[token_text(part) for part in parts],
+                prob=float(said.probs[n]),
+                rank=int(said.ranks[n]),
+            )
+            for n, (target, parts) in enumerate(zip(targets, words, strict=True))
+        ],
+        text=text,
+        ended=ended,
+    )
+
+
+def _reply(pair: ResidentPair, said: Said) -> tuple[str, bool]:
+    ended = bool(said.reply) and said.reply[-1] in pair.prompter.stop_ids
+    ids = said.reply[:-1] if ended else said.reply
+    return "".join(piece.text for piece in pair.prompter.pieces([], ids)), ended
+
+
+def _control(
+    pair: ResidentPair,
+    kind: ControlKind,
+    made: Sequence[tuple[Patch, Said]],
+    h: Vector,
+    own: Said,
+    after: Said,
+) -> Control:
+    kls = np.array([said.kls for _, said in made])  # [n, positions]
+    last = kls[:, -1]
+    low, high = np.percentile(last, [5, 95]).tolist()
+    return Control(
+        kind=kind,
+        n=len(made),
+        kl=float(last.mean()),
+        interval=(low, high) if len(made) > 1 else None,
+        kls=kls.mean(0).tolist(),
+        cos_original=float(np.mean([_cos(patch, h) for patch, _ in made])),
+        kept=sum(int(said.top_ids[0]) == int(own.top_ids[0]) for _, said in made),
+        above=int((last >= after.kls[-1]).sum()),
+        probs=np.mean([said.probs for _, said in made], axis=0).tolist(),
+        text=_reply(pair, made[0][1])[0],
+    )

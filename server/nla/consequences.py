@@ -1,0 +1,156 @@
+"""What the target says once an activation at layer K is another one, beside what it says as it is.
+
+All rows of one text run in batches; what comes before the patch is the same for all of them and is computed once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from server.nla.anatomy import head, text_config, text_model
+from server.nla.decode import next_tokens, row_generator
+from server.nla.interventions import Patch
+from server.nla.lens import CHUNK_BYTES, Floats, Ints
+
+TOGETHER = 2048
+"""Tokens (rows times the length of the text) in one batch: bounds its keys and values."""
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one row says. `kls` [n]: KL(model as it is || this row) in nats of the next token, at each position from the
+    patch to the end of the text. The rest is of that end: the likeliest tokens, the words asked for, how it goes on.
+    """
+
+    kls: Floats
+    top_ids: Ints
+    top_probs: Floats
+    probs: Floats
+    ranks: Ints  # 0 = the first choice
+    reply: list[int]
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How long, how and from which random source a text is continued. Temperature 0 is greedy."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@torch.inference_mode()
+def consequences(
+    model: Any,
+    layer: int,
+    stop_ids: Collection[int],
+    ids: Sequence[int],
+    patches: Sequence[Patch],
+    words: Sequence[int],
+    further: Continuation,
+) -> Iterator[list[Said]]:
+    """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same position: a batch
+    at a time. `words` are token ids whose probability is wanted. All rows draw from equal random sources.
+    """
+    start = patches[0].position
+    rows: list[Patch | None] = [None, *patches]
+    size = max(1, TOGETHER // (len(ids) + further.max_new_tokens))
+    prefix = DynamicCache(config=text_config(model))
+    if start:
+        _run(model, [ids[:start]], prefix)
+    own: Tensor | None = None
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        cache = copy.deepcopy(prefix)
+        if start:
+            cache.batch_repeat_interleave(len(part))
+        with _patched(model, layer, part, start):
+            hidden = _run(model, [ids[start:]] * len(part), cache)  # [B, n, d]
+            own = hidden[0] if own is None else own
+            replies = _continued(model, stop_ids, hidden[:, -1], cache, further)
+        yield [_said(model, own, row, words, reply) for row, reply in zip(hidden, replies, strict=True)]
+
+
+@contextmanager
+def _patched(model: Any, layer: int, patches: Sequence[Patch | None], start: int) -> Iterator[None]:
+    """Within, row b of what is run goes on after block K with `patches[b]`. The text is run in order, from the position
+    `start`, a token at a time or many.
+    """
+
+    def change(_module: Any, _inputs: Any, out: Any) -> Any:
+        nonlocal start
+        h = (out[0] if isinstance(out, tuple) else out).clone()  # [B, n, d]
+        for row, patch in zip(h, patches, strict=True):
+            if patch is not None:
+                part = patch.within(start, len(row))
+                row[part] = patch.apply(row[part])
+        start += h.shape[1]
+        return (h, *out[1:]) if isinstance(out, tuple) else h
+
+    hook = text_model(model).layers[layer].register_forward_hook(change)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _run(model: Any, rows: Sequence[Sequence[int]], cache: DynamicCache) -> Tensor:
+    """[B, n, d], after the final norm."""
+    ids = torch.tensor([list(row) for row in rows], dtype=torch.long, device=model.device)
+    hidden: Tensor = text_model(model)(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+    return hidden
+
+
+def _continued(
+    model: Any, stop_ids: Collection[int], last: Tensor, cache: DynamicCache, further: Continuation
+) -> list[list[int]]:
+    """New ids of each row, the end-of-turn token included. last: [B, d], normed, from which the first one follows."""
+    generators = [row_generator(further.seed, 0) for _ in last]
+    replies: list[list[int]] = [[] for _ in generators]
+    going = set(range(len(replies)))
+    for _ in range(further.max_new_tokens):
+        tokens = next_tokens(head(model, last), further.temperature, generators).tolist()
+        for row in sorted(going):
+            replies[row].append(tokens[row])
+            if tokens[row] in stop_ids:
+                going.discard(row)
+        if not going or len(replies[min(going)]) == further.max_new_tokens:
+            break
+        last = _run(model, [[token] for token in tokens], cache)[:, -1]
+    return replies
+
+
+def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], reply: list[int]) -> Said:
+    """own, hidden: [n, d], normed, of the model as it is and of this row."""
+    step = max(1, CHUNK_BYTES // (4 * text_config(model).vocab_size))
+    parts = [slice(first, first + step) for first in range(0, len(hidden), step)]
+    kls = torch.cat([_kl(model, own[part], hidden[part]) for part in parts])
+    logits = head(model, hidden[-1:])[0].float()
+    probs = logits.softmax(-1)
+    best = probs.topk(min(TOP_K, len(probs)))
+    wanted = torch.tensor(list(words), dtype=torch.long, device=logits.device)
+    ranks = (logits[None] > logits[wanted][:, None]).sum(-1)
+    return Said(
+        kls=kls.cpu().numpy(),
+        top_ids=best.indices.to(torch.int32).cpu().numpy(),
+        top_probs=best.values.cpu().numpy(),
+        probs=probs[wanted].cpu().numpy(),
+        ranks=ranks.to(torch.int32).cpu().numpy(),
+        reply=reply,
+    )
+
+
+def _kl(model: Any, own: Tensor, other: Tensor) -> Tensor:
+    """KL(own || other) of the next tokens, [n, d] twice -> [n], in nats."""
+    q = head(model, own).float().log_softmax(-1)
+    p = head(model, other).float().log_softmax(-1)
+    return torch.nn.functional.kl_div(p, q, reduction="none", log_target=True).sum(-1).clamp_min(0)

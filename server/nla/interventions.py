@@ -1,0 +1,83 @@
+"""Other activations in the place of the target's own: replaced, or pushed in a direction.
+
+Steering is the NLA paper's: h <- h + α‖h‖ Δ/‖Δ‖; replacing: h <- ‖h‖ v/‖v‖.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from server.nla.lens import Floats
+from server.nla.scores import units
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change of the residual stream after block K, at a position, or there and `onwards`. `direction`: [d], norm 1.
+
+    Without `alpha` it takes the place of an activation's own direction, which keeps its length; else it is added, alpha
+    times as long as the activation.
+    """
+
+    position: int
+    direction: Floats
+    alpha: float | None = None
+    onwards: bool = False
+
+    def apply(self, h: Tensor) -> Tensor:
+        """[n, d] -> [n, d], whatever their positions."""
+        u = torch.from_numpy(self.direction).to(h.device)
+        wide = h.float()
+        length = wide.norm(dim=-1, keepdim=True)
+        new: Tensor = length * u if self.alpha is None else wide + self.alpha * length * u
+        return new.to(h.dtype)
+
+    def applied(self, h: Floats) -> Floats:
+        """What becomes of one activation, [d] -> [d]."""
+        out: Floats = self.apply(torch.from_numpy(np.asarray(h, np.float32))[None])[0].numpy()
+        return out
+
+    def within(self, start: int, count: int) -> slice:
+        """Which of `count` positions from `start` on it is for, counted from there."""
+        first = max(0, self.position - start)
+        last = count if self.onwards else min(count, self.position + 1 - start)
+        return slice(first, max(first, last))
+
+
+def replacing(position: int, v: Floats, *, onwards: bool = False) -> Patch:
+    """h <- ‖h‖ v/‖v‖. Raises ValueError if v is zero."""
+    return Patch(position, _unit(v), None, onwards)
+
+
+def steering(position: int, delta: Floats, alpha: float, *, onwards: bool = False) -> Patch:
+    """h <- h + α‖h‖ Δ/‖Δ‖. Raises ValueError if Δ is zero."""
+    return Patch(position, _unit(delta), alpha, onwards)
+
+
+def at_random(like: Patch, h: Floats, count: int, seed: int) -> list[Patch]:
+    """Patches that take the activation h [d] as far as `like` does, each in a direction of no meaning.
+
+    Steering: any direction, the same length. Replacing: h turned by the same angle, so as far off and as long.
+    """
+    random = np.random.default_rng(seed)
+    own = units(h)
+    cos = float(np.clip(own @ like.direction, -1, 1))
+    found = []
+    for _ in range(count):
+        direction: Floats = random.normal(size=len(h)).astype(np.float32)
+        if like.alpha is None:
+            aside = units(direction - (direction @ own) * own)
+            direction = cos * own + float(np.sqrt(1 - cos**2)) * aside
+        found.append(Patch(like.position, _unit(direction), like.alpha, like.onwards))
+    return found
+
+
+def _unit(v: Floats) -> Floats:
+    unit: Floats = units(v).astype(np.float32)
+    if not unit.any():
+        raise ValueError("A vector of no length has no direction.")
+    return unit
