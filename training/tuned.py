@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from server.nla import demo, tuned
+from server.nla.anatomy import text_model
 from server.nla.lens import Floats, lens
-from server.nla.target import TargetModel, text_model
+from server.nla.target import TargetModel
 from server.nla.tuned import Translator, Translators
 from training import models
 from training.__main__ import SEED, Plan, Work

@@ -36,7 +36,7 @@ async def create(
 
 @router.get("")
 async def of(
-    analysis_id: str, interventions: Service, position: Annotated[int | None, Query(ge=0)] = None
+    analysis_id: str, interventions: Service, position: Annotated[int | None, Query(ge=0, lt=2**31)] = None
 ) -> list[Intervention]:
     """Those of an analysis, or of one position of it, oldest first."""
     return await interventions.of(analysis_id, position)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from server.errors import ModelError
 from server.nla.anatomy import head, text_config, text_model
 from server.nla.decode import next_tokens, row_generator
 from server.nla.interventions import Patch
@@ -134,6 +135,11 @@ def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], reply: 
     step = max(1, CHUNK_BYTES // (4 * text_config(model).vocab_size))
     parts = [slice(first, first + step) for first in range(0, len(hidden), step)]
     kls = torch.cat([_kl(model, own[part], hidden[part]) for part in parts])
+    if not bool(kls.isfinite().all()):
+        raise ModelError(
+            "What the target says with this patch is not finite: its precision overflows. Steer less far, or load it in "
+            "bfloat16 or float32."
+        )
     logits = head(model, hidden[-1:])[0].float()
     probs = logits.softmax(-1)
     best = probs.topk(min(TOP_K, len(probs)))

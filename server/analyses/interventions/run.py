@@ -17,7 +17,7 @@ from server.analyses.interventions.schema import (
     Watched,
     WordsScore,
 )
-from server.errors import BadInput
+from server.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
     from server.nla.consequences import Said
@@ -58,13 +58,11 @@ class Result:
 
 
 async def intervene(pair: ResidentPair, material: Material) -> Result:
-    """Raises BadInput for an edit that moves nothing, and what the models raise."""
+    """Raises BadInput for an edit that moves nothing or is too long, and what the models raise."""
     from server.nla.consequences import Continuation
 
     request = material.request
-    texts = [request.text] if material.original is None else [request.text, material.original]
-    edited, *originals = await pair.in_lane("ar", pair.reconstructor.reconstruct, texts)
-    original = originals[0] if originals else None
+    edited, original = await _reconstructed(pair, request.text, material.original)
     patches = list(_patches(material, edited, original))
     words = [pair.prompter.word(target) for target in request.targets]
     further = Continuation(
@@ -92,6 +90,16 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
     )
 
 
+async def _reconstructed(pair: ResidentPair, text: str, original: str | None) -> tuple[Vector, Vector | None]:
+    """What the AR makes of both. Equal words are read once: rounded apart, they would make a direction to steer in."""
+    texts = [text] if original in (None, text) else [text, original]
+    try:
+        vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, texts)
+    except BadInput as error:
+        raise BadInput("text", error.detail) from error
+    return vectors[0], None if original is None else vectors[-1]
+
+
 def _patches(
     material: Material, edited: Vector, original: Vector | None
 ) -> Iterator[tuple[ControlKind | None, Patch]]:
@@ -100,22 +108,34 @@ def _patches(
 
     request = material.request
     edit = _patch(request, edited, original, material.h)
+    if edit is None and request.mode == "replace":
+        raise ModelError("The AR made no direction of these words, but a vector that is zero or not finite.")
     if edit is None:
         raise BadInput(
             "text",
-            "The edited words are the reading's own, so there is no direction to steer in. Change them, or replace the "
-            "activation (mode: replace) to see what the reading by itself does.",
+            "These words say what they are to be steered away from, so there is no direction. Change them, or replace "
+            "the activation (mode: replace) to see what the reading by itself does.",
         )
     yield None, edit
     for patch in at_random(edit, material.h, RANDOM, request.seed):
         yield "random", patch
     wanted: list[tuple[ControlKind, Vector | None]] = [("unedited", original)]
     wanted += [("other", other) for other in material.others]
-    wanted += [("gold", material.gold)]
+    wanted += [("gold", _as_long(material.gold, original))]
     for kind, vector in wanted:
         control = None if vector is None else _patch(request, vector, original, material.h)
         if control is not None:
             yield kind, control
+
+
+def _as_long(gold: Vector | None, original: Vector | None) -> Vector | None:
+    """An activation may be much longer than what the AR makes, and would drown the reading that is steered from."""
+    from server.nla.scores import units
+
+    if gold is None or original is None:
+        return gold
+    scaled: Vector = (units(gold) * np.linalg.norm(original)).astype(np.float32)
+    return scaled
 
 
 def _patch(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> Patch | None:

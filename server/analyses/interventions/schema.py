@@ -41,7 +41,7 @@ class InterventionRequest(Asked):
     delta: Delta | None = None
     scope: Scope = "position"
     """Onwards: at every later position too, those of the reply included."""
-    targets: Annotated[list[Target], Field(max_length=6, default_factory=list)]
+    targets: list[Target] = Field(default_factory=list, max_length=6)
     """Words whose probability as the next one is wanted; a leading space is a part of a word."""
     until: Annotated[int, Field(ge=0)] | None = None
     """The position after which the model goes on: the prompt's last one, or `position` if that is in the reply."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from server.analyses.address import digest, short
 from server.analyses.interventions.run import OTHERS, Material, Vector, intervene
 from server.analyses.interventions.schema import ALPHA, Gold, Intervention, InterventionRequest
 from server.analyses.models import Models
-from server.analyses.schema import Analysis, Reading
+from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import BadInput, Conflict, NotFound
 from server.settings import Settings
@@ -30,6 +32,27 @@ FORMAT = 1
 """Raised when the same request would give another answer; those of before keep their address."""
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """A normalised request and what its analysis has for it: the reading as it is, and the positions of others."""
+
+    analysis: Analysis
+    request: InterventionRequest
+    original: str | None
+    others: Sequence[int]
+
+    @property
+    def until(self) -> int:
+        assert self.request.until is not None, "a normalised request has one"
+        return self.request.until
+
+    @property
+    def id(self) -> str:
+        """What there is to compare with is a part of it: while readings are being written, that is less than later."""
+        asked = self.request.model_dump(mode="json")
+        return short(digest([FORMAT, self.analysis.id, asked, self.original, list(self.others)]))
+
+
 class Interventions:
     """All interventions of this server. One outlives whoever asked for it, as an analysis does."""
 
@@ -38,28 +61,27 @@ class Interventions:
         self._store = store
         self._models = models
         self._settings = settings
-        self._at_work: dict[str, asyncio.Task[Intervention]] = {}
+        self._at_work: dict[str, asyncio.Task[tuple[Intervention, bool]]] = {}
 
     async def create(self, analysis_id: str, request: InterventionRequest) -> tuple[Intervention, bool]:
         """The intervention of this request and whether it existed. Raises NotFound, BadInput for what cannot be done,
         Conflict while the analysis has no activations or is of another pair, NotReady, and what the models raise.
         """
         analysis = await self._analyses.get(analysis_id)
-        wanted = _normalised(request, analysis)
-        id = short(digest([FORMAT, analysis.id, wanted.model_dump(mode="json")]))
-        if (found := await self._store.read(partial(kept.get, analysis.id, id))) is not None:
-            return Intervention.model_validate_json(found), True
+        wish = _wish(request, analysis)
+        id = wish.id
         task = self._at_work.get(id)
         if task is None:
-            task = asyncio.create_task(self._make(id, analysis, wanted), name=f"intervention-{id}")
+            task = asyncio.create_task(self._find_or_make(id, wish), name=f"intervention-{id}")
             self._at_work[id] = task
             task.add_done_callback(lambda done: self._ended(id, done))
-        return await asyncio.shield(task), False
+        return await asyncio.shield(task)
 
     async def get(self, analysis_id: str, intervention_id: str) -> Intervention:
         """One that is kept. Raises NotFound."""
         analysis = await self._analyses.check(analysis_id)
-        found = await self._store.read(partial(kept.get, analysis, intervention_id))
+        look = partial(kept.get, analysis, intervention_id)
+        found = await self._store.read(look) if _well_formed(intervention_id) else None
         if found is None:
             raise NotFound(f"This analysis has no intervention {intervention_id!r}.")
         return Intervention.model_validate_json(found)
@@ -73,7 +95,8 @@ class Interventions:
     async def delete(self, analysis_id: str, intervention_id: str) -> None:
         """Remove one for good; it can be computed again. Raises NotFound."""
         analysis = await self._analyses.check(analysis_id)
-        if not await self._store.write(partial(kept.remove, analysis, intervention_id)):
+        work = partial(kept.remove, analysis, intervention_id)
+        if not (_well_formed(intervention_id) and await self._store.write(work)):
             raise NotFound(f"This analysis has no intervention {intervention_id!r}.")
 
     async def close(self) -> None:
@@ -82,21 +105,37 @@ class Interventions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, id: str, task: asyncio.Task[Intervention]) -> None:
+    def _ended(self, id: str, task: asyncio.Task[tuple[Intervention, bool]]) -> None:
         del self._at_work[id]
         if not task.cancelled():
             task.exception()  # whoever asked may have left before it was raised
 
-    async def _make(self, id: str, analysis: Analysis, request: InterventionRequest) -> Intervention:
+    async def _find_or_make(self, id: str, wish: _Wish) -> tuple[Intervention, bool]:
+        analysis = wish.analysis.id
+        if (found := await self._store.read(partial(kept.get, analysis, id))) is not None:
+            return Intervention.model_validate_json(found), True
+        made = await self._make(id, wish)
+        row = InterventionRow(
+            id=id,
+            analysis_id=analysis,
+            position=made.request.position,
+            created=made.created,
+            result=made.model_dump_json(ensure_ascii=True),
+        )
+        if not await self._store.write(partial(kept.keep, row)):
+            raise NotFound("The analysis has just been deleted.")
+        return made, False
+
+    async def _make(self, id: str, wish: _Wish) -> Intervention:
         began = time.monotonic()
+        analysis, request = wish.analysis, wish.request
         if analysis.pair not in self._models.names:
             raise Conflict(f"This analysis is of {analysis.pair}, which this server does not have.")
         with self._models.called(analysis.pair) as pair:
-            material = await self._material(pair, analysis, request)
+            material = await self._material(pair, wish)
             result = await intervene(pair, material)
             versions = dict(pair.versions)
-        assert request.until is not None, "a normalised request has one"
-        made = Intervention(
+        return Intervention(
             id=id,
             url=f"{analysis.url}?t={request.position}&edit={id}",
             analysis=analysis.id,
@@ -104,47 +143,33 @@ class Interventions:
             request=request,
             pair=analysis.pair,
             layer=pair.layer,
-            until=request.until,
+            until=wish.until,
             kl=result.kls[-1],
             kls=result.kls,
             cos_original=result.cos_original,
             score=result.score,
-            original=material.original,
+            original=wish.original,
             before=result.before,
             after=result.after,
             controls=result.controls,
             versions=versions,
             seconds=round(time.monotonic() - began, 3),
         )
-        row = InterventionRow(
-            id=id,
-            analysis_id=analysis.id,
-            position=request.position,
-            created=made.created,
-            result=made.model_dump_json(ensure_ascii=True),
-        )
-        if not await self._store.write(partial(kept.keep, row)):
-            raise NotFound("The analysis has just been deleted.")
-        return made
 
-    async def _material(
-        self, pair: ResidentPair, analysis: Analysis, request: InterventionRequest
-    ) -> Material:
+    async def _material(self, pair: ResidentPair, wish: _Wish) -> Material:
+        analysis, request = wish.analysis, wish.request
         blob = await self._store.read(partial(repository.activations, analysis.id))
         if blob is None:
             raise Conflict("The activations are not known yet: wait until the lens is there.")
-        assert request.until is not None, "a normalised request has one"
-        ids = [token.id for token in analysis.tokens[: request.until + 1]]
+        ids = [token.id for token in analysis.tokens[: wish.until + 1]]
         self._check_length(pair, len(ids), request)
-        reading = _reading(analysis, request)
-        chosen = _others(analysis, request.position)
-        vectors = await self._store.read(partial(kept.reconstructions, analysis.id, chosen))
+        vectors = await self._store.read(partial(kept.reconstructions, analysis.id, wish.others))
         gold = None if request.gold is None else await self._gold(request.gold, analysis)
         return Material(
             request=request,
             ids=ids,
             h=unpack(blob)[request.position],
-            original=None if reading is None else reading.text,
+            original=wish.original,
             others=[unpack(vector)[0] for vector in vectors],
             gold=gold,
         )
@@ -180,7 +205,11 @@ class Interventions:
         return found
 
 
-def _normalised(request: InterventionRequest, analysis: Analysis) -> InterventionRequest:
+def _well_formed(id: str) -> bool:
+    return id.isascii() and id.isalnum()
+
+
+def _wish(request: InterventionRequest, analysis: Analysis) -> _Wish:
     """The request with everything filled in, so that equal wishes are equal requests. Raises Conflict and BadInput."""
     if not analysis.tokens:
         raise Conflict("The tokens are not known yet.")
@@ -195,7 +224,8 @@ def _normalised(request: InterventionRequest, analysis: Analysis) -> Interventio
         raise BadInput("until", f"The model can go on after the positions {request.position} to {last}.")
     steers = request.mode == "steer"
     delta = request.delta or "original"
-    if steers and delta == "original" and _reading(analysis, request) is None:
+    original = _original(analysis, request)
+    if steers and delta == "original" and original is None:
         raise BadInput(
             "delta",
             f"Sample {request.sample} of this position has no reading to steer away from; steer from the activation "
@@ -204,7 +234,7 @@ def _normalised(request: InterventionRequest, analysis: Analysis) -> Interventio
     alpha = ALPHA if request.alpha is None else request.alpha
     if steers and alpha == 0:
         raise BadInput("alpha", "0 times the direction moves nothing.")
-    return request.model_copy(
+    wanted = request.model_copy(
         update={
             "until": until,
             "alpha": alpha if steers else None,
@@ -212,17 +242,25 @@ def _normalised(request: InterventionRequest, analysis: Analysis) -> Interventio
             "targets": list(dict.fromkeys(request.targets)),
         }
     )
+    return _Wish(analysis, wanted, original, _others(analysis, wanted, original))
 
 
-def _reading(analysis: Analysis, request: InterventionRequest) -> Reading | None:
+def _original(analysis: Analysis, request: InterventionRequest) -> str | None:
     place = (request.position, request.sample)
-    return next((r for r in analysis.readings if (r.position, r.sample) == place and r.text), None)
+    return next((r.text for r in analysis.readings if (r.position, r.sample) == place and r.text), None)
 
 
-def _others(analysis: Analysis, position: int) -> list[int]:
-    """Positions spread evenly over those that were read and scored."""
+def _others(analysis: Analysis, request: InterventionRequest, original: str | None) -> list[int]:
+    """Positions spread evenly over those that were read and scored, and read otherwise than this one: steered from
+    equal words, only rounding would be left to follow.
+    """
     scored = sorted(
-        {r.position for r in analysis.readings if r.cos is not None and r.sample == 0} - {position}
+        r.position
+        for r in analysis.readings
+        if r.cos is not None
+        and r.sample == 0
+        and r.position != request.position
+        and r.text not in (original, request.text)
     )
     if len(scored) <= OTHERS:
         return scored
