@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from server.analyses.catalogue import Aim
 from server.errors import ModelError, NlaError, PromptError
 from server.nla.checks.run import Verdict
+from server.nla.consequences import Continuation, Said
+from server.nla.interventions import Patch
 from server.nla.lens import Lens
 from server.nla.prompt import Piece
 from server.nla.target import Trace
@@ -94,6 +96,7 @@ class FakeTarget:
         """Why there is no tuned lens, for a target that fails at it."""
         self.traced: list[list[int]] = []
         self.followed: list[tuple[list[int], list[int]]] = []
+        self.patched: list[tuple[list[int], list[Patch]]] = []
         self.generated = 0
         self.hold = threading.Event()
         """Clear it to keep `generate` busy, after `held_after` tokens, until it is set or stopped."""
@@ -119,6 +122,26 @@ class FakeTarget:
         self.followed.append((list(ids), list(words)))
         prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / (5 if tuned else 10)
         return prob.astype(np.float32), np.tile(np.asarray(words, np.int32), (LAYERS, 1))
+
+    def consequences(
+        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
+    ) -> Iterator[list[Said]]:
+        """KL is how far the activation is moved; from 1 on, the first choice is another letter."""
+        self.patched.append((list(ids), list(patches)))
+        h = activation(ids[: patches[0].position + 1])
+        for patch in (None, *patches):
+            moved = 0.0 if patch is None else float(np.linalg.norm(patch.applied(h) - h))
+            first = 65 + int(moved)
+            yield [
+                Said(
+                    kls=np.full(len(ids) - patches[0].position, moved, np.float32),
+                    top_ids=np.asarray([first, first + 1], np.int32),
+                    top_probs=np.asarray([0.5, 0.25], np.float32),
+                    probs=np.full(len(words), 1 / (2 + moved), np.float32),
+                    ranks=np.arange(len(words), dtype=np.int32),
+                    reply=[first, *map(ord, REPLY), END][: further.max_new_tokens],
+                )
+            ]
 
     def generate(
         self,
@@ -225,10 +248,13 @@ class FakeReconstructor:
         self.batches: list[list[str]] = []
         self.refused: str | None = None
         """A text that holds this makes the whole batch fail."""
+        self.begun = threading.Event()
+        """Set when it is asked for something."""
         self.hold = threading.Event()
         self.hold.set()
 
     def reconstruct(self, texts: Sequence[str]) -> Vector:
+        self.begun.set()
         self.hold.wait()
         self.batches.append(list(texts))
         if self.refused is not None and any(self.refused in text for text in texts):

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from server.settings import Settings
+from tests.analyses.asking import analyses_of, chat, finish
 from tests.databases import BOTH, new_postgresql
 
 
@@ -20,3 +22,9 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, plain_environment: 
     else:
         with new_postgresql() as url:
             yield plain.model_copy(update={"database_url": url})
+
+
+@pytest.fixture
+async def id(app: FastAPI) -> str:
+    """A finished analysis, with a reply."""
+    return (await finish(analyses_of(app), chat(generate={"max_new_tokens": 5}))).id

@@ -135,3 +135,20 @@ async def test_reconstruct_verbalise_and_score_agree(
         "scores"
     ][0]
     assert score["cos"] == pytest.approx(1 - cosine(h, made), abs=1e-5)
+
+
+async def test_an_edit_of_the_words_changes_what_the_model_says(client: httpx.AsyncClient) -> None:
+    found = await finished(client, {"text": "The capital of France is", "positions": [3]})
+    assert found["tokens"][3]["text"] == " France"
+    ask = {
+        "position": 3,
+        "text": 'The final token is " Spain", next likely ",".',
+        "targets": [" Paris", " Madrid"],
+    }
+    answer = await client.post(f"/api/analyses/{found['id']}/interventions", json=ask)
+    edited = answer.json()
+    controls = {control["kind"]: control for control in edited["controls"]}
+    assert (edited["before"]["top"][0][1], edited["after"]["top"][0][1]) == (" Paris", " Madrid")
+    assert (edited["before"]["targets"][0]["rank"], edited["after"]["targets"][1]["rank"]) == (0, 0)
+    assert (controls["random"]["n"], controls["random"]["above"]) == (16, 0)
+    assert controls["unedited"]["kept"] == 1

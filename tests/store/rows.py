@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from server.store.tables import AnalysisRow, ReadingRow
+from server.store.tables import AnalysisRow, InterventionRow, ReadingRow
+
+MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def analysis(id: str, *, age: int = 0, **more: Any) -> AnalysisRow:
@@ -17,7 +19,7 @@ def analysis(id: str, *, age: int = 0, **more: Any) -> AnalysisRow:
         "request": "{}",
         "title": id,
         "words": "",
-        "created": datetime(2026, 11, 21, tzinfo=UTC) - timedelta(minutes=age),
+        "created": MOMENT - timedelta(minutes=age),
         "token_count": 0,
         "timings": "{}",
         "versions": "{}",
@@ -40,4 +42,15 @@ def reading(analysis_id: str, position: int, text: str = "", **more: Any) -> Rea
         tokens=1,
         event=1,
         **more,
+    )
+
+
+def intervention(id: str, analysis_id: str, position: int = 0, *, age: int = 0) -> InterventionRow:
+    """An intervention, so many minutes old."""
+    return InterventionRow(
+        id=id,
+        analysis_id=analysis_id,
+        position=position,
+        created=MOMENT - timedelta(minutes=age),
+        result=f"result of {id}",
     )

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
+from server.store import interventions
 from server.store.backup import backup, restore
 from server.store.database import connect, migrate
 from server.store.repository import recent
-from tests.store.rows import analysis
+from tests.store.rows import analysis, intervention
 
 
 def titles(database: Path) -> list[str]:
@@ -37,6 +38,22 @@ def test_a_backup_restores_what_was_there(tmp_path: Path) -> None:
     write(database, "dogs")
     restore(file, database)
     assert titles(database) == ["cats"]
+
+
+def test_a_backup_holds_the_interventions(tmp_path: Path) -> None:
+    database, file = tmp_path / "a.db", tmp_path / "backup"
+    write(database, "cats")
+    engine = connect(f"sqlite:///{database}")
+    with Session(engine) as session, session.begin():
+        session.add(intervention("edit", "cats"))
+    engine.dispose()
+    backup(database, file)
+    database.unlink()
+    restore(file, database)
+    engine = connect(f"sqlite:///{database}")
+    with Session(engine) as session:
+        assert interventions.of("cats", None, session) == ["result of edit"]
+    engine.dispose()
 
 
 def test_a_backup_is_whole_while_a_server_writes(tmp_path: Path) -> None:

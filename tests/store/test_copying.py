@@ -7,11 +7,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
-from server.store import repository
+from server.store import interventions, repository
 from server.store.copying import copy
 from server.store.database import connect, migrate
 from server.store.tables import TraceRow
-from tests.store.rows import analysis, reading
+from tests.store.rows import analysis, intervention, reading
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def source(tmp_path: Path) -> Engine:
         session.add(analysis("alias", address=None, same_as="cats"))
         session.add(TraceRow(analysis_id="cats", lens=b"\0lens", activations=b"\xff" * 1000))
         session.add_all(reading("cats", n, f"thought {n}", vector=b"v", cos=0.5) for n in range(250))
+        session.add(intervention("edit", "cats", 7))
     return engine
 
 
@@ -42,6 +43,7 @@ def test_all_of_a_library_is_copied(source: Engine, engine: Engine) -> None:
         ):
             kept, found = ({k: v for k, v in vars(row).items() if k != "_sa_instance_state"} for row in rows)
             assert kept == found
+        assert interventions.of("cats", 7, new) == ["result of edit"]
         assert [s.id for s in repository.recent(9, "zürich thought 249", new)] == ["cats"]
     source.dispose()
 

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from scipy.spatial.distance import cosine
+
+from server.errors import NotFound
+from server.settings import Settings
+from server.store import repository
+from tests.analyses.asking import analyses_of, chat, finish, until
+from tests.analyses.editing import (
+    IDS,
+    at_work,
+    edit,
+    h,
+    interventions_of,
+    kept,
+    made,
+    named,
+    refused,
+)
+from tests.conftest import running
+from tests.fakes import REPLY, FakePair, FakeSource, text_of, vector_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_edit_takes_the_place_of_the_activation(app: FastAPI, id: str, pair: FakePair) -> None:
+    found = await made(app, id, targets=["dog", " "])
+    ids, (patch, *_) = pair.target.patched[-1]
+    v = vector_of("about dogs")
+    assert ids == IDS
+    assert (patch.position, patch.alpha, patch.onwards) == (3, None, False)
+    assert cosine(patch.direction, v) == pytest.approx(0, abs=1e-6)
+    cos = 1 - cosine(h(3), v)
+    assert (found.cos_original, found.score.cos) == pytest.approx((cos, cos), abs=1e-5)
+    assert found.score.fve == pytest.approx(1 - 2 * (1 - cos) / 0.5, abs=1e-4)
+    moved = float(np.linalg.norm(h(3))) * (2 - 2 * cos) ** 0.5
+    assert found.kl == pytest.approx(moved, rel=1e-4)
+    assert found.kls == [found.kl] * (len(IDS) - 3)
+    assert found.original == text_of(h(3))
+    assert (found.before.top[0], found.before.text, found.before.ended) == ((65, "A", 0.5), "A" + REPLY, True)
+    assert found.after.top[0][1] == chr(65 + int(moved))
+    assert found.after.targets[0].model_dump() == {
+        "text": "dog",
+        "id": ord("d"),
+        "token": "d",
+        "parts": ["d", "o", "g"],
+        "prob": pytest.approx(1 / (2 + moved), rel=1e-4),
+        "rank": 0,
+    }
+
+
+async def test_what_is_left_open_is_filled_in(app: FastAPI, id: str) -> None:
+    plain = (await made(app, id, targets=["a", "b", "a"])).request
+    assert (plain.until, plain.alpha, plain.delta) == (len(IDS) - 1, None, None)
+    assert (plain.targets, plain.generate.max_new_tokens) == (["a", "b"], 24)
+    steered = (await made(app, id, mode="steer")).request
+    assert (steered.alpha, steered.delta) == (1.0, "original")
+    later = await made(app, id, position=len(IDS) + 2)
+    assert later.until == later.request.until == len(IDS) + 2  # in the reply
+
+
+async def test_equal_wishes_are_answered_once(app: FastAPI, id: str, pair: FakePair) -> None:
+    first, existed = await interventions_of(app).create(id, edit())
+    assert not existed
+    wishes = [
+        edit(alpha=3.0, delta="activation"),
+        edit(until=len(IDS) - 1),
+        edit(generate={"max_new_tokens": 24}),
+    ]
+    for wish in wishes:
+        assert await interventions_of(app).create(id, wish) == (first, True)
+    for more in ({"text": "about cats"}, {"seed": 1}, {"scope": "onwards"}, {"mode": "steer"}):
+        assert (await made(app, id, **more)).id != first.id
+    assert len(pair.target.patched) == 5
+
+
+async def test_two_who_ask_at_once_share_the_work(app: FastAPI, id: str, pair: FakePair) -> None:
+    async with at_work(app, pair, id) as asked:
+        again = asyncio.create_task(interventions_of(app).create(id, edit()))
+    (one, _), (other, _) = await asyncio.gather(asked, again)
+    assert one == other
+    assert len(pair.target.patched) == 1
+
+
+async def test_it_outlives_who_asked(app: FastAPI, id: str, pair: FakePair) -> None:
+    async with at_work(app, pair, id) as asked:
+        asked.cancel()
+    found, _ = await interventions_of(app).create(id, edit())
+    assert await interventions_of(app).of(id) == [found]
+    assert len(pair.target.patched) == 1
+
+
+async def test_a_failure_is_told_and_can_be_tried_again(app: FastAPI, id: str, pair: FakePair) -> None:
+    pair.reconstructor.refused = "dogs"
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="choked"):
+            await made(app, id)
+    pair.reconstructor.refused = None
+    assert await made(app, id)
+
+
+async def test_while_readings_are_written_it_has_less_to_compare_with(app: FastAPI, pair: FakePair) -> None:
+    pair.verbaliser.limit(0)
+    id = (await analyses_of(app).create(chat()))[0].id
+    await until(analyses_of(app), id, "lens")
+    early = await made(app, id)
+    assert (early.original, list(named(early))) == (None, ["random"])
+    assert (await refused(app, id, mode="steer"))[0] == "delta"
+    pair.verbaliser.allow()
+    await finish(analyses_of(app), chat())
+    later = await made(app, id)
+    assert later.id != early.id
+    assert list(named(later)) == ["random", "unedited", "other"]
+
+
+# Keeping
+
+
+async def test_they_are_found_by_analysis_and_position(app: FastAPI, id: str) -> None:
+    found = [await made(app, id, position=position) for position in (5, 3, 4)]
+    found.append(await made(app, id, position=3, text="about fish"))
+    service = interventions_of(app)
+    assert await service.of(id) == found
+    assert await service.of(id, 3) == [found[1], found[3]]
+    assert await service.of(id, 9) == []
+    assert await service.get(id, found[0].id) == found[0]
+    assert found[0].url == f"/a/{id}?t=5&edit={found[0].id}"
+    await service.delete(id, found[1].id)
+    assert await service.of(id, 3) == [found[3]]
+
+
+async def test_an_analysis_that_is_deleted_meanwhile_keeps_none(
+    app: FastAPI, id: str, pair: FakePair
+) -> None:
+    async with at_work(app, pair, id) as asked:
+        await analyses_of(app).delete(id)
+    with pytest.raises(NotFound, match="just been deleted"):
+        await asked
+    assert await kept(app) == 0
+
+
+async def test_they_come_back_with_their_analysis_and_go_with_it(app: FastAPI, id: str) -> None:
+    found = await made(app, id)
+    await analyses_of(app).delete(id)
+    with pytest.raises(NotFound):
+        await interventions_of(app).of(id)
+    await analyses_of(app).restore(id)
+    assert await interventions_of(app).of(id) == [found]
+    await analyses_of(app).delete(id)
+    after = repository.now() + timedelta(seconds=1)
+    await app.state.store.write(partial(repository.purge, after))
+    assert await kept(app) == 0
+
+
+async def test_a_server_ends_in_the_middle_of_one(settings: Settings) -> None:
+    source = FakeSource()
+    async with running(settings, source) as app:
+        id = (await finish(analyses_of(app), chat())).id
+        begun, hold = source.pair.reconstructor.begun, source.pair.reconstructor.hold
+        begun.clear()
+        hold.clear()  # until the pair is closed
+        asked = asyncio.create_task(interventions_of(app).create(id, edit()))
+        await asyncio.to_thread(begun.wait)
+    assert asked.cancelled()
+    async with running(settings, FakeSource()) as app:
+        assert (await interventions_of(app).create(id, edit()))[1] is False
+
+
+@pytest.mark.parametrize(
+    "text", ["a\0b\0", "\N{CAT FACE}\N{ZERO WIDTH JOINER}", "\\u0000 \\ud800", "\u2028\x85\r\n"]
+)
+async def test_any_text_survives(app: FastAPI, id: str, text: str) -> None:
+    found = await made(app, id, text=text, targets=[text])
+    (again,) = await interventions_of(app).of(id)
+    assert again == found
+    assert (again.request.text, again.after.targets[0].text) == (text, text)
