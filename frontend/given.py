@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 
 from frontend import wording
 from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
-from frontend.view import NO_WORDS, Around, View, Words
+from frontend.view import ALONE, NO_WORDS, Around, View, Words
+from server.analyses.interventions.service import Interventions
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import NlaError
@@ -22,6 +24,15 @@ def analyses(request: Request) -> Analyses:
 
 
 Service = Annotated[Analyses, Depends(analyses)]
+
+
+def interventions(request: Request) -> Interventions:
+    """The service behind the edits."""
+    service: Interventions = request.app.state.interventions
+    return service
+
+
+Edits = Annotated[Interventions, Depends(interventions)]
 
 
 def models(request: Request) -> ModelsContext:
@@ -65,14 +76,31 @@ async def compare(service: Analyses, analysis: Analysis, look: Look) -> Words:
         return (), f"The words cannot be compared now: {error.detail}"
 
 
-async def around(service: Analyses, analysis: Analysis, look: Look) -> Around:
+async def around(service: Analyses, interventions: Interventions, analysis: Analysis, look: Look) -> Around:
     """What is known of the pinned token from elsewhere."""
     pinned = View(analysis, look).pinned
-    beside = await service.beside(analysis, pinned) if pinned is not None else []
-    return *await compare(service, analysis, look), beside
+    if pinned is None:
+        return ALONE
+    beside = await service.beside(analysis, pinned)
+    return *await compare(service, analysis, look), beside, await interventions.of(analysis.id, pinned)
 
 
-async def view_of(service: Analyses, id: str, look: Look) -> View:
+async def view(id: str, service: Service, interventions: Edits, look: Looked) -> View:
     """The analysis as this viewer asks to see it. Raises NotFound."""
     analysis = await service.get(id)
-    return View(analysis, look, {}, *await around(service, analysis, look))
+    return View(analysis, look, {}, *await around(service, interventions, analysis, look))
+
+
+Viewed = Annotated[View, Depends(view)]
+
+
+def scripted(request: Request) -> bool:
+    """Whether the page asks for a fragment, rather than the browser for a page."""
+    return request.headers.get("hx-request") == "true"
+
+
+async def fields(request: Request) -> dict[str, str]:
+    """The fields of a urlencoded form; of a repeated one the last, of the boxes that are ticked all, with commas."""
+    body = (await request.body()).decode("utf-8", "replace")
+    found = parse_qs(body, keep_blank_values=True)
+    return {name: ",".join(values) if name == "also" else values[-1] for name, values in found.items()}

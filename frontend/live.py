@@ -18,7 +18,14 @@ from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
 PING = 15.0  # s
-PARTS = {"head": "head", "reading": "reading", "flags": "flags", "near": "neighbours", "layers": "layers"}
+PARTS = {
+    "head": "head",
+    "reading": "reading",
+    "edits": "edits",
+    "flags": "flags",
+    "near": "neighbours",
+    "layers": "layers",
+}
 """The parts of the panel: what their ids begin with, and their macros."""
 
 

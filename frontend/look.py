@@ -18,7 +18,8 @@ PINS = 5
 
 @dataclass(frozen=True)
 class Look:
-    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve.
+    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve; `edit`
+    is the id of an intervention at the pinned position.
 
     `lens` is the one that is asked for; not every analysis has a tuned one.
     """
@@ -30,6 +31,7 @@ class Look:
     scale: str = "linear"
     lens: str = "plain"
     words: tuple[str, ...] = ()
+    edit: str | None = None
 
     def query(self, *, whole: bool = False) -> str:
         """`?t=17&…` with what differs from the default, empty when nothing does; the `whole` names all there is."""
@@ -41,6 +43,7 @@ class Look:
             if whole or getattr(self, name) != getattr(Look, name)
         ]
         fields += [("w", word) for word in self.words or ([""] if whole else [])]
+        fields += [("edit", self.edit)]
         given = [
             (name, "" if value is None else value) for name, value in fields if whole or value is not None
         ]
@@ -65,6 +68,7 @@ class Look:
             scale=_one_of("scale", last.get("scale", "linear"), get_args(Scale)),
             lens=_one_of("lens", last.get("lens", "plain"), get_args(WhichLens)),
             words=_words(given.get("w", [])),
+            edit=last.get("edit") or None,
         )
 
     @classmethod

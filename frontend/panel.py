@@ -9,6 +9,7 @@ from frontend import agreement, wording
 from frontend.beside import beside
 from frontend.contexts.links import Choice
 from frontend.contexts.panel import Figure, NeighbourContext, PanelContext, ReadingContext, StepContext
+from frontend.edits import edits
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -37,6 +38,7 @@ def panel(view: View, position: int) -> PanelContext:
         beside=beside(view, position),
         baselines=_baselines(a.baselines),
         flags=[wording.flag(name) for name in token.flags],
+        edits=edits(view, position),
         layers=layers(view, position, next_name(view, position)),
     )
 

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -16,7 +15,7 @@ from frontend.contexts.analysis import AnalysisPage
 from frontend.contexts.pages import Home, Library, ModelsContext, Option
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
-from frontend.given import Looked, Models, OtherLens, Service, around, view_of
+from frontend.given import Edits, Looked, Models, OtherLens, Service, Viewed, around, fields, scripted
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
@@ -46,7 +45,7 @@ async def home(
 @router.post(urls.home)
 async def create(request: Request, service: Service, models: Models) -> Response:
     """Start (or find) the analysis that the form asks for, and go to its page."""
-    form = forms.read(await _fields(request))
+    form = forms.read(await fields(request))
     try:
         analysis, _ = await service.create(forms.request(form))
     except forms.FormError as error:
@@ -81,17 +80,15 @@ async def _along(resident: Resident, form: forms.Form) -> list[Option]:
 
 
 @router.get("/a/{id}")
-async def analysis(id: str, service: Service, models: Models, look: Looked) -> HTMLResponse:
+async def analysis(view: Viewed, models: Models) -> HTMLResponse:
     """The permalink: the analysis at whatever stage it is, looked at as the address says."""
-    view = await view_of(service, id, look)
     context = await asyncio.to_thread(view.page)  # a long text takes a while: not on the event loop
     return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
 
 
 @router.get("/a/{id}/panel")
-async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) -> HTMLResponse:
+async def panel(id: str, view: Viewed, service: Service, look: Looked, other_lens: OtherLens) -> HTMLResponse:
     """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
-    view = await view_of(service, id, look)
     context = await asyncio.to_thread(view.panel)
     if context is None:
         return HTMLResponse(
@@ -104,14 +101,14 @@ async def panel(id: str, service: Service, look: Looked, other_lens: OtherLens) 
         service.pin(view.analysis.id, context.position)
         connection = templating.fragment("stream", urls.stream(id, look))
         html += templating.fragment("partial", "stream", connection, "outerHTML")
-    pushed = {"HX-Push-Url": urls.analysis(id, look.but(t=context.position))}
+    there = look.but(t=context.position, edit=view.edit and view.edit.id)
+    pushed = {"HX-Push-Url": urls.analysis(id, there)}
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 
 
 @router.get("/a/{id}/beside")
-async def beside(id: str, service: Service, look: Looked) -> HTMLResponse:
+async def beside(view: Viewed, service: Service) -> HTMLResponse:
     """What is read at other layers at a position, asked for again and again until all of it is there."""
-    view = await view_of(service, id, look)
     context = await asyncio.to_thread(view.panel)
     if context is None:
         return HTMLResponse("", headers=templating.HEADERS)
@@ -122,14 +119,14 @@ async def beside(id: str, service: Service, look: Looked) -> HTMLResponse:
 
 
 @router.get("/a/{id}/stream")
-async def stream(id: str, service: Service, look: Looked) -> StreamingResponse:
+async def stream(id: str, service: Service, edits: Edits, look: Looked) -> StreamingResponse:
     """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
     found = await service.get(id)
     pinned = View(found, look).pinned
     if pinned is not None:
         service.pin(found.id, pinned)
     body = live_stream(
-        lambda: service.get(id), service.events(id, None), look, lambda now: around(service, now, look)
+        lambda: service.get(id), service.events(id, None), look, lambda now: around(service, edits, now, look)
     )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
@@ -162,7 +159,7 @@ async def export(id: str, service: Service, request: Request) -> HTMLResponse:
 async def delete(id: str, service: Service, request: Request) -> Response:
     """Forget the analysis: to the library, or (asked by its script) the line that offers to undo it."""
     gone = await service.delete(id)
-    if not _scripted(request):
+    if not scripted(request):
         return RedirectResponse(urls.library(deleted=gone), status_code=303)
     return await _line(service, gone, "deleted", True)
 
@@ -171,7 +168,7 @@ async def delete(id: str, service: Service, request: Request) -> Response:
 async def restore(id: str, service: Service, request: Request) -> Response:
     """Undo that: to the analysis, or its line in the library as it was."""
     back = await service.restore(id)
-    if not _scripted(request):
+    if not scripted(request):
         return RedirectResponse(urls.analysis(back), status_code=303)
     return await _line(service, back, "line")
 
@@ -182,11 +179,6 @@ async def _line(service: Analyses, id: str, macro: str, *more: object) -> HTMLRe
     lines = lists.listed([found] if found is not None else [], datetime.now(UTC), changeable=True)
     html = "".join(templating.fragment(macro, line, *more) for line in lines)
     return HTMLResponse(html, headers=templating.HEADERS)
-
-
-def _scripted(request: Request) -> bool:
-    """Whether the page asks for a fragment, rather than the browser for a page."""
-    return request.headers.get("hx-request") == "true"
 
 
 @router.get(urls.library_path)
@@ -225,10 +217,3 @@ async def library(
 async def models_status(models: Models) -> HTMLResponse:
     """The head line's note on the models, asked for again and again while they load."""
     return HTMLResponse(templating.fragment("models_status", models), headers=templating.HEADERS)
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """The fields of a urlencoded form; of a repeated one the last, of the boxes that are ticked all, with commas."""
-    body = (await request.body()).decode("utf-8", "replace")
-    fields = parse_qs(body, keep_blank_values=True)
-    return {name: ",".join(values) if name == "also" else values[-1] for name, values in fields.items()}

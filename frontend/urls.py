@@ -46,6 +46,14 @@ class Urls:
         """The fragment of what is read at other layers at a position."""
         return f"/a/{quote(id, safe='')}/beside?t={position}"
 
+    def edit(self, id: str, look: Look) -> str:
+        """POST: patch edited words in at the position of `look`, and come back to that."""
+        return f"/a/{quote(id, safe='')}/edit{look.query(whole=True)}"
+
+    def intervention(self, id: str, intervention: str) -> str:
+        """An intervention as JSON."""
+        return f"{self.json(id)}/interventions/{quote(intervention, safe='')}"
+
     def map(self, id: str, metric: str) -> str:
         """The fragment of the lens map, by another metric."""
         return f"/a/{quote(id, safe='')}/map?metric={metric}"

@@ -17,6 +17,7 @@ from frontend.look import PLAIN, Look
 from frontend.panel import name, next_name
 from frontend.panel import panel as panel_context
 from frontend.urls import urls
+from server.analyses.interventions.schema import Intervention
 from server.analyses.lens import LensTable
 from server.analyses.schema import FINAL, Analysis, Beside, Reading
 from server.analyses.words import WhichLens, WordCurve
@@ -25,9 +26,9 @@ Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
 """The curves of compared words, and why there are none if there are none."""
 NO_WORDS: Words = ((), "")
-Around = tuple[Sequence[WordCurve], str, Sequence[Beside]]
-"""What is known of the pinned token from elsewhere: `Words`, and what is read at other layers."""
-ALONE: Around = (*NO_WORDS, ())
+Around = tuple[Sequence[WordCurve], str, Sequence[Beside], Sequence[Intervention]]
+"""What is known of the pinned token from elsewhere: `Words`, what is read at other layers, and its edits."""
+ALONE: Around = (*NO_WORDS, (), ())
 EXPORTS = [
     ("HTML", "a page that opens without this server"),
     ("CSV", "the readings with their scores, for a spreadsheet"),
@@ -40,7 +41,7 @@ EXPORTS = [
 class View:
     """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
     written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not;
-    `beside` is what siblings read at the pinned position.
+    `beside` is what siblings read at the pinned position, `edits` what was edited there.
     """
 
     analysis: Analysis
@@ -49,6 +50,7 @@ class View:
     words: Sequence[WordCurve] = ()
     words_note: str = ""
     beside: Sequence[Beside] = ()
+    edits: Sequence[Intervention] = ()
 
     @property
     def title(self) -> str:
@@ -75,6 +77,11 @@ class View:
     def pins(self) -> list[int]:
         """The further pinned positions that exist."""
         return [pin for pin in self.look.pins if pin < len(self.analysis.tokens)]
+
+    @property
+    def edit(self) -> Intervention | None:
+        """The edit of the pinned token that is asked for."""
+        return next((made for made in self.edits if made.id == self.look.edit), None)
 
     @property
     def which(self) -> WhichLens:

@@ -67,8 +67,8 @@ def _add_pages(app: FastAPI) -> None:
     static = StaticFiles(directory=STATIC, check_dir=False)
     app.mount("/static", GZipMiddleware(static), name="static")
     if importlib.util.find_spec("frontend") is not None:
-        for rooms in ("frontend.routes", "frontend.lens_routes", "frontend.compare_routes"):
-            app.include_router(importlib.import_module(rooms).router)
+        for rooms in ("routes", "edit_routes", "lens_routes", "compare_routes"):
+            app.include_router(importlib.import_module(f"frontend.{rooms}").router)
         app.state.page = importlib.import_module("frontend.templating").page
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from frontend.agreement import Span
+from frontend.contexts.edits import EditContext
 from frontend.contexts.lens import LayersContext
 from frontend.contexts.links import Choice
 from frontend.wording import Flag
@@ -94,4 +95,5 @@ class PanelContext:
     beside: BesideContext
     baselines: list[str]
     flags: list[Flag]
+    edits: EditContext
     layers: LayersContext

@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.test_edits import edited
 from tests.browser.test_fake import ask
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +40,12 @@ async def test_no_page_has_a_serious_fault(browser: Browser, address: str, schem
     analysis = page.url.removeprefix(address).partition("?")[0]
     id = analysis.rpartition("/")[2]
     looked = "?t=3&p=5&w=x&metric=top&scale=log"
+    await edited(page)
+    edit = page.url.removeprefix(address)
     for path in (
         analysis,
         analysis + looked,
+        edit,
         analysis + "/lens",
         "/library",
         f"/compare?a={id}&b={id}",

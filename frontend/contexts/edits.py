@@ -1,0 +1,99 @@
+"""Editing a reading's words: the form, and what the model said with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from frontend.contexts.lens import Guess
+from frontend.contexts.links import Choice
+
+
+@dataclass(frozen=True)
+class EditForm:
+    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `watch` are words whose
+    probability is wanted, a line each.
+    """
+
+    text: str = ""
+    mode: str = "replace"
+    alpha: str = "1"
+    delta: str = "original"
+    scope: str = "position"
+    until: str = ""
+    watch: str = ""
+    sample: str = "0"
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bit:
+    """A stretch of a sentence; a `token` is drawn as one."""
+
+    text: str
+    token: bool = False
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """One kind of patch: how far it moves the next token, with a bar of `width` in percent of the farthest. `span` is the
+    middle of several.
+    """
+
+    name: str
+    explained: str
+    moved: str
+    span: str
+    width: float
+    kept: str
+    probs: list[str]
+
+
+@dataclass(frozen=True)
+class SpokenContext:
+    """What the model says, as it is or patched."""
+
+    name: str
+    guesses: list[Guess]
+    text: str
+    ended: bool
+
+
+@dataclass(frozen=True)
+class StepMoved:
+    """How far the expectation after one token moves, and how far at random."""
+
+    name: str
+    moved: str
+    random: str
+    width: float
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """One intervention. `watched` are the words of the table's last columns, `unpatched` their probabilities as it is."""
+
+    id: str
+    verdict: list[Bit]
+    against: str
+    how: list[Bit]
+    watched: list[str]
+    unpatched: list[str]
+    rows: list[EffectRow]
+    spoken: list[SpokenContext]
+    along: list[StepMoved]
+    json: str
+
+
+@dataclass(frozen=True)
+class EditContext:
+    """The pinned token's edits. Without an `action` there is nothing to edit yet."""
+
+    position: int
+    action: str = ""
+    ends: Sequence[tuple[str, str]] = ()
+    """Positions after which the model may go on, and their names."""
+    form: EditForm = EditForm()
+    result: EditResult | None = None
+    earlier: Sequence[Choice] = ()
+    open: bool = False

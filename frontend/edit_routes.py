@@ -1,0 +1,57 @@
+"""POST /a/{id}/edit: patch edited words in, without scripts or with them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from frontend import edits, templating
+from frontend.contexts.analysis import AnalysisPage
+from frontend.contexts.edits import EditForm
+from frontend.forms import FormError
+from frontend.given import Edits, Models, Viewed, fields, scripted
+from frontend.urls import urls
+from frontend.view import View
+from server.errors import BadInput, Conflict, NlaError
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post("/a/{id}/edit")
+async def edit(id: str, view: Viewed, interventions: Edits, models: Models, request: Request) -> Response:
+    """Run what the form asks for, and show it; a form that cannot be used comes back with what is wrong with it."""
+    if view.pinned is None:
+        raise Conflict("The tokens are not known yet.")
+    form = edits.read(await fields(request))
+    try:
+        made, _ = await interventions.create(id, edits.request(form, view.pinned))
+    except (FormError, NlaError) as error:
+        wrong = error.errors if isinstance(error, FormError) else edits.misplaced(error.field, error.detail)
+        status = error.status if isinstance(error, NlaError) else BadInput.status
+        return await _again(view, replace(form, errors=wrong), status, models, request)
+    look = view.look.but(t=view.pinned, edit=made.id)
+    if not scripted(request):
+        return RedirectResponse(urls.analysis(id, look), status_code=303)
+    there = replace(view, look=look, edits=[*(e for e in view.edits if e.id != made.id), made])
+    html = templating.fragment("edit", edits.edits(there, view.pinned))
+    if not view.final:  # the open stream would go on sending what it knows
+        html += templating.fragment(
+            "partial", "stream", templating.fragment("stream", urls.stream(id, look)), "outerHTML"
+        )
+    return HTMLResponse(html, headers={**templating.HEADERS, "HX-Push-Url": urls.analysis(id, look)})
+
+
+async def _again(view: View, form: EditForm, status: int, models: Models, request: Request) -> HTMLResponse:
+    assert view.pinned is not None
+    context = edits.edits(view, view.pinned, form)
+    if scripted(request):
+        return HTMLResponse(templating.fragment("edit", context), status, templating.HEADERS)
+    page = view.page()
+    assert page.panel is not None
+    page = replace(page, panel=replace(page.panel, edits=context))
+    return await asyncio.to_thread(
+        templating.page, "analysis.html", AnalysisPage(page, models), status=status
+    )

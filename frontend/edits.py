@@ -1,0 +1,300 @@
+"""Editing a reading's words: from form fields to a request, and from what the model said to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import ValidationError
+
+from frontend import wording
+from frontend.contexts.edits import (
+    Bit,
+    EditContext,
+    EditForm,
+    EditResult,
+    EffectRow,
+    SpokenContext,
+    StepMoved,
+)
+from frontend.contexts.lens import Guess
+from frontend.forms import FormError
+from frontend.urls import urls
+from server.analyses.interventions.schema import (
+    Control,
+    Delta,
+    Intervention,
+    InterventionRequest,
+    Mode,
+    Scope,
+    Spoken,
+)
+
+if TYPE_CHECKING:
+    from frontend.view import View
+    from server.analyses.lens import LensTable
+
+SPACE = "\u00b7"
+"""How the page draws a token's leading space; a watched word may be typed so."""
+KINDS = {
+    "random": ("random directions", "As far from the activation, in directions of no meaning"),
+    "unedited": ("the reading as it is", "Its own words, through the reconstructor"),
+    "other": ("other tokens' readings", "Readings of other tokens of this text"),
+    "gold": ("the activation that was named", "Of another text, without any words"),
+}
+# Where a field of the API stands in the form; all else goes to the form's head.
+PLACES = {"targets": "watch", "until": "until", "alpha": "alpha", "text": "text"}
+
+
+def read(fields: Mapping[str, str]) -> EditForm:
+    """The form as it was sent."""
+    names = [name for name in EditForm.__dataclass_fields__ if name != "errors" and name in fields]
+    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
+    return EditForm(**typed)
+
+
+def request(form: EditForm, position: int) -> InterventionRequest:
+    """What the form asks for. Raises FormError with one message a field."""
+    errors = {}
+    text = form.text.strip()
+    if not text:
+        errors["text"] = "Write what the activation is to say."
+    alpha = None
+    if form.mode == "steer":  # otherwise nobody sees the field
+        try:
+            alpha = float(form.alpha.replace(",", ".").replace(wording.MINUS, "-"))
+        except ValueError:
+            errors["alpha"] = "Give a number, such as 1 or 0.5."
+    for name, value, allowed in (
+        ("mode", form.mode, get_args(Mode)),
+        ("delta", form.delta, get_args(Delta)),
+        ("scope", form.scope, get_args(Scope)),
+    ):
+        if value not in allowed:
+            errors["form"] = f"{name} is one of {', '.join(allowed)}."
+    if errors:
+        raise FormError(errors)
+    try:
+        return InterventionRequest.model_validate(
+            {
+                "position": position,
+                "text": text,
+                "mode": form.mode,
+                "alpha": alpha,
+                "delta": form.delta,
+                "scope": form.scope,
+                "targets": watched(form.watch),
+                "until": int(form.until) if form.until.isascii() and form.until.isdigit() else None,
+                "sample": int(form.sample) if form.sample.isascii() and form.sample.isdigit() else 0,
+            }
+        )
+    except ValidationError as error:
+        raise FormError({_place(str(e["loc"][0])): e["msg"] for e in error.errors()}) from error
+
+
+def misplaced(field: str | None, detail: str) -> dict[str, str]:
+    """An error of the server beside the field of the form that it is about."""
+    return {_place((field or "").partition(".")[0]): detail}
+
+
+def _place(field: str) -> str:
+    return PLACES.get(field, "form")
+
+
+def watched(text: str) -> list[str]:
+    """Words with commas between them; a leading \u00b7 is a space."""
+    words = [word.strip() for word in text.split(",")]
+    return [" " + word[1:] if word[0] in SPACE + "\u2423" else word for word in words if word]
+
+
+def edits(view: View, position: int, form: EditForm | None = None) -> EditContext:
+    """The edits of the pinned token; `form` is one that has just been sent and could not be used."""
+    a, shown = view.analysis, view.edit
+    first = next((r for r in view.by_position.get(position, []) if r.text), None)
+    if a.lens is None or (first is None and view.asked(position) and not view.final):
+        return EditContext(position)
+    ends = _ends(view, position)
+    if form is None and shown is not None:
+        form = _form(shown)
+    elif form is None:
+        text = first.text if first else ""
+        form = EditForm(text=text, until=ends[0][0], watch=_expected(a.lens, int(ends[0][0])))
+    return EditContext(
+        position=position,
+        action=urls.edit(a.id, view.look.but(t=position, edit=None)),
+        ends=ends if form.until in dict(ends) else [*ends, _end(view, form.until)],
+        form=form,
+        result=None if shown is None else result(view, shown),
+        earlier=[
+            view.choice(view.look.but(t=position, edit=made.id), _label(made), made is shown)
+            for made in view.edits
+        ],
+        open=shown is not None or bool(form.errors),
+    )
+
+
+def _ends(view: View, position: int) -> list[tuple[str, str]]:
+    """Where the model can go on: first, where the reply begins."""
+    tokens = view.analysis.tokens
+    last = max([position, *(t.position for t in tokens if t.kind == "prompt")])
+    ends = [(str(last), f"the end of the prompt, {view.name(last)}")] if last != position else []
+    return [*ends, (str(position), f"this token, {view.name(position)}")]
+
+
+def _end(view: View, until: str) -> tuple[str, str]:
+    """Another end, which a script has asked for."""
+    known = until.isdigit() and int(until) < len(view.analysis.tokens)
+    return until, view.name(int(until)) if known else "?"
+
+
+def _expected(lens: LensTable, until: int) -> str:
+    """The model's own first choice where it goes on."""
+    return _typed(lens.top(len(lens.layers) - 1, until)[0][1])
+
+
+def _typed(word: str) -> str:
+    return SPACE + word[1:] if word.startswith(" ") else word
+
+
+def _form(made: Intervention) -> EditForm:
+    asked = made.request
+    return EditForm(
+        text=asked.text,
+        mode=asked.mode,
+        alpha=f"{1.0 if asked.alpha is None else asked.alpha:g}",
+        delta=asked.delta or "original",
+        scope=asked.scope,
+        until=str(made.until),
+        watch=", ".join(map(_typed, asked.targets)),
+        sample=str(asked.sample),
+    )
+
+
+def _label(made: Intervention) -> str:
+    return wording.quoted(" ".join(made.request.text.split()), 60)
+
+
+def result(view: View, made: Intervention) -> EditResult:
+    """One intervention in words first, figures second."""
+    effects = [(made.kl, None), *((control.kl, control) for control in made.controls)]
+    most = max([kl for kl, _ in effects] + [1e-9])
+    return EditResult(
+        id=made.id,
+        verdict=_verdict(view, made),
+        against=_against(made),
+        how=_how(view, made),
+        watched=[wording.quoted(word) for word in made.request.targets],
+        unpatched=[wording.small(target.prob) for target in made.before.targets],
+        rows=[_row(made, control, 100 * kl / most) for kl, control in effects],
+        spoken=[_spoken("as it is", made.before), _spoken("patched", made.after)],
+        along=_along(view, made),
+        json=urls.intervention(view.analysis.id, made.id),
+    )
+
+
+def _verdict(view: View, made: Intervention) -> list[Bit]:
+    (was_id, was, p), (now_id, now, q) = made.before.top[0], made.after.top[0]
+    where = Bit(view.name(made.until), token=True)
+    said = Bit(wording.quoted(now), token=True)
+    if was_id == now_id:
+        rest = f": {wording.small(q)}, where it was {wording.small(p)}."
+        return [Bit("The model keeps its mind. After "), where, Bit(" it still says "), said, Bit(rest)]
+    before = Bit(wording.quoted(was), token=True)
+    return [
+        *(Bit("The model changes its mind. After "), where, Bit(" it says "), said),
+        *(Bit(f" ({wording.small(q)}) instead of "), before, Bit(f" ({wording.small(p)}).")),
+    ]
+
+
+def _against(made: Intervention) -> str:
+    """The sentence without which the verdict says nothing."""
+    random = next((control for control in made.controls if control.kind == "random"), None)
+    if random is None:
+        return ""
+    others = f"of {random.n} random directions of the same size"
+    if random.above == 0:
+        return f"None {others} moves it as far."
+    if random.above == random.n:
+        return f"But each {others} moves it as far or farther: that is no effect of the words."
+    doubt = "the words' part in it is doubtful." if random.above > random.n / 20 else ""
+    return f"{random.above} {others} {'moves' if random.above == 1 else 'move'} it as far or farther: {doubt}"
+
+
+def _how(view: View, made: Intervention) -> list[Bit]:
+    """What was done, and how much of the activation the edited words hold."""
+    asked = made.request
+    later = " and at every later token" if asked.scope == "onwards" else ""
+    if asked.mode == "replace":
+        done = f"{later} is replaced by what the reconstructor makes of the words."
+    else:
+        source = "reading as it is" if asked.delta == "original" else "activation"
+        strength = wording.number(asked.alpha, 2)
+        done = f"{later} is steered from the {source} towards the words, \u03b1 = {strength}."
+    at = Bit(view.name(asked.position), token=True)
+    return [Bit(f"The activation of layer {made.layer} at "), at, Bit(f"{done} {_held(view, made)}")]
+
+
+def _held(view: View, made: Intervention) -> str:
+    score = made.score
+    said = f"What they make {wording.headline(score.fve, score.cos)}"
+    place = (made.request.position, made.request.sample)
+    scored = (r for r in view.analysis.readings if (r.position, r.sample) == place and r.cos is not None)
+    own = next(scored, None)
+    if own is None:
+        return f"{said}."
+    value = wording.percent(own.fve) if own.fve is not None else f"cosine {wording.number(own.cos)}"
+    return f"{said}; the reading as it is: {value}."
+
+
+def _row(made: Intervention, control: Control | None, width: float) -> EffectRow:
+    if control is None:
+        kept = made.before.top[0][0] == made.after.top[0][0]
+        return EffectRow(
+            name="these words",
+            explained="The edit",
+            moved=_nats(made.kl),
+            span="",
+            width=round(width, 1),
+            kept="kept" if kept else "changed",
+            probs=[wording.small(target.prob) for target in made.after.targets],
+        )
+    name, explained = KINDS[control.kind]
+    span = "" if control.interval is None else " to ".join(map(wording.number, control.interval))
+    single = "kept" if control.kept else "changed"
+    return EffectRow(
+        name=name if control.n == 1 else f"{control.n} {name}",
+        explained=explained,
+        moved=_nats(control.kl),
+        span=span,
+        width=round(width, 1),
+        kept=single if control.n == 1 else f"{control.kept} keep it",
+        probs=[wording.small(p) for p in control.probs],
+    )
+
+
+def _nats(value: float) -> str:
+    return wording.number(value) if value >= 0.005 or value == 0 else "under 0.01"
+
+
+def _spoken(name: str, said: Spoken) -> SpokenContext:
+    guesses = [
+        Guess(wording.quoted(text), wording.small(p), max(0, min(100, round(100 * p))))
+        for _, text, p in said.top
+    ]
+    return SpokenContext(name, guesses, wording.plain(said.text).strip(), said.ended)
+
+
+def _along(view: View, made: Intervention) -> list[StepMoved]:
+    """How far what is expected after each token moves; nothing to tell for one token alone."""
+    if len(made.kls) < 2:
+        return []
+    random: Sequence[float] = next(
+        (c.kls for c in made.controls if c.kind == "random"), [0.0] * len(made.kls)
+    )
+    most = max([*made.kls, *random, 1e-9])
+    return [
+        StepMoved(
+            view.name(made.request.position + n), _nats(kl), _nats(at_random), round(100 * kl / most, 1)
+        )
+        for n, (kl, at_random) in enumerate(zip(made.kls, random, strict=True))
+    ]

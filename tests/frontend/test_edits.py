@@ -1,0 +1,251 @@
+"""Editing a reading's words: the form, and what an edit led to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+from frontend import edits, templating
+from frontend.contexts.edits import EditForm
+from frontend.forms import FormError
+from frontend.look import Look
+from frontend.view import View
+from server.analyses.interventions.schema import Control, Intervention
+from server.analyses.schema import AnalysisRequest
+from tests.frontend import made
+from tests.frontend.parsed import one, words
+
+PLACE = 10
+FORM = {"text": "The final token is “dog”.", "mode": "replace", "alpha": "1", "delta": "original"}
+
+
+def spoken(*top: tuple[str, float], prob: float = 0.5, **fields: Any) -> dict[str, Any]:
+    """What the model says: its likeliest tokens, and the word that is watched."""
+    watched = {"text": " Paris", "id": 7, "token": " Paris", "parts": [" Paris"], "prob": prob, "rank": 0}
+    guesses = [(n, text, p) for n, (text, p) in enumerate(top)]
+    return {"top": guesses, "targets": [watched], "text": " and so on", "ended": False, **fields}
+
+
+def control(kind: str, kl: float, **fields: Any) -> dict[str, Any]:
+    """One control; of the random ones there are 16."""
+    n = 16 if kind == "random" else 1
+    interval = (kl / 2, kl * 2) if n > 1 else None
+    common = {
+        "kind": kind,
+        "n": n,
+        "kl": kl,
+        "interval": interval,
+        "kls": [0.1, 0.3, kl],
+        "cos_original": 0.8,
+    }
+    return common | {"kept": n, "above": 0, "probs": [0.4], "text": " and on"} | fields
+
+
+def intervention(**fields: Any) -> Intervention:
+    """An edit at PLACE that has the model say Madrid for Paris."""
+    after = spoken((" Madrid", 0.45), (" the", 0.1), prob=0.004, text=" Madrid, <b>of course</b>", ended=True)
+    after["top"][0] = (9, " Madrid", 0.45)
+    request = {"position": PLACE, "text": "The final token is “dog”.", "targets": [" Paris"], "until": 12}
+    return Intervention.model_validate(
+        {
+            "id": "edit1",
+            "url": "/a/abc123?t=10&edit=edit1",
+            "analysis": "abc123",
+            "created": "2026-11-03T12:00:00Z",
+            "request": request,
+            "pair": "smollm2-135m-l20",
+            "layer": 20,
+            "until": 12,
+            "kl": 4.0,
+            "kls": [1.0, 2.0, 4.0],
+            "cos_original": 0.9,
+            "score": {"cos": 0.9, "mse": 0.2, "fve": 0.45},
+            "original": "The final token is “sleep”.",
+            "before": spoken((" Paris", 0.77), prob=0.77),
+            "after": after,
+            "controls": [
+                control("random", 0.2),
+                control("unedited", 0.03),
+                control("other", 1.9, n=4, kept=0),
+            ],
+            "versions": {},
+            "seconds": 1.5,
+            **fields,
+        }
+    )
+
+
+def shown(*edited: Intervention, edit: str | None = None, **fields: Any) -> BeautifulSoup:
+    """The panel of PLACE."""
+    view = View(made.analysis(**fields), Look(t=PLACE, edit=edit), edits=edited)
+    return BeautifulSoup(templating.fragment("panel", view.panel()), "html.parser")
+
+
+def test_the_form_begins_with_the_reading_and_the_models_own_next_token() -> None:
+    form = one(shown(), f"#edits-{PLACE} form")
+    assert one(form, "textarea").get_text().lstrip("\n") == made.READING
+    assert one(form, "[name=watch]")["value"] == "·sleep"
+    assert one(form, "[name=mode] [selected]")["value"] == "replace"
+    assert form["action"].startswith(f"/a/abc123/edit?t={PLACE}")
+
+
+def test_the_model_goes_on_where_the_prompt_ends_or_at_the_token() -> None:
+    options = one(shown(), "[name=until]").select("option")
+    assert [option["value"] for option in options] == ["16", str(PLACE)]
+
+
+def test_in_the_reply_it_goes_on_at_the_token_alone() -> None:
+    view = View(made.analysis(), Look(t=20))
+    assert [end for end, _ in edits.edits(view, 20).ends] == ["20"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "hidden"),
+    [
+        ({}, False),
+        ({"lens": None}, True),
+        ({"readings": [], "status": "running"}, True),
+        ({"readings": [], "status": "cancelled"}, False),
+        ({"readings": [], "request": AnalysisRequest(text="x", positions=[1])}, False),
+    ],
+)
+def test_it_is_offered_once_there_is_something_to_edit(fields: dict[str, Any], hidden: bool) -> None:
+    assert one(shown(**fields), f"#edits-{PLACE}").has_attr("hidden") is hidden
+
+
+def test_nothing_is_open_until_an_edit_is_looked_at() -> None:
+    soup = shown(intervention())
+    assert not one(soup, ".edits > details").has_attr("open")
+    assert soup.select(".edited") == []
+    assert one(soup, ".earlier a")["href"] == f"/a/abc123?t={PLACE}&edit=edit1"
+
+
+def test_a_change_of_mind_is_said_in_words_beside_the_random_directions() -> None:
+    soup = shown(intervention(), edit="edit1")
+    assert one(soup, ".edits > details").has_attr("open")
+    verdict = words(one(soup, ".verdict"))
+    assert verdict.startswith("The model changes its mind. After")
+    assert "·Madrid (45 %) instead of ·Paris (77 %)." in verdict
+    assert "None of 16 random directions of the same size moves it as far." in words(one(soup, ".edited"))
+
+
+def test_a_mind_that_is_kept_is_said_too() -> None:
+    same = intervention(after=spoken((" Paris", 0.7)))
+    verdict = words(one(shown(same, edit="edit1"), ".verdict"))
+    assert verdict.startswith("The model keeps its mind.")
+    assert "still says ·Paris: 70 %, where it was 77 %." in verdict
+
+
+@pytest.mark.parametrize(
+    ("above", "said"),
+    [
+        (1, "1 of 16 random directions of the same size moves it as far or farther"),
+        (5, "5 of 16 random directions of the same size move it as far or farther: the words' part in it is doubtful."),
+        (16, "But each of 16 random directions of the same size moves it as far or farther: that is no effect of the words."),
+    ],
+)  # fmt: skip
+def test_an_effect_that_chance_has_too_is_called_so(above: int, said: str) -> None:
+    made_ = intervention(controls=[control("random", 4.5, above=above)])
+    assert said in words(one(shown(made_, edit="edit1"), ".edited"))
+
+
+def test_the_table_sets_the_edit_beside_every_control() -> None:
+    rows = [
+        [words(cell) for cell in row.select("th, td")]
+        for row in one(
+            shown(intervention(), edit="edit1"), "[aria-label='The edit beside its controls']"
+        ).select("tr")
+    ]
+    assert rows == [
+        ["patched in", "moved", "first choice", "·Paris"],
+        ["nothing", "–", "–", "77 %"],
+        ["these words", "4.00", "changed", "0.4 %"],
+        ["16 random directions", "0.20 0.10 to 0.40", "16 keep it", "40 %"],
+        ["the reading as it is", "0.03", "kept", "40 %"],
+        ["4 other tokens' readings", "1.90", "0 keep it", "40 %"],
+    ]
+
+
+def test_what_the_model_goes_on_to_say_is_text() -> None:
+    said = [words(p) for p in shown(intervention(), edit="edit1").select(".goes-on")]
+    assert said == ["… and so on …", "… Madrid, <b>of course</b>"]
+
+
+def test_the_edit_is_scored_beside_the_reading_as_it_is() -> None:
+    said = words(one(shown(intervention(), edit="edit1"), ".edited > .aside"))
+    assert "holds 45 % of the activation; the reading as it is: 23 %." in said
+
+
+def test_the_form_shows_the_edit_that_is_looked_at() -> None:
+    request = {"position": PLACE, "text": "Other.", "mode": "steer", "alpha": -0.5, "delta": "activation"}
+    made_ = intervention(request=request | {"targets": [" a", "b"]}, until=PLACE)
+    form = one(shown(made_, edit="edit1"), ".edits form")
+    assert one(form, "textarea").get_text().lstrip("\n") == "Other."
+    assert [one(form, f"[name={name}]")["value"] for name in ("alpha", "watch")] == ["-0.5", "·a, b"]
+    chosen = [one(form, f"[name={name}] [selected]")["value"] for name in ("mode", "delta", "until")]
+    assert chosen == ["steer", "activation", str(PLACE)]
+
+
+def test_an_end_that_a_script_asked_for_is_named() -> None:
+    chosen = one(shown(intervention(), edit="edit1"), "[name=until] [selected]")
+    assert (chosen["value"], words(chosen)) == ("12", "<|im_end|>")
+
+
+def test_an_edit_of_another_token_is_not_shown() -> None:
+    assert shown(intervention(), edit="another").select(".edited") == []
+
+
+def test_a_strength_that_nobody_sees_is_not_read() -> None:
+    assert edits.request(edits.read(FORM | {"alpha": "much"}), PLACE).alpha is None
+
+
+def test_a_form_becomes_a_request() -> None:
+    form = edits.read(FORM | {"watch": " ·Paris, Rome ,,␣Oslo", "until": "12", "text": " a\r\nb "})
+    asked = edits.request(form, PLACE)
+    assert (asked.position, asked.text, asked.until) == (PLACE, "a\nb", 12)
+    assert asked.targets == [" Paris", "Rome", " Oslo"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "place"),
+    [
+        ("text", "  ", "text"),
+        ("alpha", "much", "alpha"),
+        ("alpha", "1e9", "alpha"),
+        ("alpha", "nan", "alpha"),
+        ("mode", "shout", "form"),
+        ("delta", "x", "form"),
+        ("scope", "x", "form"),
+        ("watch", "a,b,c,d,e,f,g", "watch"),
+        ("watch", "x" * 101, "watch"),
+        ("text", "x" * 20_001, "text"),
+    ],
+)
+def test_what_cannot_be_is_told_beside_its_field(field: str, value: str, place: str) -> None:
+    with pytest.raises(FormError) as caught:
+        edits.request(edits.read(FORM | {"mode": "steer", field: value}), PLACE)
+    assert set(caught.value.errors) == {place}
+
+
+@pytest.mark.parametrize("field", ["text", "alpha", "until", "watch", "form"])
+def test_every_error_is_seen(field: str) -> None:
+    view = View(made.analysis(), Look(t=PLACE))
+    context = edits.edits(view, PLACE, EditForm(errors={field: "That cannot be."}))
+    soup = BeautifulSoup(templating.fragment("edit", context), "html.parser")
+    assert one(soup, "details").has_attr("open")
+    assert [words(error) for error in soup.select(".error")] == ["That cannot be."]
+
+
+@pytest.mark.parametrize(
+    ("field", "place"), [("generate.max_new_tokens", "form"), ("targets.0", "watch"), (None, "form")]
+)
+def test_the_servers_errors_find_their_place(field: str | None, place: str) -> None:
+    assert edits.misplaced(field, "No.") == {place: "No."}
+
+
+def test_a_single_token_has_no_way_along_the_text() -> None:
+    short = intervention(kls=[4.0], controls=[Control.model_validate(control("random", 0.2, kls=[0.2]))])
+    assert shown(short, edit="edit1").select(".edited .table") == []
+    assert len(shown(intervention(), edit="edit1").select(".edited .table tbody tr")) == 3
