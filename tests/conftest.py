@@ -10,12 +10,22 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 import uvicorn
 from fastapi import FastAPI
 
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakePair, FakeSource
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers of one run share the cores: each, and what it starts, takes its part of them and no more."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture
