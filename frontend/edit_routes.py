@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from frontend import edits, templating
+from frontend import edit_form, edits, templating
 from frontend.contexts.analysis import AnalysisPage
 from frontend.contexts.edits import EditForm
 from frontend.forms import FormError
@@ -25,11 +25,13 @@ async def edit(id: str, view: Viewed, interventions: Edits, models: Models, requ
     """Run what the form asks for, and show it; a form that cannot be used comes back with what is wrong with it."""
     if view.pinned is None:
         raise Conflict("The tokens are not known yet.")
-    form = edits.read(await fields(request))
+    form = edit_form.read(await fields(request))
     try:
-        made, _ = await interventions.create(id, edits.request(form, view.pinned))
+        made, _ = await interventions.create(id, edit_form.request(form, view.pinned))
     except (FormError, NlaError) as error:
-        wrong = error.errors if isinstance(error, FormError) else edits.misplaced(error.field, error.detail)
+        wrong = (
+            error.errors if isinstance(error, FormError) else edit_form.misplaced(error.field, error.detail)
+        )
         status = error.status if isinstance(error, NlaError) else BadInput.status
         return await _again(view, replace(form, errors=wrong), status, models, request)
     look = view.look.but(t=view.pinned, edit=made.id)

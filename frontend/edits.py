@@ -1,11 +1,9 @@
-"""Editing a reading's words: from form fields to a request, and from what the model said to the page."""
+"""Editing a reading's words: what the page shows of the form, and of what the model said."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import ValidationError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from frontend import wording
 from frontend.contexts.edits import (
@@ -16,95 +14,23 @@ from frontend.contexts.edits import (
     EffectRow,
     SpokenContext,
     StepMoved,
+    StrengthRow,
 )
 from frontend.contexts.lens import Guess
-from frontend.forms import FormError
+from frontend.edit_form import filled, typed
 from frontend.urls import urls
-from server.analyses.interventions.schema import (
-    Control,
-    Delta,
-    Intervention,
-    InterventionRequest,
-    Mode,
-    Scope,
-    Spoken,
-)
+from server.analyses.interventions.schema import Control, Intervention, Spoken
 
 if TYPE_CHECKING:
     from frontend.view import View
     from server.analyses.lens import LensTable
 
-SPACE = "\u00b7"
-"""How the page draws a token's leading space; a watched word may be typed so."""
 KINDS = {
     "random": ("random directions", "As far from the activation, in directions of no meaning"),
     "unedited": ("the reading as it is", "Its own words, through the reconstructor"),
     "other": ("other tokens' readings", "Readings of other tokens of this text"),
     "gold": ("the activation that was named", "Of another text, without any words"),
 }
-# Where a field of the API stands in the form; all else goes to the form's head.
-PLACES = {"targets": "watch", "until": "until", "alpha": "alpha", "text": "text"}
-
-
-def read(fields: Mapping[str, str]) -> EditForm:
-    """The form as it was sent."""
-    names = [name for name in EditForm.__dataclass_fields__ if name != "errors" and name in fields]
-    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
-    return EditForm(**typed)
-
-
-def request(form: EditForm, position: int) -> InterventionRequest:
-    """What the form asks for. Raises FormError with one message a field."""
-    errors = {}
-    text = form.text.strip()
-    if not text:
-        errors["text"] = "Write what the activation is to say."
-    alpha = None
-    if form.mode == "steer":  # otherwise nobody sees the field
-        try:
-            alpha = float(form.alpha.replace(",", ".").replace(wording.MINUS, "-"))
-        except ValueError:
-            errors["alpha"] = "Give a number, such as 1 or 0.5."
-    for name, value, allowed in (
-        ("mode", form.mode, get_args(Mode)),
-        ("delta", form.delta, get_args(Delta)),
-        ("scope", form.scope, get_args(Scope)),
-    ):
-        if value not in allowed:
-            errors["form"] = f"{name} is one of {', '.join(allowed)}."
-    if errors:
-        raise FormError(errors)
-    try:
-        return InterventionRequest.model_validate(
-            {
-                "position": position,
-                "text": text,
-                "mode": form.mode,
-                "alpha": alpha,
-                "delta": form.delta,
-                "scope": form.scope,
-                "targets": watched(form.watch),
-                "until": int(form.until) if form.until.isascii() and form.until.isdigit() else None,
-                "sample": int(form.sample) if form.sample.isascii() and form.sample.isdigit() else 0,
-            }
-        )
-    except ValidationError as error:
-        raise FormError({_place(str(e["loc"][0])): e["msg"] for e in error.errors()}) from error
-
-
-def misplaced(field: str | None, detail: str) -> dict[str, str]:
-    """An error of the server beside the field of the form that it is about."""
-    return {_place((field or "").partition(".")[0]): detail}
-
-
-def _place(field: str) -> str:
-    return PLACES.get(field, "form")
-
-
-def watched(text: str) -> list[str]:
-    """Words with commas between them; a leading \u00b7 is a space."""
-    words = [word.strip() for word in text.split(",")]
-    return [" " + word[1:] if word[0] in SPACE + "\u2423" else word for word in words if word]
 
 
 def edits(view: View, position: int, form: EditForm | None = None) -> EditContext:
@@ -115,7 +41,7 @@ def edits(view: View, position: int, form: EditForm | None = None) -> EditContex
         return EditContext(position)
     ends = _ends(view, position)
     if form is None and shown is not None:
-        form = _form(shown)
+        form = filled(shown)
     elif form is None:
         text = first.text if first else ""
         form = EditForm(text=text, until=ends[0][0], watch=_expected(a.lens, int(ends[0][0])))
@@ -149,25 +75,7 @@ def _end(view: View, until: str) -> tuple[str, str]:
 
 def _expected(lens: LensTable, until: int) -> str:
     """The model's own first choice where it goes on."""
-    return _typed(lens.top(len(lens.layers) - 1, until)[0][1])
-
-
-def _typed(word: str) -> str:
-    return SPACE + word[1:] if word.startswith(" ") else word
-
-
-def _form(made: Intervention) -> EditForm:
-    asked = made.request
-    return EditForm(
-        text=asked.text,
-        mode=asked.mode,
-        alpha=f"{1.0 if asked.alpha is None else asked.alpha:g}",
-        delta=asked.delta or "original",
-        scope=asked.scope,
-        until=str(made.until),
-        watch=", ".join(map(_typed, asked.targets)),
-        sample=str(asked.sample),
-    )
+    return typed(lens.top(len(lens.layers) - 1, until)[0][1])
 
 
 def _label(made: Intervention) -> str:
@@ -187,6 +95,7 @@ def result(view: View, made: Intervention) -> EditResult:
         unpatched=[wording.small(target.prob) for target in made.before.targets],
         rows=[_row(made, control, 100 * kl / most) for kl, control in effects],
         spoken=[_spoken("as it is", made.before), _spoken("patched", made.after)],
+        strengths=_strengths(made),
         along=_along(view, made),
         json=urls.intervention(view.analysis.id, made.id),
     )
@@ -282,6 +191,25 @@ def _spoken(name: str, said: Spoken) -> SpokenContext:
         for _, text, p in said.top
     ]
     return SpokenContext(name, guesses, wording.plain(said.text).strip(), said.ended)
+
+
+def _strengths(made: Intervention) -> list[StrengthRow]:
+    most = max([1e-9, *(s.kl for s in made.sweep), *(s.random_kl for s in made.sweep)])
+    return [
+        StrengthRow(
+            alpha=wording.number(s.alpha),
+            moved=_nats(s.kl),
+            width=round(100 * s.kl / most, 1),
+            random=_nats(s.random_kl),
+            span=" to ".join(map(wording.number, s.random_interval)),
+            first=wording.quoted(s.first[1]),
+            probs=[
+                (wording.small(p), wording.small(q)) for p, q in zip(s.probs, s.random_probs, strict=True)
+            ],
+            chosen=s.alpha == made.request.alpha,
+        )
+        for s in made.sweep
+    ]
 
 
 def _along(view: View, made: Intervention) -> list[StepMoved]:

@@ -22,6 +22,7 @@ class EditForm:
     scope: str = "position"
     until: str = ""
     watch: str = ""
+    sweep: str = ""
     sample: str = "0"
     errors: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,6 +48,21 @@ class EffectRow:
     width: float
     kept: str
     probs: list[str]
+
+
+@dataclass(frozen=True)
+class StrengthRow:
+    """The edit steered with another strength."""
+
+    alpha: str
+    moved: str
+    width: float
+    random: str
+    span: str
+    first: str
+    probs: list[tuple[str, str]]
+    """Of each watched word: with the edit, and at random."""
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class EditResult:
     unpatched: list[str]
     rows: list[EffectRow]
     spoken: list[SpokenContext]
+    strengths: list[StrengthRow]
     along: list[StepMoved]
     json: str
 

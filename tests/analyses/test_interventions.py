@@ -66,6 +66,28 @@ async def test_what_is_left_open_is_filled_in(app: FastAPI, id: str) -> None:
     assert later.until == later.request.until == len(IDS) + 2  # in the reply
 
 
+async def test_every_strength_is_tried_beside_random_directions_of_its_length(
+    app: FastAPI, id: str, pair: FakePair
+) -> None:
+    found = await made(app, id, mode="steer", alpha=1.0, sweep=[2.0, 0.5, 0.0, 0.5], targets=["a"])
+    assert found.request.sweep == [0.5, 2.0]
+    length = float(np.linalg.norm(h(3)))
+    assert [s.alpha for s in found.sweep] == [0.5, 2.0]
+    assert [s.kl for s in found.sweep] == pytest.approx([0.5 * length, 2 * length], rel=1e-4)
+    assert [s.random_kl for s in found.sweep] == pytest.approx([0.5 * length, 2 * length], rel=1e-4)
+    assert found.sweep[1].probs == pytest.approx([1 / (2 + 2 * length)], rel=1e-4)
+    swept = pair.target.patched[-1][1]
+    alone = pair.target.patched[-2][1]
+    assert len(swept) == 2 * 9
+    assert np.array_equal(swept[9].direction, alone[0].direction)  # the edit's
+    assert all(np.array_equal(swept[10 + n].direction, alone[1 + n].direction) for n in range(8))
+
+
+async def test_replacing_has_no_strengths(app: FastAPI, id: str, pair: FakePair) -> None:
+    found = await made(app, id, sweep=[0.5])
+    assert (found.request.sweep, found.sweep, len(pair.target.patched)) == ([], [], 1)
+
+
 async def test_equal_wishes_are_answered_once(app: FastAPI, id: str, pair: FakePair) -> None:
     first, existed = await interventions_of(app).create(id, edit())
     assert not existed

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import edits, templating
+from frontend import edit_form, edits, templating
 from frontend.contexts.edits import EditForm
 from frontend.forms import FormError
 from frontend.look import Look
@@ -70,6 +70,7 @@ def intervention(**fields: Any) -> Intervention:
                 control("unedited", 0.03),
                 control("other", 1.9, n=4, kept=0),
             ],
+            "sweep": [],
             "versions": {},
             "seconds": 1.5,
             **fields,
@@ -198,12 +199,12 @@ def test_an_edit_of_another_token_is_not_shown() -> None:
 
 
 def test_a_strength_that_nobody_sees_is_not_read() -> None:
-    assert edits.request(edits.read(FORM | {"alpha": "much"}), PLACE).alpha is None
+    assert edit_form.request(edit_form.read(FORM | {"alpha": "much"}), PLACE).alpha is None
 
 
 def test_a_form_becomes_a_request() -> None:
-    form = edits.read(FORM | {"watch": " ·Paris, Rome ,,␣Oslo", "until": "12", "text": " a\r\nb "})
-    asked = edits.request(form, PLACE)
+    form = edit_form.read(FORM | {"watch": " ·Paris, Rome ,,␣Oslo", "until": "12", "text": " a\r\nb "})
+    asked = edit_form.request(form, PLACE)
     assert (asked.position, asked.text, asked.until) == (PLACE, "a\nb", 12)
     assert asked.targets == [" Paris", "Rome", " Oslo"]
 
@@ -215,6 +216,7 @@ def test_a_form_becomes_a_request() -> None:
         ("alpha", "much", "alpha"),
         ("alpha", "1e9", "alpha"),
         ("alpha", "nan", "alpha"),
+        ("alpha", "50", "alpha"),
         ("mode", "shout", "form"),
         ("delta", "x", "form"),
         ("scope", "x", "form"),
@@ -225,7 +227,7 @@ def test_a_form_becomes_a_request() -> None:
 )
 def test_what_cannot_be_is_told_beside_its_field(field: str, value: str, place: str) -> None:
     with pytest.raises(FormError) as caught:
-        edits.request(edits.read(FORM | {"mode": "steer", field: value}), PLACE)
+        edit_form.request(edit_form.read(FORM | {"mode": "steer", "sweep": "1", field: value}), PLACE)
     assert set(caught.value.errors) == {place}
 
 
@@ -242,7 +244,37 @@ def test_every_error_is_seen(field: str) -> None:
     ("field", "place"), [("generate.max_new_tokens", "form"), ("targets.0", "watch"), (None, "form")]
 )
 def test_the_servers_errors_find_their_place(field: str | None, place: str) -> None:
-    assert edits.misplaced(field, "No.") == {place: "No."}
+    assert edit_form.misplaced(field, "No.") == {place: "No."}
+
+
+STRENGTH = {"alpha": 0.5, "kl": 2.0, "first": (9, " Madrid", 0.45), "probs": [0.004]}
+AT_RANDOM = {"random_kl": 0.3, "random_interval": (0.1, 0.6), "random_probs": [0.7]}
+
+
+def test_other_strengths_stand_beside_random_directions_of_theirs() -> None:
+    request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 1.0, "targets": [" Paris"]}
+    strengths = [STRENGTH | AT_RANDOM, STRENGTH | AT_RANDOM | {"alpha": 1.0, "kl": 4.0}]
+    soup = shown(intervention(request=request, sweep=strengths), edit="edit1")
+    table = one(soup, "[aria-label='The edit at other strengths']")
+    rows = [[words(cell) for cell in row.select("th, td")] for row in table.select("tbody tr")]
+    assert rows[0] == ["0.50", "2.00", "0.30 0.10 to 0.60", "·Madrid", "0.4 % 70 %"]
+    assert [row.get("class") for row in table.select("tbody tr")] == [None, ["output"]]
+
+
+def test_the_wish_for_other_strengths_stays_in_the_form() -> None:
+    request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 1.0, "sweep": [0.5, 1.0]}
+    soup = shown(intervention(request=request), edit="edit1")
+    assert one(soup, "[name=sweep]").has_attr("checked")
+
+
+def test_a_sweep_goes_around_the_strength_that_is_asked_for() -> None:
+    asked = edit_form.request(edit_form.read(FORM | {"mode": "steer", "alpha": "0.4", "sweep": "1"}), PLACE)
+    assert asked.sweep == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
+
+
+@pytest.mark.parametrize("fields", [{"mode": "steer"}, {"mode": "replace", "sweep": "1"}])
+def test_without_a_wish_or_a_use_there_is_none(fields: dict[str, str]) -> None:
+    assert edit_form.request(edit_form.read(FORM | fields), PLACE).sweep == []
 
 
 def test_a_single_token_has_no_way_along_the_text() -> None:

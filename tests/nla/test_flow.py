@@ -152,3 +152,14 @@ async def test_an_edit_of_the_words_changes_what_the_model_says(client: httpx.As
     assert (edited["before"]["targets"][0]["rank"], edited["after"]["targets"][1]["rank"]) == (0, 0)
     assert (controls["random"]["n"], controls["random"]["above"]) == (16, 0)
     assert controls["unedited"]["kept"] == 1
+
+
+async def test_a_strength_does_in_a_sweep_what_it_does_alone(client: httpx.AsyncClient) -> None:
+    found = await finished(client, {"text": "The capital of France is", "positions": [3]})
+    ask = {"position": 3, "text": "A word about Spain.", "mode": "steer", "alpha": 0.5, "sweep": [0.25, 0.5]}
+    answer = await client.post(f"/api/analyses/{found['id']}/interventions", json=ask)
+    edited = answer.json()
+    weaker, same = edited["sweep"]
+    assert same["kl"] == pytest.approx(edited["kl"], rel=1e-3)
+    assert same["first"][:2] == edited["after"]["top"][0][:2]
+    assert weaker["kl"] < same["kl"]

@@ -14,9 +14,11 @@ from server.analyses.interventions.schema import (
     ControlKind,
     InterventionRequest,
     Spoken,
+    Strength,
     Watched,
     WordsScore,
 )
+from server.analyses.interventions.sweep import sweep
 from server.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Result:
     before: Spoken
     after: Spoken
     controls: list[Control]
+    sweep: list[Strength]
 
 
 async def intervene(pair: ResidentPair, material: Material) -> Result:
@@ -68,9 +71,8 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
     further = Continuation(
         request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
     )
-    batches = pair.target.consequences(
-        material.ids, [patch for _, patch in patches], [parts[0] for parts in words], further
-    )
+    followed = [parts[0] for parts in words]
+    batches = pair.target.consequences(material.ids, [patch for _, patch in patches], followed, further)
     said: list[Said] = []
     while batch := await pair.in_lane("target", next, batches, None):
         said += batch
@@ -80,13 +82,15 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
     for (kind, patch), found in zip(patches[1:], said[2:], strict=True):
         if kind is not None:
             by_kind.setdefault(kind, []).append((patch, found))
+    edit = patches[0][1]
     return Result(
         kls=after.kls.tolist(),
-        cos_original=_cos(patches[0][1], material.h),
+        cos_original=_cos(edit, material.h),
         score=score,
         before=_spoken(pair, own, request.targets, words),
         after=_spoken(pair, after, request.targets, words),
         controls=[_control(pair, kind, made, material.h, own, after) for kind, made in by_kind.items()],
+        sweep=await sweep(pair, material, edit, followed),
     )
 
 

@@ -31,7 +31,7 @@ class InterventionRequest(Asked):
     `position`:
 
     replace: h ← ‖h‖ v/‖v‖. steer: h ← h + alpha ‖h‖ Δ/‖Δ‖, where Δ is v − AR(the reading as it is) (`delta`: original), or
-    v − h with both at length 1 (`delta`: activation). Replacing has no use for alpha and delta.
+    v − h with both at length 1 (`delta`: activation). Replacing has no use for alpha, delta and sweep.
     """
 
     position: Annotated[int, Field(ge=0)]
@@ -39,6 +39,10 @@ class InterventionRequest(Asked):
     mode: Mode = "replace"
     alpha: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] | None = None
     delta: Delta | None = None
+    sweep: list[Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] = Field(
+        default_factory=list, max_length=12
+    )
+    """Further values of alpha to steer with, for the next token alone."""
     scope: Scope = "position"
     """Onwards: at every later position too, those of the reply included."""
     targets: list[Target] = Field(default_factory=list, max_length=6)
@@ -96,6 +100,20 @@ class Control(Answered):
     text: str
 
 
+class Strength(Answered):
+    """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id, text, probability]`,
+    and the targets' probabilities; beside means over random directions of the same length.
+    """
+
+    alpha: float
+    kl: float
+    first: tuple[int, str, float]
+    probs: list[float]
+    random_kl: float
+    random_interval: tuple[float, float]
+    random_probs: list[float]
+
+
 class WordsScore(Answered):
     """How much of the activation the edited words hold, as for a reading."""
 
@@ -127,5 +145,6 @@ class Intervention(Answered):
     before: Spoken
     after: Spoken
     controls: list[Control]
+    sweep: list[Strength]
     versions: dict[str, str]
     seconds: float

@@ -152,6 +152,7 @@ class Interventions:
             before=result.before,
             after=result.after,
             controls=result.controls,
+            sweep=result.sweep,
             versions=versions,
             seconds=round(time.monotonic() - began, 3),
         )
@@ -239,6 +240,7 @@ def _wish(request: InterventionRequest, analysis: Analysis) -> _Wish:
             "until": until,
             "alpha": alpha if steers else None,
             "delta": delta if steers else None,
+            "sweep": sorted(set(request.sweep) - {0.0}) if steers else [],
             "targets": list(dict.fromkeys(request.targets)),
         }
     )

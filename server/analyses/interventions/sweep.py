@@ -1,0 +1,56 @@
+"""Steering at several strengths: where an edit begins to act, and where it only breaks the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from server.analyses.interventions.schema import Strength
+
+if TYPE_CHECKING:
+    from server.analyses.interventions.run import Material
+    from server.nla.interventions import Patch
+    from server.nla.resident import ResidentPair
+
+RANDOM = 8
+"""Random directions at each strength; they are the first ones of the edit's own."""
+
+
+async def sweep(pair: ResidentPair, material: Material, edit: Patch, words: Sequence[int]) -> list[Strength]:
+    """What the edit does at each strength that is asked for, beside random directions. `words` are token ids."""
+    from server.nla.consequences import Continuation
+    from server.nla.interventions import at_random
+
+    request = material.request
+    patches: list[Patch] = []
+    for alpha in request.sweep:
+        there = replace(edit, alpha=alpha)
+        patches += [there, *at_random(there, material.h, RANDOM, request.seed)]
+    if not patches:
+        return []
+    batches = pair.target.consequences(material.ids, patches, words, Continuation(0))
+    said = []
+    while batch := await pair.in_lane("target", next, batches, None):
+        said += batch
+    found = []
+    for n, alpha in enumerate(request.sweep):
+        first = 1 + n * (1 + RANDOM)
+        own, random = said[first], said[first + 1 : first + 1 + RANDOM]
+        kls = [float(other.kls[-1]) for other in random]
+        low, high = np.percentile(kls, [5, 95]).tolist()
+        top = int(own.top_ids[0])
+        found.append(
+            Strength(
+                alpha=alpha,
+                kl=float(own.kls[-1]),
+                first=(top, pair.prompter.token_text(top), float(own.top_probs[0])),
+                probs=own.probs.tolist(),
+                random_kl=float(np.mean(kls)),
+                random_interval=(low, high),
+                random_probs=np.mean([other.probs for other in random], axis=0).tolist(),
+            )
+        )
+    return found
