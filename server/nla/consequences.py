@@ -23,7 +23,6 @@ from server.nla.lens import CHUNK_BYTES, Floats, Ints
 
 TOGETHER = 2048
 """Tokens (rows times the length of the text) in one batch: bounds its keys and values."""
-TOP_K = 5
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,11 @@ def consequences(
     patches: Sequence[Patch],
     words: Sequence[int],
     further: Continuation,
+    top: int,
 ) -> Iterator[list[Said]]:
     """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same position: a batch
-    at a time. `words` are token ids whose probability is wanted. All rows draw from equal random sources.
+    at a time. `words` are token ids whose probability is wanted, `top` is how many of the likeliest are. All rows draw from
+    equal random sources.
     """
     start = patches[0].position
     rows: list[Patch | None] = [None, *patches]
@@ -78,7 +79,7 @@ def consequences(
             hidden = _run(model, [ids[start:]] * len(part), cache)  # [B, n, d]
             own = hidden[0] if own is None else own
             replies = _continued(model, stop_ids, hidden[:, -1], cache, further)
-        yield [_said(model, own, row, words, reply) for row, reply in zip(hidden, replies, strict=True)]
+        yield [_said(model, own, row, words, top, reply) for row, reply in zip(hidden, replies, strict=True)]
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def _continued(
     return replies
 
 
-def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], reply: list[int]) -> Said:
+def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], top: int, reply: list[int]) -> Said:
     """own, hidden: [n, d], normed, of the model as it is and of this row."""
     step = max(1, CHUNK_BYTES // (4 * text_config(model).vocab_size))
     parts = [slice(first, first + step) for first in range(0, len(hidden), step)]
@@ -142,7 +143,7 @@ def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], reply: 
         )
     logits = head(model, hidden[-1:])[0].float()
     probs = logits.softmax(-1)
-    best = probs.topk(min(TOP_K, len(probs)))
+    best = probs.topk(min(top, len(probs)))
     wanted = torch.tensor(list(words), dtype=torch.long, device=logits.device)
     ranks = (logits[None] > logits[wanted][:, None]).sum(-1)
     return Said(

@@ -87,7 +87,7 @@ class TargetModel:
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
     ) -> Iterator[list[Said]]:
         """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.consequences`."""
-        return consequences(self.model, self.layer, self.stop_ids, ids, patches, words, further)
+        return consequences(self.model, self.layer, self.stop_ids, ids, patches, words, further, TOP_K)
 
     @torch.inference_mode()
     def residuals(self, ids: Sequence[int]) -> list[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from server.store.repository import get as get_analysis
@@ -12,10 +13,16 @@ from server.store.tables import InterventionRow, ReadingRow
 
 
 def keep(row: InterventionRow, session: Session) -> bool:
-    """Keep an intervention. False if its analysis has been deleted meanwhile."""
+    """Keep an intervention, unless another server has. False if its analysis has been deleted meanwhile."""
     if get_analysis(row.analysis_id, session) is None:
         return False
-    session.merge(row)
+    id = row.id
+    if session.get(InterventionRow, id) is None:
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:  # it has come since, or the analysis has gone
+            return session.get(InterventionRow, id) is not None
     return True
 
 

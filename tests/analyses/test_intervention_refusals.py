@@ -131,3 +131,10 @@ async def test_an_analysis_that_is_not_there_has_none(app: FastAPI, id: str) -> 
             await interventions_of(app).delete(analysis, intervention)
     with pytest.raises(NotFound):
         await made(app, "nobody")
+
+
+async def test_an_analysis_by_other_weights_is_not_edited(app: FastAPI, id: str, pair: FakePair) -> None:
+    pair.fingerprint = "newer"
+    with pytest.raises(Conflict, match="other weights of fake"):
+        await made(app, id)
+    assert pair.target.patched == []

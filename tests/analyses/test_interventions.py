@@ -66,6 +66,10 @@ async def test_what_is_left_open_is_filled_in(app: FastAPI, id: str) -> None:
     assert later.until == later.request.until == len(IDS) + 2  # in the reply
 
 
+async def test_how_the_model_goes_on_keeps_its_length_whatever_else_is_said(app: FastAPI, id: str) -> None:
+    assert (await made(app, id, generate={"seed": 1})).request.generate.max_new_tokens == 24
+
+
 async def test_every_strength_is_tried_beside_random_directions_of_its_length(
     app: FastAPI, id: str, pair: FakePair
 ) -> None:

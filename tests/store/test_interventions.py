@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import threading
+
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from server.store import interventions, repository
+from server.store.database import connect, migrate
+from server.store.tables import InterventionRow
+from tests.databases import new_postgresql
 from tests.store.rows import analysis, intervention, reading
 
 
@@ -34,6 +40,47 @@ def test_keeping_one_twice_keeps_one(session: Session) -> None:
         assert interventions.keep(intervention("a", "cats"), session)
         session.flush()
     assert interventions.of("cats", None, session) == ["result of a"]
+
+
+def test_of_two_servers_that_keep_it_at_once_neither_fails() -> None:
+    with new_postgresql() as url:
+        engine = connect(url)
+        migrate(engine)
+        with Session(engine) as session, session.begin():
+            session.add(analysis("cats"))
+        looked, answers = threading.Event(), []
+
+        def other() -> None:
+            with Session(engine) as session, session.begin():
+                session.connection()
+                assert session.get(InterventionRow, "a") is None
+                looked.set()
+                answers.append(interventions.keep(intervention("a", "cats"), session))  # waits for the first
+
+        with Session(engine) as session:
+            assert interventions.keep(intervention("a", "cats"), session)
+            session.flush()
+            thread = threading.Thread(target=other)
+            thread.start()
+            looked.wait()
+            until_blocked(engine)
+            session.commit()
+            thread.join()
+        assert answers == [True]
+        with Session(engine) as session:
+            assert interventions.of("cats", None, session) == ["result of a"]
+        engine.dispose()
+
+
+def until_blocked(engine: Engine) -> None:
+    """Until somebody waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    while True:
+        with engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
 
 
 def test_nothing_is_kept_of_what_is_deleted(session: Session) -> None:

@@ -19,6 +19,12 @@ REPLY = 24
 ALPHA = 1.0
 
 
+class Further(Generate):
+    """How the model goes on, shorter than a reply is unless told otherwise."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)] = REPLY
+
+
 class Gold(Asked):
     """A position of another analysis by the same pair: its activation is what the edited words are meant to make."""
 
@@ -51,7 +57,7 @@ class InterventionRequest(Asked):
     """The position after which the model goes on: the prompt's last one, or `position` if that is in the reply."""
     sample: Annotated[int, Field(ge=0)] = 0
     """Which of the position's readings was edited."""
-    generate: Generate = Generate(max_new_tokens=REPLY)
+    generate: Further = Further()
     seed: Seed = 0
     """Of the random directions."""
     gold: Gold | None = None

@@ -132,6 +132,7 @@ class Interventions:
         if analysis.pair not in self._models.names:
             raise Conflict(f"This analysis is of {analysis.pair}, which this server does not have.")
         with self._models.called(analysis.pair) as pair:
+            await self._check_weights(pair, analysis)
             material = await self._material(pair, wish)
             result = await intervene(pair, material)
             versions = dict(pair.versions)
@@ -174,6 +175,14 @@ class Interventions:
             others=[unpack(vector)[0] for vector in vectors],
             gold=gold,
         )
+
+    async def _check_weights(self, pair: ResidentPair, analysis: Analysis) -> None:
+        """What the AR of today makes of words does not belong to activations of yesterday's target."""
+        row = await self._store.read(partial(repository.get, analysis.id))
+        if row is not None and row.fingerprint not in (None, pair.fingerprint):
+            raise Conflict(
+                f"This was analysed with other weights of {pair.name}: analyse the text again, and edit that."
+            )
 
     def _check_length(self, pair: ResidentPair, count: int, request: InterventionRequest) -> None:
         wanted, most = request.generate.max_new_tokens, self._settings.max_reply_tokens
