@@ -197,7 +197,7 @@ def _strengths(made: Intervention) -> list[StrengthRow]:
     most = max([1e-9, *(s.kl for s in made.sweep), *(s.random_kl for s in made.sweep)])
     return [
         StrengthRow(
-            alpha=wording.number(s.alpha),
+            alpha=f"{s.alpha:g}".replace("-", wording.MINUS),
             moved=_nats(s.kl),
             width=round(100 * s.kl / most, 1),
             random=_nats(s.random_kl),

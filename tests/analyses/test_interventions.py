@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from scipy.spatial.distance import cosine
 
+from server.analyses.interventions.schema import Intervention
 from server.errors import NotFound
 from server.settings import Settings
 from server.store import repository
@@ -85,6 +86,12 @@ async def test_every_strength_is_tried_beside_random_directions_of_its_length(
     assert len(swept) == 2 * 9
     assert np.array_equal(swept[9].direction, alone[0].direction)  # the edit's
     assert all(np.array_equal(swept[10 + n].direction, alone[1 + n].direction) for n in range(8))
+
+
+async def test_what_was_kept_before_there_were_sweeps_is_still_read(app: FastAPI, id: str) -> None:
+    found = await made(app, id)
+    older = found.model_dump(mode="json", exclude={"sweep": True, "request": {"sweep"}})
+    assert Intervention.model_validate(older) == found
 
 
 async def test_replacing_has_no_strengths(app: FastAPI, id: str, pair: FakePair) -> None:

@@ -257,7 +257,7 @@ def test_other_strengths_stand_beside_random_directions_of_theirs() -> None:
     soup = shown(intervention(request=request, sweep=strengths), edit="edit1")
     table = one(soup, "[aria-label='The edit at other strengths']")
     rows = [[words(cell) for cell in row.select("th, td")] for row in table.select("tbody tr")]
-    assert rows[0] == ["0.50", "2.00", "0.30 0.10 to 0.60", "·Madrid", "0.4 % 70 %"]
+    assert rows[0] == ["0.5", "2.00", "0.30 0.10 to 0.60", "·Madrid", "0.4 % 70 %"]
     assert [row.get("class") for row in table.select("tbody tr")] == [None, ["output"]]
 
 

@@ -129,7 +129,8 @@ class WordsScore(Answered):
 
 
 class Intervention(Answered):
-    """One edit, patched in, beside what the model says without it.
+    """One edit, patched in, beside what the model says without it. What is kept of earlier versions is read by this too: a
+    field that is new needs a default.
 
     `kl`: KL(before ‖ after) of the next token at `until`, in nats; `kls`: the same at each position from the patch to there.
     `cos_original`: between the activation and what took its place. `original`: the reading that was edited, if there was one.
@@ -151,6 +152,6 @@ class Intervention(Answered):
     before: Spoken
     after: Spoken
     controls: list[Control]
-    sweep: list[Strength]
+    sweep: list[Strength] = Field(default_factory=list)
     versions: dict[str, str]
     seconds: float
