@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt worth looking into, and what to look for."""
+    """A prompt worth looking into, as a chat or as raw text, and what to look for."""
 
     key: str
     title: str
     why: str
     prompt: str
+    mode: str = "chat"
 
 
 SUGGESTED = "Why do cats purr when they sleep?"
@@ -29,6 +30,13 @@ EXAMPLES = [
         "A rhyming couplet",
         "Is the rhyme planned before the line is?",
         "Complete this rhyming couplet: He saw a carrot and had to grab it,",
+    ),
+    Example(
+        "capital",
+        "The capital of France",
+        "Edit \u201cFrance\u201d into \u201cSpain\u201d in its reading: does the answer follow?",
+        "The capital of France is",
+        "raw",
     ),
     Example(
         "monologue",

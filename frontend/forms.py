@@ -73,7 +73,7 @@ def read(fields: Mapping[str, str]) -> Form:
     typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
     form = Form(**typed)
     example = BY_KEY.get(fields.get("example", ""))
-    return replace(form, mode="chat", prompt=example.prompt, system="") if example else form
+    return replace(form, mode=example.mode, prompt=example.prompt, system="") if example else form
 
 
 def request(form: Form) -> AnalysisRequest:

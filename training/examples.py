@@ -1,6 +1,7 @@
 """`python -m training.examples`: the finished analyses of the demo pair with which a new data directory begins.
 
-They are asked for as the home page's examples ask, so that pressing one of these finds its analysis done.
+They are asked for as the home page's examples ask, so that pressing one of these finds its analysis done; and one of them has
+a reading that was edited.
 """
 
 from __future__ import annotations
@@ -12,11 +13,22 @@ from pathlib import Path
 from tqdm import tqdm
 
 from frontend import forms
+from server.analyses.interventions.schema import InterventionRequest
+from server.analyses.schema import Analysis
 from server.app import create_app
 from server.settings import EXAMPLES, Settings
 from server.store.backup import backup
 
-KEYS = ("multiplication", "couplet", "hiding")
+KEYS = ("multiplication", "couplet", "hiding", "capital")
+EDITED, COUNTRY, OTHER = "capital", "France", "Spain"
+WATCHED = [" Paris", " Madrid"]
+
+
+def edit(analysis: Analysis) -> InterventionRequest:
+    """Another country in the reading of the country's token, and nothing else."""
+    position = next(token.position for token in analysis.tokens if token.text.strip() == COUNTRY)
+    reading = next(reading for reading in analysis.readings if reading.position == position)
+    return InterventionRequest(position=position, text=reading.text.replace(COUNTRY, OTHER), targets=WATCHED)
 
 
 async def make(folder: Path) -> None:
@@ -35,6 +47,9 @@ async def make(folder: Path) -> None:
             done = await app.state.analyses.get(analysis.id)
             if done.status != "done":
                 raise SystemExit(f"{key}: {done.status}, {done.error}")
+            if key == EDITED:
+                made, _ = await app.state.interventions.create(done.id, edit(done))
+                print(f"after the edit: {made.after.top[0][1]!r} for {made.before.top[0][1]!r}")
         print(f"{len(KEYS)} analyses of {pair.name} ({pair.fingerprint})")
 
 

@@ -42,6 +42,11 @@ def test_an_example_replaces_the_prompt_and_keeps_the_settings() -> None:
     assert (form.mode, form.prompt, form.reply_tokens) == ("chat", "What is 7 * 24?", "8")
 
 
+def test_an_example_may_be_raw_text() -> None:
+    asked = forms.request(forms.read(SENT | {"example": "capital"}))
+    assert (asked.text, asked.messages) == ("The capital of France is", None)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -12,7 +12,7 @@ from server.nla.resident import ResidentPair
 from server.settings import Settings
 from tests.conftest import client_of
 from tests.nla.test_flow import Loaded
-from training.examples import KEYS
+from training.examples import EDITED, KEYS, edit
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,17 @@ async def test_an_examples_button_finds_its_analysis_done(settings: Settings, pa
             assert found["status"] == "done"
             assert all(reading["fve"] is not None for reading in found["readings"])
             assert found["tuned_lens"] is not None
+
+
+async def test_one_has_a_reading_that_was_edited(settings: Settings, pair: ResidentPair) -> None:
+    app = create_app(settings, Loaded(pair))
+    async with app.router.lifespan_context(app):
+        await app.state.models.settled()
+        asked = forms.request(forms.read({"example": EDITED}))
+        analysis, _ = await app.state.analyses.create(asked)
+        made, existed = await app.state.interventions.create(analysis.id, edit(analysis))
+    assert existed, "run `python -m training.examples` after changing the pair"
+    assert (made.before.top[0][1], made.after.top[0][1]) == (" Paris", " Madrid")
 
 
 async def test_what_was_deleted_does_not_come_back(settings: Settings, pair: ResidentPair) -> None:
