@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import ValidationError
 
 from frontend import wording
 from frontend.contexts.edits import EditForm
-from frontend.forms import FormError
+from frontend.forms import FormError, sent
 from server.analyses.interventions.schema import Delta, Intervention, InterventionRequest, Mode, Scope
 
 SPACE = "\u00b7"
@@ -22,9 +22,7 @@ PLACES = {"targets": "watch", "sweep": "alpha", "until": "until", "alpha": "alph
 
 def read(fields: Mapping[str, str]) -> EditForm:
     """The form as it was sent."""
-    names = [name for name in EditForm.__dataclass_fields__ if name != "errors" and name in fields]
-    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
-    return EditForm(**typed)
+    return sent(EditForm, fields)
 
 
 def request(form: EditForm, position: int) -> InterventionRequest:
@@ -59,12 +57,17 @@ def request(form: EditForm, position: int) -> InterventionRequest:
                 "delta": form.delta,
                 "scope": form.scope,
                 "targets": watched(form.watch),
-                "until": int(form.until) if form.until.isascii() and form.until.isdigit() else None,
-                "sample": int(form.sample) if form.sample.isascii() and form.sample.isdigit() else 0,
+                "until": whole(form.until),
+                "sample": whole(form.sample) or 0,
             }
         )
     except ValidationError as error:
         raise FormError({_place(str(e["loc"][0])): e["msg"] for e in error.errors()}) from error
+
+
+def whole(text: str) -> int | None:
+    """A position or the number of a sample, if that is one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
 
 
 def misplaced(field: str | None, detail: str) -> dict[str, str]:

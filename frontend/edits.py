@@ -17,7 +17,7 @@ from frontend.contexts.edits import (
     StrengthRow,
 )
 from frontend.contexts.lens import Guess
-from frontend.edit_form import filled, typed
+from frontend.edit_form import filled, typed, whole
 from frontend.urls import urls
 from server.analyses.interventions.schema import Control, Intervention, Spoken
 
@@ -69,8 +69,10 @@ def _ends(view: View, position: int) -> list[tuple[str, str]]:
 
 def _end(view: View, until: str) -> tuple[str, str]:
     """Another end, which a script has asked for."""
-    known = until.isdigit() and int(until) < len(view.analysis.tokens)
-    return until, view.name(int(until)) if known else "?"
+    position = whole(until)
+    if position is None or position >= len(view.analysis.tokens):
+        return until, "?"
+    return until, view.name(position)
 
 
 def _expected(lens: LensTable, until: int) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from frontend.examples import BY_KEY, SUGGESTED
 from server.analyses.schema import AnalysisRequest, Generate, Message, Verbalise
 from server.errors import FieldError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+F = TypeVar("F", bound="DataclassInstance")
 POSITIONS = ("all", "prompt", "generated")
 
 # Where a field of the API stands in the form; the longest prefix wins, all else goes to the form's head.
@@ -67,11 +71,16 @@ class FormError(ValueError):
         self.errors = dict(errors)
 
 
+def sent(form: type[F], fields: Mapping[str, str]) -> F:
+    """A form of this kind as it was sent: of its fields, those that were."""
+    names = [name for name in form.__dataclass_fields__ if name != "errors" and name in fields]
+    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
+    return form(**typed)
+
+
 def read(fields: Mapping[str, str]) -> Form:
     """The form as it was sent; an example button replaces the prompt and keeps the settings."""
-    names = [name for name in Form.__dataclass_fields__ if name != "errors" and name in fields]
-    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
-    form = Form(**typed)
+    form = sent(Form, fields)
     example = BY_KEY.get(fields.get("example", ""))
     return replace(form, mode=example.mode, prompt=example.prompt, system="") if example else form
 

@@ -12,7 +12,7 @@ from frontend.contexts.links import Choice
 @dataclass(frozen=True)
 class EditForm:
     """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `watch` are words whose
-    probability is wanted, a line each.
+    probability is wanted, with commas between them.
     """
 
     text: str = ""

@@ -194,6 +194,14 @@ def test_an_end_that_a_script_asked_for_is_named() -> None:
     assert (chosen["value"], words(chosen)) == ("12", "<|im_end|>")
 
 
+@pytest.mark.parametrize("until", ["\u00b2", "9" * 5000, "99", "-1", "x"])
+def test_an_end_that_is_none_comes_back_with_the_rest_of_the_form(until: str) -> None:
+    view = View(made.analysis(), Look(t=PLACE))
+    form = EditForm(until=until, errors={"text": "Write something."})
+    assert edits.edits(view, PLACE, form).ends[-1] == (until, "?")
+    edit_form.request(edit_form.read(FORM | {"until": until, "sample": until}), PLACE)
+
+
 def test_an_edit_of_another_token_is_not_shown() -> None:
     assert shown(intervention(), edit="another").select(".edited") == []
 
