@@ -19,7 +19,7 @@ from server.nla.checkpoint import AvSpec, read_av
 from server.nla.lens import Floats
 from server.nla.verbalisers import vllm
 from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
-from server.nla.verbalisers.vllm import end_orphans, engine_processes
+from server.nla.verbalisers.orphans import end_orphans, engine_processes
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of

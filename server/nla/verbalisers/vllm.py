@@ -9,17 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
-import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 import torch
 
 from server.errors import NotReady, SettingsError
@@ -28,6 +24,7 @@ from server.nla.devices import devices
 from server.nla.memory.figures import RESERVE
 from server.nla.memory.plan import Plan
 from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.orphans import end_orphans, mark_as_ours
 from server.nla.verbalisers.prompt import AvPrompt
 from server.nla.verbalisers.requests import Counts, Request, requests
 from server.nla.verbalisers.writing import Writing
@@ -43,8 +40,6 @@ TOLD = 30.0
 PATIENCE = 300.0
 """Seconds that readings wait for a dead engine to come back."""
 FEW_CORES = 4
-OWNER = "NLA_ENGINE_OF"
-"""Variable by which an engine's processes are known as a server's."""
 DIED = "The AV's engine stopped while this was being read. It is started again by itself."
 
 
@@ -170,7 +165,7 @@ class VllmVerbaliser:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        os.environ[OWNER] = _owner(psutil.Process())  # the engine's processes inherit it
+        mark_as_ours()
         self.engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self.options))
         self.trouble = None
         self._alive.set()
@@ -293,32 +288,6 @@ class VllmVerbaliser:
             prompt_is_token_ids=[n != self.prompt.slot for n in range(len(self.prompt.ids))],
             cache_salt=self.prompt.salt,
         )
-
-
-def end_orphans() -> None:
-    """End engines whose server is gone: killed outright it could not end them, and they keep its memory."""
-    alive = {_owner(p) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE}
-    for pid, owner in engine_processes().items():
-        if owner not in alive:
-            _log.warning("ending process %d, an engine that a killed server left", pid)
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(pid, signal.SIGKILL)
-
-
-def engine_processes() -> dict[int, str]:
-    """The owner of every process that belongs to an engine."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        # Searched as bytes: vLLM writes names over the beginning, and what reads it in order stops there.
-        with suppress(OSError):  # it has just ended, or is somebody else's
-            if mark := re.search(rb"\0%s=([^\0]+)" % OWNER.encode(), (folder / "environ").read_bytes()):
-                found[int(folder.name)] = mark[1].decode()
-    return found
-
-
-def _owner(process: psutil.Process) -> str:
-    """A name of a process that no later one has."""
-    return f"{process.pid} {process.create_time():.2f}"
 
 
 def derived(folder: Path, length: int, plan: Plan) -> dict[str, Any]:
