@@ -93,7 +93,7 @@ def result(view: View, made: Intervention) -> EditResult:
         verdict=_verdict(view, made),
         against=_against(made),
         how=_how(view, made),
-        watched=[wording.quoted(word) for word in made.request.targets],
+        watched=[wording.word(target.text, target.count) for target in made.before.targets],
         unpatched=[wording.small(target.prob) for target in made.before.targets],
         rows=[_row(made, control, 100 * kl / most) for kl, control in effects],
         spoken=[_spoken("as it is", made.before), _spoken("patched", made.after)],

@@ -56,7 +56,7 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
         for kind, name, at in follows
     ]
     series += [
-        charts.Series("word", wording.quoted(word.word), word.prob, word.rank, word=word.word)
+        charts.Series("word", wording.word(word.word, word.count), word.prob, word.rank, word=word.word)
         for word in view.words
         if len(word.prob) == len(lens.layers)
     ]

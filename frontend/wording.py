@@ -263,3 +263,13 @@ def quoted(text: str, limit: int = 40) -> str:
     ends = len(shown) - len(shown.lstrip(" ")), len(shown) - len(shown.rstrip(" "))
     shown = _MARKS["space"] * ends[0] + inner + (_MARKS["space"] * ends[1] if inner else "")
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
+
+
+def first_of(count: int) -> str:
+    """What is measured of a word of several tokens: `first of 4 tokens`; empty for a word of one."""
+    return f"first of {count} tokens" if count > 1 else ""
+
+
+def word(text: str, count: int) -> str:
+    """A word whose probability is shown: `\u00b7168, first of 4 tokens`."""
+    return ", ".join(filter(None, [quoted(text), first_of(count)]))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field, computed_field
+
 from server.analyses.schema import Analysis, Answered
 from server.errors import BadInput, Conflict, FieldError
 
 if TYPE_CHECKING:
+    from server.nla.prompt import Prompter
     from server.nla.resident import ResidentPair
 
 MOST = 6
@@ -21,13 +24,32 @@ WhichLens = Literal["plain", "tuned"]
 """The logit lens, or the one whose translators were trained."""
 
 
-class WordCurve(Answered):
-    """One word over the layers. A word of several tokens is followed by its first one, which is `token`."""
+Variant = Literal["space", "plain"]
+"""A word with the space before it, which is a part of its first token, or without."""
 
-    word: str
+
+class WordTokens(Answered):
+    """How the target's tokenizer cuts a word. Only the first token is measured: `id`, `token`."""
+
     id: int
     token: str
     parts: list[str]
+    """The text of each token."""
+    ids: list[int] = Field(default_factory=list)
+    """The id of each token; empty in what was kept before it was there."""
+    variant: Variant | None = None
+
+    @computed_field(description="How many tokens the word has.")  # type: ignore[prop-decorator]
+    @property
+    def count(self) -> int:
+        """How many tokens the word has."""
+        return len(self.parts)
+
+
+class WordCurve(WordTokens):
+    """One word over the layers, by its first token."""
+
+    word: str
     prob: list[float]
     rank: list[int]
     """0 = the layer's first choice."""
@@ -54,24 +76,29 @@ async def follow(
             "lens",
             f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask the plain one.",
         )
-    found = [pair.prompter.word(word) for word in words]
+    found = [tokens_of(pair.prompter, word) for word in words]
     ids = [token.id for token in analysis.tokens[: position + 1]]
-    firsts = [parts[0] for parts in found]
+    firsts = [tokens.id for tokens in found]
     prob, rank = await pair.in_lane("target", pair.target.follow, ids, firsts, lens == "tuned")
     return WordCurves(
         position=position,
         layers=list(range(len(prob))),
         words=[
-            WordCurve(
-                word=word,
-                id=parts[0],
-                token=pair.prompter.token_text(parts[0]),
-                parts=[pair.prompter.token_text(part) for part in parts],
-                prob=prob[:, n].tolist(),
-                rank=rank[:, n].tolist(),
-            )
-            for n, (word, parts) in enumerate(zip(words, found, strict=True))
+            WordCurve(word=word, prob=prob[:, n].tolist(), rank=rank[:, n].tolist(), **dict(tokens))
+            for n, (word, tokens) in enumerate(zip(words, found, strict=True))
         ],
+    )
+
+
+def tokens_of(prompter: Prompter, word: str) -> WordTokens:
+    """The tokens of a word exactly as it is given: a leading space is a part of it."""
+    ids = prompter.word(word)
+    return WordTokens(
+        id=ids[0],
+        token=prompter.token_text(ids[0]),
+        parts=[prompter.token_text(id) for id in ids],
+        ids=ids,
+        variant="space" if word.startswith(" ") else "plain",
     )
 
 

@@ -44,7 +44,8 @@ async def test_the_promised_fields_are_there(client: httpx.AsyncClient, address:
     for said in (found["before"], found["after"]):
         assert set(said) == {"top", "targets", "text", "ended"}
         assert [type(part) for part in said["top"][0]] == [int, str, float]
-        assert set(said["targets"][0]) == {"text", "id", "token", "parts", "prob", "rank"}
+        named = {"text", "id", "token", "parts", "ids", "count", "variant"}
+        assert set(said["targets"][0]) == named | {"prob", "rank"}
     assert [control["kind"] for control in found["controls"]] == ["random", "unedited", "other"]
     assert {"n", "kl", "interval", "kept", "above", "probs"} <= set(found["controls"][0])
 

@@ -42,6 +42,7 @@ async def test_the_model_reads_the_text_up_to_the_position(
 async def test_a_word_of_several_tokens_is_followed_by_its_first(client: httpx.AsyncClient, id: str) -> None:
     (word,) = (await asked(client, id, " 7")).json()["words"]
     assert (word["id"], word["token"], word["parts"]) == (ord(" "), " ", [" ", "7"])
+    assert (word["ids"], word["count"], word["variant"]) == ([ord(" "), ord("7")], 2, "space")
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,13 @@ def test_the_table_sets_the_edit_beside_every_control() -> None:
     ]
 
 
+def test_a_watched_word_of_several_tokens_is_named_so() -> None:
+    found = intervention()
+    found.before.targets[0].text, found.before.targets[0].parts = " 168", [" ", "1", "6", "8"]
+    context = edits.result(View(made.analysis(), Look(t=PLACE)), found)
+    assert context.watched == ["·168, first of 4 tokens"]
+
+
 def test_what_the_model_goes_on_to_say_is_text() -> None:
     said = [words(p) for p in shown(intervention(), edit="edit1").select(".goes-on")]
     assert said == ["… and so on …", "… Madrid, <b>of course</b>"]

@@ -41,6 +41,14 @@ def test_a_word_of_several_tokens_says_which_is_followed() -> None:
     assert "·purrs is 2 tokens (·p, urrs): the line follows the first." in words(one(soup, ".layers"))
 
 
+def test_a_word_of_several_tokens_is_named_so_in_key_and_table() -> None:
+    soup = looked(Look(t=12, words=(" 168",)), words=[word(" 168", " ", "1", "6", "8")])
+    label = "·168, first of 4 tokens"
+    assert label in [words(name) for name in soup.select(".lines bdi")]
+    assert label in [words(th) for th in soup.select(".layers thead th")]
+    assert curve(soup)["series"][1]["name"] == label
+
+
 def test_words_that_cannot_be_compared_say_why() -> None:
     soup = looked(Look(t=12, words=(" 7",)), words_note="The pair is loading.")
     assert "The pair is loading." in words(one(soup, ".layers"))

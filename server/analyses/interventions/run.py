@@ -19,6 +19,7 @@ from server.analyses.interventions.schema import (
     WordsScore,
 )
 from server.analyses.interventions.sweep import sweep
+from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
     request = material.request
     edited, original = await _reconstructed(pair, request.text, material.original)
     patches = list(_patches(material, edited, original))
-    words = [pair.prompter.word(target) for target in request.targets]
+    words = [tokens_of(pair.prompter, target) for target in request.targets]
     further = Continuation(
         request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
     )
-    followed = [parts[0] for parts in words]
+    followed = [word.id for word in words]
     batches = pair.target.consequences(material.ids, [patch for _, patch in patches], followed, further)
     said: list[Said] = []
     while batch := await pair.in_lane("target", next, batches, None):
@@ -171,7 +172,7 @@ def _cos(patch: Patch, h: Vector) -> float:
     return score(h, patch.applied(h), None).cos
 
 
-def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Sequence[Sequence[int]]) -> Spoken:
+def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Sequence[WordTokens]) -> Spoken:
     text, ended = _reply(pair, said)
     token_text = pair.prompter.token_text
     return Spoken(
@@ -180,15 +181,8 @@ def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Seque
             for id, prob in zip(said.top_ids.tolist(), said.top_probs.tolist(), strict=True)
         ],
         targets=[
-            Watched(
-                text=target,
-                id=parts[0],
-                token=token_text(parts[0]),
-                parts=[token_text(part) for part in parts],
-                prob=float(said.probs[n]),
-                rank=int(said.ranks[n]),
-            )
-            for n, (target, parts) in enumerate(zip(targets, words, strict=True))
+            Watched(text=target, prob=float(said.probs[n]), rank=int(said.ranks[n]), **dict(tokens))
+            for n, (target, tokens) in enumerate(zip(targets, words, strict=True))
         ],
         text=text,
         ended=ended,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from server.analyses.schema import Answered, Asked, Generate, Seed
+from server.analyses.words import WordTokens
 
 Mode = Literal["replace", "steer"]
 Delta = Literal["original", "activation"]
@@ -63,13 +64,10 @@ class InterventionRequest(Asked):
     gold: Gold | None = None
 
 
-class Watched(Answered):
-    """One of the `targets`. A word of several tokens is followed by its first one. `rank` 0 = the first choice."""
+class Watched(WordTokens):
+    """One of the `targets`: how likely its first token is. `rank` 0 = the first choice."""
 
     text: str
-    id: int
-    token: str
-    parts: list[str]
     prob: float
     rank: int
 
