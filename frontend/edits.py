@@ -19,6 +19,7 @@ from frontend.contexts.edits import (
 from frontend.contexts.lens import Guess
 from frontend.edit_form import filled, typed, whole
 from frontend.urls import urls
+from frontend.word_diff import word_diff
 from server.analyses.interventions.schema import Control, Intervention, Spoken
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def result(view: View, made: Intervention) -> EditResult:
     most = max([kl for kl, _ in effects] + [1e-9])
     return EditResult(
         id=made.id,
+        words=word_diff(made.original, made.request.text),
         verdict=_verdict(view, made),
         against=_against(made),
         how=_how(view, made),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from frontend.contexts.lens import Guess
 from frontend.contexts.links import Choice
+from frontend.word_diff import WordDiff
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,12 @@ class StepMoved:
 
 @dataclass(frozen=True)
 class EditResult:
-    """One intervention. `watched` are the words of the table's last columns, `unpatched` their probabilities as it is."""
+    """One intervention. `words` is what was edited; `watched` are the words of the table's last columns, `unpatched` their
+    probabilities as it is.
+    """
 
     id: str
+    words: WordDiff
     verdict: list[Bit]
     against: str
     how: list[Bit]
