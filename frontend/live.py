@@ -17,7 +17,8 @@ from frontend.view import ALONE, Around, View
 from server.analyses.schema import FINAL, Analysis, Delta, Event, Reading
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
-PING = 15.0  # s
+PING = 4.0
+"""Seconds after which a page with nothing new hears that the server is there; see QUIET in static/connection.js."""
 PARTS = {
     "head": "head",
     "reading": "reading",
@@ -146,8 +147,8 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """The server-sent events of one page, from where the analysis stands to its end.
 
-    `get` returns the analysis as it is now, `look_around` what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap; `done` tells the page to stop
-    listening, however the analysis ended. A stream that ends without it is opened again.
+    `get` returns the analysis as it is now, `look_around` what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap; `ping` says that the server
+    is there, `done` tells the page to stop listening, however the analysis ended. A stream that ends without it is opened again.
     """
     now = await get()
     live = Live(now, look, await look_around(now))
@@ -161,7 +162,7 @@ async def stream(
                 live.adopt(now)
                 live.around = await look_around(now)
             html = await asyncio.to_thread(live.fragments) if batch else ""
-            yield message(html) if html else b": still here\n\n"
+            yield message(html) if html else message("", event="ping")
             if batch:
                 await asyncio.sleep(WINDOW)
     if live.final:

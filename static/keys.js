@@ -23,7 +23,7 @@ function go(token) {
 }
 
 function step(by) {
-  const current = $("#text .tok[aria-current]");
+  const current = $("#text .tok[aria-busy]") ?? $("#text .tok[aria-current]"); // pressed twice, it goes two tokens on
   const next = current && document.getElementById(`tok-${Number(current.id.slice(4)) + by}`);
   go(next);
   return Boolean(next);

@@ -2,12 +2,17 @@
 
 const pinned = () => document.querySelector("#panel")?.dataset.position;
 
+let asked; // the id of the token that was pressed, until the server has answered
+
 /** Outline the token whose panel is shown, and no other; it alone is reached by Tab, the arrows do the rest. */
 function outline() {
   const token = document.getElementById(`tok-${pinned()}`);
-  for (const other of document.querySelectorAll("#text [aria-current]")) {
+  const next = asked && document.getElementById(asked);
+  for (const other of document.querySelectorAll("#text [aria-current], #text [aria-busy]")) {
     if (other !== token) other.removeAttribute("aria-current");
+    if (other !== next) other.removeAttribute("aria-busy");
   }
+  if (next && next !== token) next.setAttribute("aria-busy", "true");
   if (token && !token.hasAttribute("aria-current")) token.setAttribute("aria-current", "true");
   if (!token) return;
   for (const other of document.querySelectorAll('#text .tok:not([tabindex="-1"])')) if (other !== token) other.tabIndex = -1;
@@ -18,13 +23,16 @@ function outline() {
   if (row) map?.setAttribute("row", row);
 }
 
-document.addEventListener("click", (event) => {
-  const token = event.target.closest?.(".tok");
-  if (token && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
-    // The outline moves at once; the panel follows when the server answers.
-    document.querySelectorAll("#text [aria-current]").forEach((other) => other.removeAttribute("aria-current"));
-    token.setAttribute("aria-current", "true");
-  }
+// A token that was pressed is marked as asked for; the outline moves with the panel, when the server has answered.
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (!ctx.sourceElement.matches("#text .tok")) return;
+  asked = ctx.sourceElement.id;
+  outline();
+});
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement.id !== asked) return;
+  asked = undefined;
+  outline();
 });
 
 // A cell of the lens map: its layer goes into the address, from which the panel takes all but the token.

@@ -48,9 +48,12 @@ def problem(
 
 
 def wants_page(scope: Scope) -> bool:
-    """Whether a browser asks for a page, rather than a program for data."""
+    """Whether a browser asks for a page, rather than a program for data or a page's script for a part of it."""
     path: str = scope["path"]
-    return not path.startswith("/api/") and "text/html" in Headers(scope=scope).get("accept", "")
+    headers = Headers(scope=scope)
+    if path.startswith("/api/") or headers.get("hx-request") == "true":
+        return False
+    return "text/html" in headers.get("accept", "")
 
 
 def respond(
