@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     the package."""
     vllm_urls: str = ""
     """Addresses of vLLM servers that hold the AV, with commas."""
+    vllm_reading_timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds within which those servers must have written a reading, over all tries."""
+    vllm_idle_timeout: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds after which one of them counts as hung, when it has readings to write and sends nothing of any."""
     vllm_options: dict[str, Any] = Field(default_factory=dict)
     """Options of vLLM's engine (JSON), over those that are derived from the pair and the free memory."""
     precision: str = "bf16"

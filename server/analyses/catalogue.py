@@ -123,7 +123,8 @@ class Catalogue:
         longest = choose.Longest(
             asked.max_prompt_tokens + asked.max_reply_tokens, asked.max_reading_tokens, asked.score_batch
         )
+        timeouts = choose.Timeouts(asked.vllm_reading_timeout, asked.vllm_idle_timeout)
         serving: Serving = choose.Serving(
-            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, longest
+            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, longest, timeouts
         )
         return serving

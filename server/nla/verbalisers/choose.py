@@ -21,6 +21,7 @@ from server.nla.memory.precision import Role
 from server.nla.pairs import PairEntry, fetch
 from server.nla.profile import Profile
 from server.nla.verbalisers.base import Verbaliser
+from server.nla.verbalisers.requests import Timeouts
 from server.nla.weights import load_model
 
 ENGINES = ("transformers", "vllm", "vllm-server")
@@ -37,6 +38,8 @@ class Serving:
     options: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "bf16"
     longest: Longest = field(default_factory=Longest)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    """Of vLLM servers."""
 
     @property
     def elsewhere(self) -> bool:
@@ -116,7 +119,7 @@ def make(
             from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 
             ends = stops(GenerationConfig.from_pretrained(spec.folder))
-            return VllmServerVerbaliser(tokenizer, spec, ends, serving.urls)
+            return VllmServerVerbaliser(tokenizer, spec, ends, serving.urls, timeouts=serving.timeouts)
 
 
 def serving_template(entry: PairEntry, cache_dir: Path) -> str:

@@ -48,6 +48,16 @@ def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:
         yield Request(run)
 
 
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds within which vLLM servers must have written a reading, however often it is asked for, and for which one may
+    send nothing while it has readings to write.
+    """
+
+    reading: float = 600.0
+    idle: float = 60.0
+
+
 @dataclass
 class Counts:
     """What an engine has counted since it was opened."""

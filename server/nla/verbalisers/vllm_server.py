@@ -7,57 +7,33 @@ whenever a server comes back, the ids that it makes of this are compared with th
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import torch
 
-from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoint import AvSpec
 from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt, Pieces
-from server.nla.verbalisers.requests import Counts, Request, requests
+from server.nla.verbalisers.replicas import PATIENCE, Gone, Replica, Replicas
+from server.nla.verbalisers.requests import Counts, Request, Timeouts, requests
+from server.nla.verbalisers.vllm_api import BadAnswer, Event, Usage, messages, quoted, read_as, refusal
 from server.nla.verbalisers.writing import Writing
 
 _log = logging.getLogger(__name__)
 
-IN_FLIGHT = 256
-"""Requests that are open at a time, over all servers."""
-LOOK = 2.0
-"""Seconds between looks at each server's health."""
-PATIENCE = 60.0
-"""Seconds that a reading waits for a server when none answers."""
 TRIES = 6
-"""Servers that one reading is tried on before it is marked as failed."""
-
-
-class _Gone(Exception):
-    """A server that was reading has gone, or says that it cannot."""
-
-
-@dataclass
-class Replica:
-    """One address: a server, or a router in front of several."""
-
-    url: str
-    model: str = ""
-    up: bool = False
-    open: int = 0
-    """Requests that it is busy with."""
+"""How often one reading is asked for, of whichever server is the least busy, before it is marked as failed."""
+BUSY = (408, 429)
+"""Statuses below 500 by which a server or a router says: not now."""
 
 
 class VllmServerVerbaliser:
     """An AV held by vLLM servers that run elsewhere."""
 
     name = "vllm-server"
-    at_once = IN_FLIGHT
 
     def __init__(
         self,
@@ -66,41 +42,29 @@ class VllmServerVerbaliser:
         stop_ids: frozenset[int],
         urls: Sequence[str],
         patience: float = PATIENCE,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.stop_ids = stop_ids
         self.prompt = AvPrompt.of(tokenizer, spec)
         self._pieces = Pieces.of(tokenizer, spec)
-        self.replicas = [Replica(url.rstrip("/")) for url in urls]
-        self._patience = patience
+        self._timeouts = timeouts or Timeouts()
+        self._replicas = Replicas(urls, self.prompt, self._pieces, self._timeouts, patience)
         self._counts = Counts()
-        self._up = asyncio.Condition()
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(10.0, read=300.0, pool=None),
-            limits=httpx.Limits(max_connections=IN_FLIGHT + 8, max_keepalive_connections=IN_FLIGHT),
-        )
-        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def at_once(self) -> int:
+        """See `Verbaliser.at_once`: every server takes as many as one does."""
+        return self._replicas.capacity
 
     @property
     def trouble(self) -> str | None:
-        """Set while no server answers."""
-        if any(replica.up for replica in self.replicas):
-            return None
-        return f"No vLLM server answers at {', '.join(replica.url for replica in self.replicas)}."
+        """Set while no server can be used."""
+        return self._replicas.trouble
 
     async def open(self) -> None:
-        """Look at every server. Raises SettingsError if none answers, CheckpointError if one has another prompt."""
-        try:
-            await asyncio.gather(*(self._look(replica) for replica in self.replicas))
-            if self.trouble:
-                raise SettingsError(
-                    f"{self.trouble} Start one with `vllm serve {self.prompt.spec.folder} --enable-prompt-embeds`."
-                )
-        except BaseException:
-            await self._client.aclose()
-            raise
-        self._watch = asyncio.create_task(self._watching(), name="vllm-servers")
+        """Look at every server. Raises SettingsError if none can be used, CheckpointError if one has another prompt."""
+        await self._replicas.open()
 
     async def stream(
         self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
@@ -116,9 +80,7 @@ class VllmServerVerbaliser:
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
                 for request in requests(fit, temperature):
-                    await self._slots.acquire()
-                    task = group.create_task(self._read(request, params, queue))
-                    task.add_done_callback(lambda _: self._slots.release())
+                    group.create_task(self._read(request, params, queue))
 
         job = asyncio.create_task(work())
         job.add_done_callback(lambda _: queue.put_nowait(None))
@@ -127,7 +89,7 @@ class VllmServerVerbaliser:
                 yield outcome
             try:
                 await job
-            except* NotReady as group:
+            except ExceptionGroup as group:
                 raise group.exceptions[0] from None
         finally:
             job.cancel()
@@ -139,111 +101,119 @@ class VllmServerVerbaliser:
 
     async def close(self) -> None:
         """Let the servers be."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-        await self._client.aclose()
-
-    # Servers
-
-    async def _watching(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK)
-            await asyncio.gather(*(self._look(replica) for replica in self.replicas))
-
-    async def _look(self, replica: Replica) -> None:
-        """Ask for its health; of one that was away also what it serves."""
-        try:
-            (await self._client.get(f"{replica.url}/health", timeout=5.0)).raise_for_status()
-            if not replica.up:
-                await self._check(replica)
-        except httpx.HTTPError as error:
-            if replica.up:
-                _log.warning("the vLLM server at %s does not answer: %s", replica.url, error)
-            replica.up = False
-            return
-        if not replica.up:
-            replica.up = True
-            async with self._up:
-                self._up.notify_all()
-
-    async def _check(self, replica: Replica) -> None:
-        """The ids that the server's template makes of a request must be those of our prompt, but for the slot."""
-        found = await self._client.get(f"{replica.url}/v1/models")
-        replica.model = found.raise_for_status().json()["data"][0]["id"]
-        body = {"model": replica.model, "messages": self._messages(torch.zeros(1, self.prompt.spec.d_model))}
-        answer = await self._client.post(f"{replica.url}/tokenize", json=body)
-        if answer.status_code == 404:  # a router that does not pass this on
-            _log.warning("%s does not say what it makes of a prompt: not checked", replica.url)
-            return
-        if answer.status_code == 400:
-            raise CheckpointError(f"The vLLM server at {replica.url} refuses prompts: {_reason(answer.text)}")
-        ids = answer.raise_for_status().json()["tokens"]
-        ours, slot = self.prompt.ids, self.prompt.slot
-        if ids[:slot] != ours[:slot] or ids[slot + 1 :] != ours[slot + 1 :]:
-            raise CheckpointError(
-                f"The vLLM server at {replica.url} makes another prompt of its chat template ({len(ids)} tokens, we "
-                f"{len(ours)}): the readings would be worth little. Serve the AV with the template that "
-                "`nla-explorer pairs template NAME` prints (--chat-template FILE)."
-            )
-
-    async def _pick(self) -> Replica:
-        """The least busy server; waits for one when all are away."""
-        deadline = time.monotonic() + self._patience
-        async with self._up:
-            while not (there := [replica for replica in self.replicas if replica.up]):
-                try:
-                    await asyncio.wait_for(self._up.wait(), deadline - time.monotonic())
-                except TimeoutError:
-                    raise NotReady(f"{self.trouble} What has been read is kept; ask again later.") from None
-        return min(there, key=lambda replica: replica.open)
-
-    # Readings
+        await self._replicas.close()
 
     async def _read(
         self, request: Request, params: dict[str, Any], queue: asyncio.Queue[Outcome | None]
     ) -> None:
-        """One request, on another server if one goes away; words that have been told are not told again."""
+        """One request, asked again if its answer is lost or cannot be read; words that have been told are not told again.
+
+        What one server could not finish in time is not tried again: it would take as long.
+        """
         told = dict.fromkeys(range(len(request.orders)), "")
         done: set[int] = set()
-        for _ in range(TRIES):
-            replica = await self._pick()
-            replica.open += 1
-            try:
-                async for index, outcome in self._answers(replica, request, params):
-                    if index in done:
-                        continue
-                    if isinstance(outcome, Delta):
-                        text = outcome.text
-                        if len(text) > len(told[index]):
-                            queue.put_nowait(Delta(outcome.key, text[len(told[index]) :]))
-                            told[index] = text
-                    else:
-                        done.add(index)
-                        queue.put_nowait(outcome)
-                return
-            except (httpx.HTTPError, _Gone) as error:
-                _log.warning("the vLLM server at %s went away while reading: %s", replica.url, error)
-                replica.up = False
-            finally:
-                replica.open -= 1
+        limit = self._timeouts.reading
+        reason, passing = "", True
+        try:
+            async with asyncio.timeout(None) as whole:
+                for _ in range(TRIES):
+                    try:
+                        async with self._replicas.least_busy() as replica:
+                            if whole.when() is None:
+                                whole.reschedule(asyncio.get_running_loop().time() + limit)
+                            async for index, outcome in self._answers(replica, request, params):
+                                if index not in done:
+                                    self._tell(index, outcome, told, done, queue)
+                        return
+                    except BadAnswer as error:
+                        reason = f"The vLLM server at {replica.url} sent what cannot be read: {error}"
+                        _log.warning("%s", reason)
+                    except (httpx.HTTPError, Gone) as error:
+                        problem = str(error) or type(error).__name__
+                        reason = (
+                            f"The vLLM server at {replica.url} went away while it was reading this: {problem}"
+                        )
+                        self._replicas.lose(replica, problem)
+        except TimeoutError:
+            reason = f"No vLLM server finished this within {limit:g} s (NLA_VLLM_READING_TIMEOUT)"
+            passing = False
         for index, order in enumerate(request.orders):
             if index not in done:
-                reason = f"{TRIES} vLLM servers went away while reading this."
-                queue.put_nowait(Failed(order.key, reason, passing=True))
+                queue.put_nowait(Failed(order.key, f"{reason}.", passing))
+
+    @staticmethod
+    def _tell(
+        index: int,
+        outcome: Outcome,
+        told: dict[int, str],
+        done: set[int],
+        queue: asyncio.Queue[Outcome | None],
+    ) -> None:
+        if isinstance(outcome, Delta):
+            text = outcome.text
+            if len(text) > len(told[index]):
+                queue.put_nowait(Delta(outcome.key, text[len(told[index]) :]))
+                told[index] = text
+        else:
+            done.add(index)
+            queue.put_nowait(outcome)
 
     async def _answers(
         self, replica: Replica, request: Request, params: dict[str, Any]
     ) -> AsyncIterator[tuple[int, Outcome]]:
-        """(sample, outcome) of one request; a Delta here carries all words so far."""
+        """(sample, outcome) of one request; a Delta here carries all words so far. Raises Gone and BadAnswer."""
         orders = request.orders
-        budget = params["max_completion_tokens"]
+        # In a header, because a server with another scheduling policy overlooks it there.
+        place = {"X-Vllm-Priority": str(request.rank)}
+        url = f"{replica.url}/v1/chat/completions"
+        body = self._body(replica, request, params)
+        async with self._replicas.client.stream("POST", url, json=body, headers=place) as answer:
+            if answer.status_code >= 500 or answer.status_code in BUSY:
+                raise Gone(f"status {answer.status_code}")
+            if answer.status_code >= 400:
+                reason = refusal((await answer.aread()).decode(errors="replace"))
+                for index, order in enumerate(orders):
+                    yield index, Failed(order.key, f"The vLLM server refused this: {reason}")
+                return
+            kind = answer.headers.get("content-type", "")
+            if not kind.startswith("text/event-stream"):
+                raise BadAnswer(f"status {answer.status_code} and {kind or 'nothing'} instead of a stream")
+            async for found in self._events(replica, answer, orders, params["max_completion_tokens"]):
+                yield found
+
+    async def _events(
+        self, replica: Replica, answer: httpx.Response, orders: Sequence[Order], budget: int
+    ) -> AsyncIterator[tuple[int, Outcome]]:
         form = self.prompt.spec.profile.reading
         writings = [Writing(self.tokenizer, self.stop_ids, budget, form) for _ in orders]
         said = [""] * len(orders)
-        body = {
+        ended = 0
+        async for line in answer.aiter_lines():
+            if not line.startswith("data:") or line == "data: [DONE]":
+                continue
+            replica.hear()
+            event = read_as(Event, line.removeprefix("data:"))
+            if event.error is not None:
+                raise Gone(str(event.error)[:200])
+            self._count(event.usage)
+            for choice in event.choices:
+                index = choice.index
+                if index >= len(orders):
+                    raise BadAnswer(f"sample {index + 1} of {len(orders)}, in {quoted(line)}")
+                if bit := writings[index].add(choice.token_ids or ()):
+                    said[index] += bit
+                    yield index, Delta(orders[index].key, said[index])
+                if choice.finish_reason is not None:
+                    ended += 1
+                    yield index, writings[index].finish(orders[index].key)
+        if ended < len(orders):
+            raise Gone("the answer broke off")
+
+    def _body(self, replica: Replica, request: Request, params: dict[str, Any]) -> dict[str, Any]:
+        orders = request.orders
+        return {
             "model": replica.model,
-            "messages": self._messages(self.prompt.rows(orders[:1])),
+            "messages": messages(self._pieces, self.prompt.rows(orders[:1])),
             "n": len(orders),
             "stop": [CLOSING],
             "include_stop_str_in_output": True,
@@ -256,53 +226,13 @@ class VllmServerVerbaliser:
             **params,
             "seed": (params["seed"] + orders[0].sample) % 2**31,
         }
-        ended = 0
-        # In a header, because a server with another scheduling policy overlooks it there.
-        place = {"X-Vllm-Priority": str(request.rank)}
-        url = f"{replica.url}/v1/chat/completions"
-        async with self._client.stream("POST", url, json=body, headers=place) as answer:
-            if answer.status_code >= 500:
-                raise _Gone(f"status {answer.status_code}")
-            if answer.status_code >= 400:
-                reason = _reason((await answer.aread()).decode(errors="replace"))
-                for index, order in enumerate(orders):
-                    yield index, Failed(order.key, f"The vLLM server refused this: {reason}")
-                return
-            async for line in answer.aiter_lines():
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                event = json.loads(line.removeprefix("data: "))
-                if "error" in event:
-                    raise _Gone(str(event["error"])[:200])
-                self._count(event.get("usage"))
-                for choice in event.get("choices", ()):
-                    index = choice["index"]
-                    if bit := writings[index].add(choice.get("token_ids") or ()):
-                        said[index] += bit
-                        yield index, Delta(orders[index].key, said[index])
-                    if choice.get("finish_reason") is not None:
-                        ended += 1
-                        yield index, writings[index].finish(orders[index].key)
-        if ended < len(orders):
-            raise _Gone("the answer broke off")
 
-    def _messages(self, row: torch.Tensor) -> list[dict[str, Any]]:
-        """One user message: what the template says before and after the activation, and the row [1, d] between."""
-        buffer = io.BytesIO()
-        torch.save(row.float().clone(), buffer)
-        parts = [
-            {"type": "text", "text": self._pieces.before},
-            {"type": "prompt_embeds", "data": base64.b64encode(buffer.getvalue()).decode()},
-            {"type": "text", "text": self._pieces.after},
-        ]
-        return [{"role": "user", "content": [part for part in parts if part.get("text") != ""]}]
-
-    def _count(self, usage: dict[str, Any] | None) -> None:
+    def _count(self, usage: Usage | None) -> None:
         if usage:
-            details = usage.get("prompt_tokens_details") or {}
-            self._counts.prompt_tokens += usage.get("prompt_tokens", 0)
-            self._counts.cached_tokens += details.get("cached_tokens") or 0
-            self._counts.reading_tokens += usage.get("completion_tokens", 0)
+            details = usage.prompt_tokens_details
+            self._counts.prompt_tokens += usage.prompt_tokens
+            self._counts.cached_tokens += (details and details.cached_tokens) or 0
+            self._counts.reading_tokens += usage.completion_tokens
 
 
 def template_for(tokenizer: Any, spec: AvSpec) -> str:
@@ -316,11 +246,3 @@ def template_for(tokenizer: Any, spec: AvSpec) -> str:
         f"{{{{ {opening} }}}}{{% for message in messages %}}{{% for part in message['content'] %}}"
         f"{{{{ part['text'] }}}}{{% endfor %}}{{% endfor %}}{{{{ {closing} }}}}"
     )
-
-
-def _reason(text: str) -> str:
-    try:
-        found = json.loads(text)
-        return str(found.get("error", found).get("message", text))[:300]
-    except (ValueError, AttributeError):
-        return text[:300]
