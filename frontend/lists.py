@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from frontend import wording
-from frontend.contexts.pages import ListedContext, ModelsContext, Option
+from frontend.agreement import Span
+from frontend.contexts.pages import FoundEditContext, ListedContext, ModelsContext, Option
 from frontend.urls import urls
-from server.analyses.schema import AnalysisSummary
+from server.analyses.schema import AnalysisSummary, FoundEdit
 
 STATES = {
     "queued": "waiting",
@@ -17,13 +19,17 @@ STATES = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+BEFORE, EXCERPT = 30, 120
+"""Letters of an edit before what was found in it, and in all."""
 FILTERS = [*STATES.items(), ("deleted", "deleted lately")]
 
 
 def listed(
-    found: Iterable[AnalysisSummary], now: datetime, *, changeable: bool = False
+    found: Iterable[AnalysisSummary], now: datetime, *, changeable: bool = False, query: str = ""
 ) -> list[ListedContext]:
-    """One line for each, newest first as they come; with a button to delete it when `changeable`."""
+    """One line for each, newest first as they come; with a button to delete it when `changeable`, and with the edits in which
+    the query was found.
+    """
     return [
         ListedContext(
             href=urls.analysis(a.id),
@@ -37,9 +43,33 @@ def listed(
             deleted=a.deleted is not None,
             delete=urls.delete(a.id) if changeable else "",
             restore=urls.restore(a.id),
+            edits=[_edit(edit, query.split()) for edit in a.edits],
         )
         for a in found
     ]
+
+
+def _edit(edit: FoundEdit, looked_for: Sequence[str]) -> FoundEditContext:
+    """The place in an edit's words, or else the watched words."""
+    pattern = re.compile("|".join(map(re.escape, looked_for)), re.IGNORECASE)
+    words = " ".join(wording.plain(edit.text).split())
+    hit = pattern.search(words)
+    if hit is None:
+        words, where, start, end = (
+            ", ".join(map(wording.quoted, edit.targets)),
+            "Watched in an edit: ",
+            0,
+            None,
+        )
+    else:
+        start = words.rfind(" ", 0, max(0, hit.start() - BEFORE)) + 1
+        where, end = "In an edit: ", start + EXCERPT
+    marked, at = [Span("\u2026 " * bool(start), False)], start
+    for match in pattern.finditer(words, start, end or len(words)):
+        marked += [Span(words[at : match.start()], False), Span(match[0], True)]
+        at = match.end()
+    marked += [Span(words[at:end], False), Span(" \u2026" * (end is not None and end < len(words)), False)]
+    return FoundEditContext(edit.url, where, [span for span in marked if span.text])
 
 
 def ago(then: datetime, now: datetime) -> str:

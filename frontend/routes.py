@@ -191,7 +191,7 @@ async def library(
     before: str = "",
     deleted: str = "",
 ) -> HTMLResponse:
-    """All analyses, or those that hold `q` in prompt, reply or readings; `deleted` was deleted just now."""
+    """All analyses, or those that hold `q` in prompt, reply, readings or edits; `deleted` was deleted just now."""
     now, words = datetime.now(UTC), q.strip()
     chosen = (words or None, pair or None, status or None)
     page = await service.recent(LISTED + 1, *chosen, before or None)
@@ -204,7 +204,7 @@ async def library(
         states=lists.options(lists.FILTERS, status, "any"),
         found=lists.found(await service.count(*chosen), words),
         empty=lists.empty(narrowed=any(narrowed.values())),
-        items=lists.listed(items, now, changeable=True),
+        items=lists.listed(items, now, changeable=True, query=words),
         older=urls.library(**narrowed, before=items[-1].id) if more else "",
         newest=urls.library(**narrowed) if before else "",
         gone=lists.listed([gone], now)[0] if gone is not None and gone.deleted is not None else None,

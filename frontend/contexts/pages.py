@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from frontend.agreement import Span
 from frontend.examples import Example
 from frontend.forms import Form
 
@@ -22,6 +23,15 @@ class ModelsContext:
 
 
 @dataclass(frozen=True)
+class FoundEditContext:
+    """An edit in which a search has found something: the words around the place, what was looked for marked."""
+
+    href: str
+    where: str
+    words: list[Span]
+
+
+@dataclass(frozen=True)
 class ListedContext:
     """One analysis in a list. Without an address to delete it at there is no button for that."""
 
@@ -36,6 +46,7 @@ class ListedContext:
     deleted: bool
     delete: str
     restore: str
+    edits: list[FoundEditContext] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

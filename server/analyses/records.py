@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import TypeAdapter
 
@@ -19,6 +19,7 @@ from server.analyses.schema import (
     Baselines,
     End,
     EventKind,
+    FoundEdit,
     Progress,
     Reading,
     Status,
@@ -26,12 +27,14 @@ from server.analyses.schema import (
     url_of,
 )
 from server.store.repository import Summary, Whole, now
-from server.store.tables import AnalysisRow, ReadingRow, TraceRow
+from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
 
 _TOKENS = TypeAdapter(list[Token])
 _STATUS: TypeAdapter[Status] = TypeAdapter(Status)
 TITLE_LENGTH = 80
+EDITS = 5
+"""Edits that a search names of one analysis."""
 
 
 def new_row(
@@ -180,8 +183,20 @@ def log_of(whole: Whole, analysis: Analysis) -> EventLog:
     return log
 
 
-def summary_of(found: Summary) -> AnalysisSummary:
-    """One line of the library in the words of the API."""
+def found_edit_of(row: InterventionRow) -> FoundEdit:
+    """A kept edit as a search names it."""
+    request = json.loads(row.result)["request"]
+    return FoundEdit(
+        id=row.id,
+        url=f"{url_of(row.analysis_id)}?t={row.position}&edit={row.id}",
+        position=row.position,
+        text=request["text"],
+        targets=request["targets"],
+    )
+
+
+def summary_of(found: Summary, edits: Sequence[InterventionRow] = ()) -> AnalysisSummary:
+    """One line of the library in the words of the API, with the first of the edits that a search has found."""
     return AnalysisSummary(
         id=found.id,
         url=url_of(found.id),
@@ -192,4 +207,5 @@ def summary_of(found: Summary) -> AnalysisSummary:
         deleted=found.deleted,
         tokens=found.tokens,
         readings=found.readings,
+        edits=[found_edit_of(row) for row in edits[:EDITS]],
     )

@@ -248,10 +248,21 @@ class Beside:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+class FoundEdit(Answered):
+    """An edit that a search has found: its words, and those it watches."""
+
+    id: str
+    url: str
+    position: int
+    text: str
+    targets: list[str]
+
+
 class AnalysisSummary(Answered):
     """One line of the library. `title` is the first words of the prompt; tokens and readings are counts.
 
-    `deleted` says since when it is, of those that can still be restored.
+    `deleted` says since when it is, of those that can still be restored. `edits`: the oldest of those that hold every word
+    of the query, or one that nothing else of the analysis holds.
     """
 
     id: str
@@ -263,6 +274,7 @@ class AnalysisSummary(Answered):
     deleted: datetime | None = None
     tokens: int
     readings: int
+    edits: list[FoundEdit] = []
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from server.analyses import elsewhere, records, siblings
 from server.analyses.address import address, normalised, short, unread
@@ -36,8 +37,9 @@ from server.errors import BadInput, NotFound
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
-from server.store.repository import Whole
-from server.store.tables import AnalysisRow
+from server.store.repository import Summary, Whole
+from server.store.search import edits_with
+from server.store.tables import AnalysisRow, InterventionRow
 
 BREATH = 1 / 15
 """Seconds between two messages of a stream that carries words."""
@@ -169,7 +171,7 @@ class Analyses:
     ) -> list[AnalysisSummary]:
         """The newest analyses, or those after the one of the id `before`.
 
-        With `q`, those that hold all its words in prompt, reply or readings; with `pair` and `status`, those
+        With `q`, those that hold all its words in prompt, reply, readings or edits; with `pair` and `status`, those
         alone. Raises BadInput for an id that is none.
         """
         place = None
@@ -178,7 +180,7 @@ class Analyses:
             if place is None:
                 raise BadInput("before", f"There is no analysis {before!r} any more: begin at the newest.")
         work = partial(repository.recent, limit, q, pair=pair, status=status, before=place)
-        return [records.summary_of(summary) for summary in await self._store.read(work)]
+        return await self._store.read(lambda session: _found(work(session), q, session))
 
     async def summary(self, analysis_id: str) -> AnalysisSummary | None:
         """One line of the library, also of an analysis that is deleted; None if nothing is left of it."""
@@ -317,3 +319,11 @@ class Analyses:
             except SQLAlchemyError:
                 _log.exception("what was deleted could not be removed; the next try is in an hour")
             await asyncio.sleep(SWEEP)
+
+
+def _found(summaries: Sequence[Summary], query: str | None, session: Session) -> list[AnalysisSummary]:
+    """Lines of the library, each with the edits by which the query finds it."""
+    edits: dict[str, list[InterventionRow]] = {}
+    for row in edits_with(query or "", [summary.id for summary in summaries], session):
+        edits.setdefault(row.analysis_id, []).append(row)
+    return [records.summary_of(summary, edits.get(summary.id, ())) for summary in summaries]

@@ -62,8 +62,9 @@ async def recent(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: Annotated[str | None, Unset] = None,
 ) -> list[AnalysisSummary]:
-    """The newest analyses; with `q`, those that hold all its words in prompt, reply or readings.
+    """The newest analyses; with `q`, those that hold all its words in prompt, reply, readings or edits.
 
+    What an edit holds are its words and those it watches; `edits` names up to 5 in which the query is found.
     `pair` and `status` narrow the list; the status `deleted` shows what can still be restored. For the next
     page, give the last id of this one as `before`.
     """

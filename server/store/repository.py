@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, defer, load_only
 
-from server.store.search import holds
+from server.store.search import holds, words_of
 from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 
 UNFINISHED = ("queued", "running")
@@ -208,8 +208,8 @@ def recent(
     status: str | None = None,
     before: Place | None = None,
 ) -> list[Summary]:
-    """The newest analyses after the place `before`: those with every word of the query in prompt, reply or
-    readings, of a pair, of a status (or DELETED).
+    """The newest analyses after the place `before`: those with every word of the query in prompt, reply,
+    readings or edits, of a pair, of a status (or DELETED).
     """
     rows = _summaries().where(*_chosen(query, pair, status, session))
     if before is not None:
@@ -273,7 +273,7 @@ def _chosen(
     if pair is not None:
         chosen.append(AnalysisRow.pair == pair)
     dialect = session.get_bind().dialect.name
-    return [*chosen, *(holds(word, dialect) for word in (query or "").split()[:8])]
+    return [*chosen, *(holds(word, dialect) for word in words_of(query))]
 
 
 def now() -> datetime:

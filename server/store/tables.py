@@ -160,7 +160,9 @@ class ReadingRow(Base):
 
 
 class InterventionRow(Base):
-    """One intervention. Its id is the hash of what was asked; `result` is the whole answer, as JSON in ASCII."""
+    """One intervention. Its id is the hash of what was asked; `result` is the whole answer, as JSON in ASCII, `search_text`
+    the edited words and those that are watched.
+    """
 
     __tablename__ = "intervention"
     __table_args__ = (Index("intervention_place", "analysis_id", "position"),)
@@ -170,12 +172,13 @@ class InterventionRow(Base):
     position: Mapped[int] = mapped_column(Integer)
     created: Mapped[datetime] = mapped_column(Moment)
     result: Mapped[str] = mapped_column(Text)
+    search_text: Mapped[str] = mapped_column(Prose, default="")
 
 
 class PassageRow(Base):
-    """A text to search in, in lower case: a reading, or (without a position) prompt and reply.
+    """A text to search in, in lower case: a reading, the words of an intervention, or (with neither) prompt and reply.
 
-    Triggers of the database write it, see migration 0002; search.py reads it.
+    Triggers of the database write it, see migrations 0002 and 0008; search.py reads it.
     """
 
     __tablename__ = "passage"
@@ -186,10 +189,12 @@ class PassageRow(Base):
             ["reading.analysis_id", "reading.position", "reading.sample"],
             ondelete="CASCADE",
         ),
+        Index("passage_intervention", "intervention_id"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     analysis_id: Mapped[str] = mapped_column(ForeignKey("analysis.id", ondelete="CASCADE"))
     position: Mapped[int | None] = mapped_column(Integer)
     sample: Mapped[int | None] = mapped_column(Integer)
+    intervention_id: Mapped[str | None] = mapped_column(String(40))
     text: Mapped[str] = mapped_column(Text)

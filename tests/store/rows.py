@@ -45,7 +45,9 @@ def reading(analysis_id: str, position: int, text: str = "", **more: Any) -> Rea
     )
 
 
-def intervention(id: str, analysis_id: str, position: int = 0, *, age: int = 0) -> InterventionRow:
+def intervention(
+    id: str, analysis_id: str, position: int = 0, *, age: int = 0, words: str = ""
+) -> InterventionRow:
     """An intervention, so many minutes old."""
     return InterventionRow(
         id=id,
@@ -53,4 +55,5 @@ def intervention(id: str, analysis_id: str, position: int = 0, *, age: int = 0) 
         position=position,
         created=MOMENT - timedelta(minutes=age),
         result=f"result of {id}",
+        search_text=words,
     )

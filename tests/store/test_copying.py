@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Engine:
         session.add(analysis("alias", address=None, same_as="cats"))
         session.add(TraceRow(analysis_id="cats", lens=b"\0lens", activations=b"\xff" * 1000))
         session.add_all(reading("cats", n, f"thought {n}", vector=b"v", cos=0.5) for n in range(250))
-        session.add(intervention("edit", "cats", 7))
+        session.add(intervention("edit", "cats", 7, words="a château"))
     return engine
 
 
@@ -45,6 +45,7 @@ def test_all_of_a_library_is_copied(source: Engine, engine: Engine) -> None:
             assert kept == found
         assert interventions.of("cats", 7, new) == ["result of edit"]
         assert [s.id for s in repository.recent(9, "zürich thought 249", new)] == ["cats"]
+        assert [s.id for s in repository.recent(9, "château", new)] == ["cats"]
     source.dispose()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from server.errors import StoreError
 from server.store import repository
 from server.store.database import MIGRATIONS, Store, connect, migrate
+from server.store.search import edits_with
 from server.store.tables import AnalysisRow, Base, ReadingRow
 from tests.store.rows import analysis
 
@@ -106,6 +108,28 @@ def test_the_tuned_lens_of_an_older_version_keeps_the_id_of_its_event(engine: En
     migrate(engine)
     with Session(engine) as session:
         assert session.scalar(select(AnalysisRow.tuned_event)) == 8
+
+
+def test_edits_of_an_older_version_are_found(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, "0007")
+    with engine.begin() as connection:
+        row = {**OLD, "tuned_event": 0, "created": "2026-11-21 00:00:00.000000"}
+        names = ", ".join(row)
+        connection.execute(text(f"INSERT INTO analysis ({names}) VALUES (:{', :'.join(row)})"), row)
+        answer = json.dumps({"request": {"text": "Le CHÂTEAU\0 \\ here", "targets": [" Madrid"]}})
+        for id, result in (("edit", answer), ("damaged", "{")):
+            connection.execute(
+                text(
+                    "INSERT INTO intervention VALUES (:id, 'old', 3, '2026-11-21 00:00:00.000000', :result)"
+                ),
+                {"id": id, "result": result},
+            )
+    migrate(engine)
+    with Session(engine) as session:
+        for query in ("château", "madrid", "\\ here", "zürich château"):
+            assert [found.id for found in repository.recent(9, query, session)] == ["old"]
+            assert [found.id for found in edits_with(query, ["old"], session)] == ["edit"]
 
 
 def test_a_migration_that_fails_changes_nothing(engine: Engine) -> None:

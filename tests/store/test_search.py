@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from server.store import repository
-from tests.store.rows import analysis, reading
+from server.store import interventions, repository
+from server.store.search import edits_with
+from tests.store.rows import analysis, intervention, reading
 
 
 def fill(session: Session) -> None:
@@ -100,6 +101,56 @@ def test_nothing_of_a_purged_analysis_is_left_in_the_index(session: Session) -> 
         assert (
             session.scalar(text("SELECT count(*) FROM passage_words WHERE passage_words MATCH 'rich'")) == 0
         )
+
+
+def edited(session: Session) -> None:
+    """Two edits of the cats, one of the dogs."""
+    fill(session)
+    session.add(intervention("one", "cats", words="Un CHÂTEAU\0 at 50%\n Madrid", age=2))
+    session.add(intervention("two", "cats", words="a castle at night\n 城 Roma", age=1))
+    session.add(intervention("three", "dogs", words="snow_white too"))
+    session.flush()
+
+
+@pytest.mark.parametrize(
+    ("query", "analyses", "edits"),
+    [
+        ("château", ["cats"], ["one"]),
+        ("madrid", ["cats"], ["one"]),
+        ("50%", ["cats"], ["one"]),
+        ("5%", [], []),
+        ("城", ["cats"], ["two"]),
+        ("castle zürich", ["cats"], ["two"]),  # one word in an edit alone, one in the prompt
+        ("night zürich", ["cats"], []),  # found without its edits
+        ("night", ["cats"], ["two"]),  # in the prompt, and in an edit
+        ("castle château", ["cats"], ["one", "two"]),
+        ("at", ["cats"], ["one", "two"]),
+        ("castle dogs", [], []),
+        ("snow_white", ["dogs"], ["three"]),
+        ("", ["dogs", "cats"], []),
+    ],
+)
+def test_edits_are_found_and_named(
+    session: Session, query: str, analyses: list[str], edits: list[str]
+) -> None:
+    edited(session)
+    assert found(query, session) == analyses
+    assert [edit.id for edit in edits_with(query, analyses, session)] == edits
+
+
+def test_an_edit_that_is_removed_is_not_found(session: Session) -> None:
+    edited(session)
+    interventions.remove("cats", "one", session)
+    session.flush()
+    assert found("château", session) == []
+    assert found("castle", session) == ["cats"]
+
+
+def test_edits_are_found_after_the_reply_has_come(session: Session) -> None:
+    edited(session)
+    repository.change("cats", {"words": "Zürich at night\nA reply"}, session)
+    assert found("château reply", session) == ["cats"]
+    assert [edit.id for edit in edits_with("château reply", ["cats"], session)] == ["one"]
 
 
 def test_a_search_does_not_read_every_passage(session: Session) -> None:

@@ -121,6 +121,7 @@ class Interventions:
             position=made.request.position,
             created=made.created,
             result=made.model_dump_json(ensure_ascii=True),
+            search_text="\n".join([made.request.text, *made.request.targets]),
         )
         if not await self._store.write(partial(kept.keep, row)):
             raise NotFound("The analysis has just been deleted.")
