@@ -15,7 +15,8 @@ Kind = Literal["next", "pin", "word"]
 class Series:
     """One token over the layers: `prob`, and `rank` (0 = top). `kind` says why it is drawn: next, pin or word.
 
-    The last entry is what the model really says. `position` is that of a pin, `word` a word as it was typed.
+    The last entry is what the model really says. `position` is that of a pin, `word` an exact word, of
+    whose tokens `note` says which is drawn.
     """
 
     kind: Kind
@@ -24,6 +25,12 @@ class Series:
     rank: Sequence[int]
     position: int | None = None
     word: str = ""
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name with its note."""
+        return f"{self.name}, {self.note}" if self.note else self.name
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Curve:
                 "selected": self.selected,
                 "top": self.top,
                 "series": [
-                    {"name": s.name, "prob": [float(f"{p:.4g}") for p in s.prob], "rank": s.rank}
+                    {"name": s.label, "prob": [float(f"{p:.4g}") for p in s.prob], "rank": s.rank}
                     for s in self.series
                 ],
             },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from pydantic import ValidationError
@@ -10,10 +11,11 @@ from pydantic import ValidationError
 from frontend import wording
 from frontend.contexts.edits import EditForm
 from frontend.forms import FormError, sent
+from frontend.typed_words import typed_words
 from server.analyses.interventions.schema import Delta, Intervention, InterventionRequest, Mode, Scope
 
-SPACE = "\u00b7"
-"""How the page draws a token's leading space; a watched word may be typed so."""
+TARGET = "target-"
+"""The fields of the words that are offered; a number follows."""
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """What a sweep tries, as parts of the strength that is asked for."""
 # Where a field of the API stands in the form; all else goes to the form's head.
@@ -21,12 +23,13 @@ PLACES = {"targets": "watch", "sweep": "alpha", "until": "until", "alpha": "alph
 
 
 def read(fields: Mapping[str, str]) -> EditForm:
-    """The form as it was sent."""
-    return sent(EditForm, fields)
+    """The form as it was sent. A form ends lines its own way; the words that it offers hold no carriage return."""
+    chosen = [value for name, value in fields.items() if name.startswith(TARGET)]
+    return replace(sent(EditForm, fields), targets=tuple(word.replace("\r\n", "\n") for word in chosen))
 
 
 def request(form: EditForm, position: int) -> InterventionRequest:
-    """What the form asks for. Raises FormError with one message a field."""
+    """What the form asks for, with its words as they are typed. Raises FormError with one message a field."""
     errors = {}
     text = form.text.strip()
     if not text:
@@ -56,7 +59,7 @@ def request(form: EditForm, position: int) -> InterventionRequest:
                 "sweep": [alpha * part for part in STRENGTHS] if alpha and form.sweep else [],
                 "delta": form.delta,
                 "scope": form.scope,
-                "targets": watched(form.watch),
+                "targets": [*form.targets, *(word.text for word in typed_words(form.watch))],
                 "until": whole(form.until),
                 "sample": whole(form.sample) or 0,
             }
@@ -79,15 +82,9 @@ def _place(field: str) -> str:
     return PLACES.get(field, "form")
 
 
-def watched(text: str) -> list[str]:
-    """Words with commas between them; a leading \u00b7 is a space."""
-    words = [word.strip() for word in text.split(",")]
-    return [" " + word[1:] if word[0] in SPACE + "\u2423" else word for word in words if word]
-
-
-def typed(word: str) -> str:
-    """A word as it stands in the form."""
-    return SPACE + word[1:] if word.startswith(" ") else word
+def settled(form: EditForm, words: Sequence[str]) -> EditForm:
+    """The form with exact words in place of those that were typed."""
+    return replace(form, targets=tuple(dict.fromkeys([*form.targets, *words])), watch="")
 
 
 def filled(made: Intervention) -> EditForm:
@@ -100,7 +97,7 @@ def filled(made: Intervention) -> EditForm:
         delta=asked.delta or "original",
         scope=asked.scope,
         until=str(made.until),
-        watch=", ".join(map(typed, asked.targets)),
+        targets=tuple(asked.targets),
         sweep="1" if asked.sweep else "",
         sample=str(asked.sample),
     )

@@ -12,7 +12,8 @@ from frontend import edit_form, edits, templating
 from frontend.contexts.analysis import AnalysisPage
 from frontend.contexts.edits import EditForm
 from frontend.forms import FormError
-from frontend.given import Edits, Models, Viewed, fields, scripted
+from frontend.given import Edits, Models, Service, Viewed, fields, scripted
+from frontend.typed_words import resolved, typed_words
 from frontend.urls import urls
 from frontend.view import View
 from server.errors import BadInput, Conflict, NlaError
@@ -21,13 +22,20 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.post("/a/{id}/edit")
-async def edit(id: str, view: Viewed, interventions: Edits, models: Models, request: Request) -> Response:
+async def edit(
+    id: str, view: Viewed, service: Service, interventions: Edits, models: Models, request: Request
+) -> Response:
     """Run what the form asks for, and show it; a form that cannot be used comes back with what is wrong with it."""
     if view.pinned is None:
         raise Conflict("The tokens are not known yet.")
     form = edit_form.read(await fields(request))
     try:
-        made, _ = await interventions.create(id, edit_form.request(form, view.pinned))
+        asked = edit_form.request(form, view.pinned)
+        if typed := typed_words(form.watch):
+            end = view.pinned if asked.until is None else asked.until
+            form = edit_form.settled(form, await resolved(service, id, end, typed))
+            asked = edit_form.request(form, view.pinned)
+        made, _ = await interventions.create(id, asked)
     except (FormError, NlaError) as error:
         wrong = (
             error.errors if isinstance(error, FormError) else edit_form.misplaced(error.field, error.detail)

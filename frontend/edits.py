@@ -12,15 +12,18 @@ from frontend.contexts.edits import (
     EditForm,
     EditResult,
     EffectRow,
+    Offered,
     SpokenContext,
     StepMoved,
     StrengthRow,
 )
 from frontend.contexts.lens import Guess
-from frontend.edit_form import filled, typed, whole
+from frontend.edit_form import filled, whole
+from frontend.typed_words import likeliest
 from frontend.urls import urls
 from frontend.word_diff import word_diff
 from server.analyses.interventions.schema import Control, Intervention, Spoken
+from server.analyses.words import other_variant
 
 if TYPE_CHECKING:
     from frontend.view import View
@@ -45,12 +48,14 @@ def edits(view: View, position: int, form: EditForm | None = None) -> EditContex
         form = filled(shown)
     elif form is None:
         text = first.text if first else ""
-        form = EditForm(text=text, until=ends[0][0], watch=_expected(a.lens, int(ends[0][0])))
+        first_choice = likeliest(a.lens, int(ends[0][0]))[:1]
+        form = EditForm(text=text, until=ends[0][0], targets=tuple(word for word, _ in first_choice))
     return EditContext(
         position=position,
         action=urls.edit(a.id, view.look.but(t=position, edit=None)),
         ends=ends if form.until in dict(ends) else [*ends, _end(view, form.until)],
         form=form,
+        offered=_offered(a.lens, form, [ends[0][0], form.until]),
         result=None if shown is None else result(view, shown),
         earlier=[
             view.choice(view.look.but(t=position, edit=made.id), _label(made), made is shown)
@@ -76,9 +81,13 @@ def _end(view: View, until: str) -> tuple[str, str]:
     return until, view.name(position)
 
 
-def _expected(lens: LensTable, until: int) -> str:
-    """The model's own first choice where it goes on."""
-    return typed(lens.top(len(lens.layers) - 1, until)[0][1])
+def _offered(lens: LensTable, form: EditForm, ends: Sequence[str]) -> list[Offered]:
+    """What is watched, the same words with or without their space, and the likeliest tokens where the model goes on."""
+    places = [place for end in ends if (place := whole(end)) is not None and place < lens.positions]
+    words = list(form.targets)
+    words += [other for word in form.targets for other in other_variant(word)]
+    words += [word for place in places for word, _ in likeliest(lens, place)]
+    return [Offered(word, wording.quoted(word), word in form.targets) for word in dict.fromkeys(words)]
 
 
 def _label(made: Intervention) -> str:

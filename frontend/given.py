@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from frontend import wording
 from frontend.contexts.pages import ModelsContext
 from frontend.look import Look
+from frontend.typed_words import resolved, typed_word
 from frontend.view import ALONE, NO_WORDS, Around, View, Words
 from server.analyses.interventions.service import Interventions
 from server.analyses.schema import Analysis
@@ -66,12 +67,18 @@ OtherLens = Annotated[bool, Depends(other_lens)]
 
 
 async def compare(service: Analyses, analysis: Analysis, look: Look) -> Words:
-    """The curves of the words that are compared at the pinned token, or why there are none."""
+    """The curves of the words that are compared at the pinned token, or why there are none. That of a word that was
+    typed is the last one.
+    """
     view = View(analysis, look)
-    if not look.words or view.pinned is None:
+    typed = typed_word(look.typed)
+    if view.pinned is None or not (look.words or typed):
         return NO_WORDS
+    place = (analysis.id, view.pinned)
     try:
-        return (await service.words(analysis.id, view.pinned, look.words, view.which)).words, ""
+        exact = await resolved(service, *place, [typed] if typed else [], view.which)
+        words = list(dict.fromkeys([*look.words, *exact]))
+        return (await service.words(*place, words, view.which)).words, ""
     except NlaError as error:
         return (), f"The words cannot be compared now: {error.detail}"
 
@@ -86,9 +93,12 @@ async def around(service: Analyses, interventions: Interventions, analysis: Anal
 
 
 async def view(id: str, service: Service, interventions: Edits, look: Looked) -> View:
-    """The analysis as this viewer asks to see it. Raises NotFound."""
+    """The analysis as this viewer asks to see it; a word that was typed has become an exact one. Raises NotFound."""
     analysis = await service.get(id)
-    return View(analysis, look, {}, *await around(service, interventions, analysis, look))
+    found = await around(service, interventions, analysis, look)
+    if look.typed and found[0]:
+        look = look.but(words=tuple(curve.word for curve in found[0]), typed="")
+    return View(analysis, look, {}, *found)
 
 
 Viewed = Annotated[View, Depends(view)]

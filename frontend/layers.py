@@ -9,6 +9,7 @@ from frontend.contexts.lens import CellContext, Guess, KeyContext, LayersContext
 from frontend.contexts.links import Choice, Field
 from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
+from frontend.typed_words import likeliest
 from frontend.urls import urls
 from server.analyses.words import MOST
 
@@ -37,6 +38,7 @@ def layers(view: View, position: int, following: str) -> LayersContext:
         about=KINDS[view.which].curve,
         keys=_keys(view, curve, look) if curve else [],
         pin=_pin(view, position, look) if curve else None,
+        likeliest=_likeliest(view, position, look) if curve else [],
         ask=urls.analysis(view.analysis.id) if curve and len(look.words) < MOST else "",
         ask_panel=urls.panel(view.analysis.id),
         fields=_fields(look),
@@ -56,7 +58,14 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
         for kind, name, at in follows
     ]
     series += [
-        charts.Series("word", wording.word(word.word, word.count), word.prob, word.rank, word=word.word)
+        charts.Series(
+            "word",
+            wording.quoted(word.word),
+            word.prob,
+            word.rank,
+            word=word.word,
+            note=wording.first_of(word.count),
+        )
         for word in view.words
         if len(word.prob) == len(lens.layers)
     ]
@@ -74,6 +83,7 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
 def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
     """What each line is, how it ends, and how to take it away."""
     keys = []
+    others = {word.word: word.other for word in view.words}
     for series in curve.series:
         match series.kind:
             case "next":
@@ -83,16 +93,44 @@ def _keys(view: View, curve: charts.Curve, look: Look) -> list[KeyContext]:
                 where = f"after position {series.position}"
             case _:
                 without, where = look.but(words=tuple(w for w in look.words if w != series.word)), "compared"
+        other = others.get(series.word) if series.kind == "word" else None
         keys.append(
             KeyContext(
                 name=series.name,
+                note=series.note,
                 where=where,
                 value=wording.small(series.prob[-1]),
                 rank=f"rank {series.rank[-1] + 1:,}",
                 remove=view.choice(without, "Take away") if without else None,
+                other=_instead(view, look, series.word, other.word) if other else None,
+                other_where="" if other is None else wording.VARIANTS[other.variant or "plain"],
+                other_value=wording.small(other.prob) if other else "",
             )
         )
     return keys
+
+
+def _instead(view: View, look: Look, word: str, other: str) -> Choice | None:
+    """The other variant of a compared word in its place; nothing where both are compared."""
+    if other in look.words:
+        return None
+    words = tuple(other if w == word else w for w in look.words)
+    return view.choice(look.but(words=words), wording.quoted(other))
+
+
+def _likeliest(view: View, position: int, look: Look) -> list[Choice]:
+    """What the model finds likeliest after the token, without what is drawn already."""
+    if view.lens is None or len(look.words) >= MOST:
+        return []
+    last, tokens = len(view.lens.layers) - 1, view.analysis.tokens
+    drawn = {*look.words, tokens[position + 1].text if position + 1 < len(tokens) else ""}
+    if position == len(tokens) - 1:
+        drawn.add(view.lens.top(last, position)[0][1])  # there the first line is of the first choice
+    return [
+        view.choice(look.but(words=(*look.words, text)), wording.quoted(text))
+        for text, _ in likeliest(view.lens, position)
+        if text not in drawn
+    ]
 
 
 def _pin(view: View, position: int, look: Look) -> Choice | None:

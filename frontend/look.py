@@ -18,8 +18,9 @@ PINS = 5
 
 @dataclass(frozen=True)
 class Look:
-    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve; `edit`
-    is the id of an intervention at the pinned position.
+    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve, exactly
+    as they stand, and so is `typed`, once it is known which of its variants is the likelier; `edit` is the id of an
+    intervention at the pinned position.
 
     `lens` is the one that is asked for; not every analysis has a tuned one.
     """
@@ -31,6 +32,7 @@ class Look:
     scale: str = "linear"
     lens: str = "plain"
     words: tuple[str, ...] = ()
+    typed: str = ""
     edit: str | None = None
 
     def query(self, *, whole: bool = False) -> str:
@@ -43,7 +45,7 @@ class Look:
             if whole or getattr(self, name) != getattr(Look, name)
         ]
         fields += [("w", word) for word in self.words or ([""] if whole else [])]
-        fields += [("edit", self.edit)]
+        fields += [("typed", self.typed or None), ("edit", self.edit)]
         given = [
             (name, "" if value is None else value) for name, value in fields if whole or value is not None
         ]
@@ -68,6 +70,7 @@ class Look:
             scale=_one_of("scale", last.get("scale", "linear"), get_args(Scale)),
             lens=_one_of("lens", last.get("lens", "plain"), get_args(WhichLens)),
             words=_words(given.get("w", [])),
+            typed=_word("typed", last.get("typed", "")),
             edit=last.get("edit") or None,
         )
 
@@ -106,9 +109,13 @@ def _words(texts: Sequence[str]) -> tuple[str, ...]:
     words = tuple(dict.fromkeys(text for text in texts if text))
     if len(words) > MOST:
         raise BadInput("w", f"{len(words)} words; up to {MOST} can be compared at once.")
-    if any(len(word) > LONGEST for word in words):
-        raise BadInput("w", f"A word has up to {LONGEST} characters.")
-    return words
+    return tuple(_word("w", word) for word in words)
+
+
+def _word(name: str, text: str) -> str:
+    if len(text) > LONGEST:
+        raise BadInput(name, f"A word has up to {LONGEST} characters.")
+    return text
 
 
 def _one_of(name: str, text: str, allowed: Sequence[str]) -> str:

@@ -80,8 +80,12 @@ async def _along(resident: Resident, form: forms.Form) -> list[Option]:
 
 
 @router.get("/a/{id}")
-async def analysis(view: Viewed, models: Models) -> HTMLResponse:
-    """The permalink: the analysis at whatever stage it is, looked at as the address says."""
+async def analysis(view: Viewed, look: Looked, models: Models) -> Response:
+    """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address holds a word
+    as it was typed, on to the one that holds the exact word.
+    """
+    if look.typed != view.look.typed:
+        return RedirectResponse(urls.analysis(view.analysis.id, view.look), status_code=303)
     context = await asyncio.to_thread(view.page)  # a long text takes a while: not on the event loop
     return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
 
@@ -99,9 +103,9 @@ async def panel(id: str, view: Viewed, service: Service, look: Looked, other_len
         html += templating.fragment("partial", "lens", templating.fragment("lens", view.map()), "outerHTML")
     if not view.final:
         service.pin(view.analysis.id, context.position)
-        connection = templating.fragment("stream", urls.stream(id, look))
+        connection = templating.fragment("stream", urls.stream(id, view.look))
         html += templating.fragment("partial", "stream", connection, "outerHTML")
-    there = look.but(t=context.position, edit=view.edit and view.edit.id)
+    there = view.look.but(t=context.position, edit=view.edit and view.edit.id)
     pushed = {"HX-Push-Url": urls.analysis(id, there)}
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 

@@ -265,6 +265,10 @@ def quoted(text: str, limit: int = 40) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
+VARIANTS = {"space": "with a space", "plain": "without the space"}
+"""The variants of a word, beside the other one."""
+
+
 def first_of(count: int) -> str:
     """What is measured of a word of several tokens: `first of 4 tokens`; empty for a word of one."""
     return f"first of {count} tokens" if count > 1 else ""

@@ -12,8 +12,8 @@ from frontend.word_diff import WordDiff
 
 @dataclass(frozen=True)
 class EditForm:
-    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `watch` are words whose
-    probability is wanted, with commas between them.
+    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `targets` are exact words whose
+    probability is wanted; `watch` are more of them as they are typed, with commas between them.
     """
 
     text: str = ""
@@ -22,10 +22,20 @@ class EditForm:
     delta: str = "original"
     scope: str = "position"
     until: str = ""
+    targets: tuple[str, ...] = ()
     watch: str = ""
     sweep: str = ""
     sample: str = "0"
     errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A word that can be watched by one click."""
+
+    value: str
+    label: str
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ class EditContext:
     ends: Sequence[tuple[str, str]] = ()
     """Positions after which the model may go on, and their names."""
     form: EditForm = EditForm()
+    offered: Sequence[Offered] = ()
+    """Words to watch: those that are watched, their variants, and the likeliest next tokens."""
     result: EditResult | None = None
     earlier: Sequence[Choice] = ()
     open: bool = False

@@ -12,13 +12,20 @@ from frontend.contexts.pages import ModelsContext
 
 @dataclass(frozen=True)
 class KeyContext:
-    """A line of the curve in the key beneath it: how it ends, and the link that takes it away."""
+    """A line of the curve in the key beneath it: how it ends, and the link that takes it away. `note` says which of a word's
+    tokens it follows; `other` leads to the word with a space before it or without, as `other_where` says, whose probability is
+    `other_value`.
+    """
 
     name: str
+    note: str
     where: str
     value: str
     rank: str
     remove: Choice | None
+    other: Choice | None = None
+    other_where: str = ""
+    other_value: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,9 @@ class CellContext:
 
 @dataclass(frozen=True)
 class LayersContext:
-    """The layers at the pinned token. `ask` is where the form for one more word goes, empty when there are enough."""
+    """The layers at the pinned token. `ask` is where the form for one more word goes, empty when there are enough;
+    `likeliest` are the model's likeliest next tokens, each to be compared by one click.
+    """
 
     position: int
     curve: Curve | None
@@ -60,6 +69,7 @@ class LayersContext:
     about: str
     keys: list[KeyContext]
     pin: Choice | None
+    likeliest: list[Choice]
     ask: str
     ask_panel: str
     fields: list[Field]

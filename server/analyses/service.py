@@ -31,7 +31,7 @@ from server.analyses.schema import (
     Event,
     ListedStatus,
 )
-from server.analyses.words import WhichLens, WordCurves, follow
+from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
 from server.settings import Settings
@@ -154,12 +154,17 @@ class Analyses:
         return whole
 
     async def words(
-        self, analysis_id: str, position: int, words: Sequence[str], lens: WhichLens = "plain"
+        self,
+        analysis_id: str,
+        position: int,
+        words: Sequence[str],
+        lens: WhichLens = "plain",
+        variant: WhichVariant = "exact",
     ) -> WordCurves:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
         analysis = await self.get(analysis_id)
         with self._models.called() as pair:
-            return await follow(pair, analysis, position, words, lens)
+            return await follow(pair, analysis, position, words, lens, variant)
 
     async def recent(
         self,

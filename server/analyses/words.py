@@ -20,6 +20,8 @@ LONGEST = 100
 """Characters of a word."""
 
 
+WhichVariant = Literal["exact", "likelier"]
+"""A word as it is given, or with a space before it where the model's output finds that likelier."""
 WhichLens = Literal["plain", "tuned"]
 """The logit lens, or the one whose translators were trained."""
 
@@ -46,10 +48,20 @@ class WordTokens(Answered):
         return len(self.parts)
 
 
-class WordCurve(WordTokens):
-    """One word over the layers, by its first token."""
+class OtherVariant(WordTokens):
+    """The same word with a space before it instead of none, or without it: `prob` and `rank` in the model's output."""
 
     word: str
+    prob: float
+    rank: int
+
+
+class WordCurve(WordTokens):
+    """One word over the layers, by its first token. `word` is what is measured, `typed` what was asked for."""
+
+    word: str
+    typed: str
+    other: OtherVariant | None = None
     prob: list[float]
     rank: list[int]
     """0 = the layer's first choice."""
@@ -64,9 +76,14 @@ class WordCurves(Answered):
 
 
 async def follow(
-    pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str], lens: WhichLens = "plain"
+    pair: ResidentPair,
+    analysis: Analysis,
+    position: int,
+    words: Sequence[str],
+    lens: WhichLens = "plain",
+    variant: WhichVariant = "exact",
 ) -> WordCurves:
-    """One pass through the target.
+    """One pass through the target. A word that begins with a space is always exact.
 
     Raises BadInput for a position, word or lens that there is not, Conflict where there is no text of this pair.
     """
@@ -76,18 +93,39 @@ async def follow(
             "lens",
             f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask the plain one.",
         )
-    found = [tokens_of(pair.prompter, word) for word in words]
+    both = [(word, *other_variant(word)) for word in words]
+    found = [(word, tokens_of(pair.prompter, word)) for variants in both for word in variants]
     ids = [token.id for token in analysis.tokens[: position + 1]]
-    firsts = [tokens.id for tokens in found]
+    firsts = [tokens.id for _, tokens in found]
     prob, rank = await pair.in_lane("target", pair.target.follow, ids, firsts, lens == "tuned")
+    curves = iter(
+        WordCurve(word=word, typed=word, prob=prob[:, n].tolist(), rank=rank[:, n].tolist(), **dict(tokens))
+        for n, (word, tokens) in enumerate(found)
+    )
+    measured = [[next(curves) for _ in variants] for variants in both]
     return WordCurves(
         position=position,
         layers=list(range(len(prob))),
-        words=[
-            WordCurve(word=word, prob=prob[:, n].tolist(), rank=rank[:, n].tolist(), **dict(tokens))
-            for n, (word, tokens) in enumerate(zip(words, found, strict=True))
-        ],
+        words=[_measured(variants, variant) for variants in measured],
     )
+
+
+def other_variant(word: str) -> list[str]:
+    """The variant of a word that differs in the space before it; none of a word that is nothing but blanks."""
+    other = word[1:] if word.startswith(" ") else " " + word
+    return [other] if word.strip() else []
+
+
+def _measured(variants: Sequence[WordCurve], variant: WhichVariant) -> WordCurve:
+    """The word as given comes first; where the likelier is asked for and it has no space, the other may be taken."""
+    asked, *others = variants
+    if not others:
+        return asked
+    (other,) = others
+    if variant == "likelier" and asked.variant == "plain" and other.prob[-1] > asked.prob[-1]:
+        asked, other = other, asked
+    tokens = {**dict(other), "prob": other.prob[-1], "rank": other.rank[-1]}
+    return asked.model_copy(update={"typed": variants[0].word, "other": OtherVariant(**tokens)})
 
 
 def tokens_of(prompter: Prompter, word: str) -> WordTokens:

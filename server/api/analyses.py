@@ -15,7 +15,7 @@ from starlette.responses import Response
 from server.analyses.encoding import analysis_json, data_json
 from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus, Status
 from server.analyses.service import Analyses
-from server.analyses.words import WhichLens, WordCurves
+from server.analyses.words import WhichLens, WhichVariant, WordCurves
 
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -103,9 +103,15 @@ async def lens_of_words(
     position: Annotated[int, Query(ge=0)],
     word: Annotated[list[str], Query()],
     lens: WhichLens = "plain",
+    variant: WhichVariant = "exact",
 ) -> WordCurves:
-    """How likely every layer finds each `word` (given once or several times) as the one after `position`."""
-    return await analyses.words(analysis_id, position, word, lens)
+    """How likely every layer finds each `word` (given once or several times) as the one after `position`.
+
+    A word is taken exactly as it is given, a leading space included. With `variant=likelier`, one without that space is
+    measured with it where the model's output finds that likelier: `word` is what was measured, `typed` what was given,
+    `other` the variant that was not taken. Of a word of several tokens (`count`) the first is measured.
+    """
+    return await analyses.words(analysis_id, position, word, lens, variant)
 
 
 @router.post("/{analysis_id}/cancel")

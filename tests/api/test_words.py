@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -32,11 +33,33 @@ async def test_each_word_has_a_number_for_each_layer(client: httpx.AsyncClient, 
     assert found["words"][1]["rank"] == [ord("x")] * LAYERS
 
 
+async def test_a_word_is_exact_unless_the_likelier_variant_is_asked_for(
+    client: httpx.AsyncClient, id: str, pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(ids: list[int], words: list[int], tuned: bool = False) -> tuple[Any, Any]:
+        prob = np.tile([0.5 if word == ord(" ") else 0.1 for word in words], (LAYERS, 1))
+        return prob.astype(np.float32), np.ones(prob.shape, np.int32)
+
+    monkeypatch.setattr(pair.target, "follow", follow)
+    params = [("position", "1"), ("word", "t"), ("word", " t"), ("word", " ")]
+    for variant, measured in (("exact", ["t", " t", " "]), ("likelier", [" t", " t", " "])):
+        answer = await client.get(f"/api/analyses/{id}/lens", params=[*params, ("variant", variant)])
+        found = answer.json()["words"]
+        assert [word["word"] for word in found] == measured
+        assert [word["typed"] for word in found] == ["t", " t", " "]
+        assert [word["prob"][-1] for word in found] == pytest.approx(
+            [0.1 if word == "t" else 0.5 for word in measured]
+        )
+    assert [word["other"] and word["other"]["word"] for word in found] == ["t", "t", None]
+    assert found[0]["other"]["prob"] == pytest.approx(0.1)
+    assert found[0]["other"] == found[0]["other"] | {"ids": [ord("t")], "count": 1, "variant": "plain"}
+
+
 async def test_the_model_reads_the_text_up_to_the_position(
     client: httpx.AsyncClient, id: str, pair: FakePair
 ) -> None:
     await asked(client, id, "t")
-    assert pair.target.followed == [([ord("c"), ord("a")], [ord("t")])]
+    assert pair.target.followed == [([ord("c"), ord("a")], [ord("t"), ord(" ")])]
 
 
 async def test_a_word_of_several_tokens_is_followed_by_its_first(client: httpx.AsyncClient, id: str) -> None:

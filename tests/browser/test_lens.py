@@ -91,7 +91,7 @@ async def test_keys_move_over_layers_and_keep_curves(page: Page) -> None:
 
 async def test_a_word_is_compared_and_taken_away(page: Page) -> None:
     await finished(page)
-    await page.fill(".ask [name=w]:not([type=hidden])", "xy")
+    await page.fill(".ask [name=typed]", "xy")
     await page.keyboard.press("Enter")
     await expect(page.locator("#panel")).to_contain_text("xy is 2 tokens (x, y): the line follows the first.")
     await page.locator(".lines .away").click()

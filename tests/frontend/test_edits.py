@@ -87,7 +87,7 @@ def shown(*edited: Intervention, edit: str | None = None, **fields: Any) -> Beau
 def test_the_form_begins_with_the_reading_and_the_models_own_next_token() -> None:
     form = one(shown(), f"#edits-{PLACE} form")
     assert one(form, "textarea").get_text().lstrip("\n") == made.READING
-    assert one(form, "[name=watch]")["value"] == "·sleep"
+    assert [box["value"] for box in form.select("[name^=target-][checked]")] == [" sleep"]
     assert one(form, "[name=mode] [selected]")["value"] == "replace"
     assert form["action"].startswith(f"/a/abc123/edit?t={PLACE}")
 
@@ -191,7 +191,8 @@ def test_the_form_shows_the_edit_that_is_looked_at() -> None:
     made_ = intervention(request=request | {"targets": [" a", "b"]}, until=PLACE)
     form = one(shown(made_, edit="edit1"), ".edits form")
     assert one(form, "textarea").get_text().lstrip("\n") == "Other."
-    assert [one(form, f"[name={name}]")["value"] for name in ("alpha", "watch")] == ["-0.5", "·a, b"]
+    assert [one(form, f"[name={name}]")["value"] for name in ("alpha", "watch")] == ["-0.5", ""]
+    assert [box["value"] for box in form.select("[name^=target-][checked]")] == [" a", "b"]
     chosen = [one(form, f"[name={name}] [selected]")["value"] for name in ("mode", "delta", "until")]
     assert chosen == ["steer", "activation", str(PLACE)]
 
@@ -222,6 +223,28 @@ def test_a_form_becomes_a_request() -> None:
     asked = edit_form.request(form, PLACE)
     assert (asked.position, asked.text, asked.until) == (PLACE, "a\nb", 12)
     assert asked.targets == [" Paris", "Rome", " Oslo"]
+
+
+def test_the_likeliest_tokens_are_offered_to_be_watched_by_one_click() -> None:
+    form = one(shown(), f"#edits-{PLACE} form")
+    boxes = {words(label): one(label, "input") for label in form.select(".watching label:has(.q)")}
+    assert list(boxes) == [
+        "·sleep",
+        "sleep",
+        "⏎",
+        "·the",
+        "?",
+    ]  # none that a form or a keyboard cannot give back
+    sent = {box["name"]: box["value"].replace("\n", "\r\n") for name, box in boxes.items() if name in "⏎?"}
+    assert edit_form.request(edit_form.read(FORM | sent), PLACE).targets == ["\n", "?"]
+
+
+def test_of_a_watched_word_the_other_variant_is_offered() -> None:
+    form = one(shown(intervention(), edit="edit1"), f"#edits-{PLACE} form")
+    boxes = [
+        (words(label), one(label, "input").has_attr("checked")) for label in form.select("label:has(.q)")
+    ]
+    assert boxes[:2] == [("·Paris", True), ("Paris", False)]
 
 
 @pytest.mark.parametrize(

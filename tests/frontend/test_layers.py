@@ -9,15 +9,20 @@ from frontend import templating
 from frontend.lens_map import map_table
 from frontend.look import Look
 from frontend.view import View
-from server.analyses.words import WordCurve
+from server.analyses.words import OtherVariant, WordCurve
 from tests.frontend import made
 from tests.frontend.parsed import curve, one, page, words
 
 AT_END = len(made.CHAT) - 1
 
 
-def word(text: str, *parts: str, layers: int = made.LAYERS) -> WordCurve:
-    return WordCurve(word=text, id=7, token=parts[0], parts=[*parts], prob=[0.25] * layers, rank=[3] * layers)
+def word(text: str, *parts: str, layers: int = made.LAYERS, other: str = "") -> WordCurve:
+    tokens = {"id": 7, "token": parts[0], "parts": [*parts]}
+    found = WordCurve(word=text, typed=text, prob=[0.25] * layers, rank=[3] * layers, **tokens)
+    if other:
+        variant = "space" if other.startswith(" ") else "plain"
+        found.other = OtherVariant(word=other, prob=0.0005, rank=900, variant=variant, **tokens)
+    return found
 
 
 def looked(look: Look, **fields: object) -> BeautifulSoup:
@@ -44,9 +49,27 @@ def test_a_word_of_several_tokens_says_which_is_followed() -> None:
 def test_a_word_of_several_tokens_is_named_so_in_key_and_table() -> None:
     soup = looked(Look(t=12, words=(" 168",)), words=[word(" 168", " ", "1", "6", "8")])
     label = "·168, first of 4 tokens"
-    assert label in [words(name) for name in soup.select(".lines bdi")]
+    assert label.replace(",", "") in words(one(soup, ".lines"))
     assert label in [words(th) for th in soup.select(".layers thead th")]
     assert curve(soup)["series"][1]["name"] == label
+
+
+def test_the_variant_that_is_not_measured_is_said_and_one_click_away() -> None:
+    soup = looked(Look(t=12, words=("a", " Paris")), words=[word(" Paris", " Paris", other="Paris")])
+    key = one(soup, ".lines li:has(.away)")
+    assert "·Paris compared without the space Paris 0.05 % 25 %, rank 4" in words(key).replace("\u202f", " ")
+    assert one(key, "a[title]")["href"] == "/a/abc123?t=12&w=a&w=Paris"
+
+
+def test_the_likeliest_tokens_are_compared_by_one_click() -> None:
+    soup = looked(Look(t=12, words=(" the",)))
+    links = {words(a): a["href"] for a in soup.select(".likeliest a")}
+    assert list(links) == ["·sleep", "?"]  # the token that came has a line, and so has what is compared
+    assert links["·sleep"] == "/a/abc123?t=12&w=+the&w=+sleep"
+
+
+def test_enough_words_are_enough() -> None:
+    assert not looked(Look(t=12, words=tuple("abcdef"))).select(".likeliest, .ask")
 
 
 def test_words_that_cannot_be_compared_say_why() -> None:
