@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from frontend.examples import BY_KEY, SUGGESTED
-from server.analyses.schema import AnalysisRequest, Generate, Message, Verbalise
+from server.analyses.checks import LETTERS_PER_TOKEN
+from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Message, Verbalise
 from server.errors import FieldError
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,6 +35,25 @@ PLACES = {
     "verbalise.samples": "samples",
     "verbalise.seed": "seed",
 }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What this server takes, for the fields' own bounds. It refuses what is beyond them by the same settings, whatever
+    a browser makes of these.
+    """
+
+    prompt_letters: int
+    reply_tokens: int
+    samples: int
+    temperature: int = HOTTEST
+    seed: int = LAST_SEED
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits of a server with these settings."""
+        letters = settings.max_prompt_tokens * LETTERS_PER_TOKEN
+        return cls(letters, settings.max_reply_tokens, settings.max_samples)
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,11 @@ def sent(form: type[F], fields: Mapping[str, str]) -> F:
     return form(**typed)
 
 
+def blank(limits: Limits) -> Form:
+    """The form of somebody who has not typed yet."""
+    return Form(reply_tokens=str(min(int(Form.reply_tokens), limits.reply_tokens)))
+
+
 def read(fields: Mapping[str, str]) -> Form:
     """The form as it was sent; an example button replaces the prompt and keeps the settings."""
     form = sent(Form, fields)
@@ -89,24 +115,24 @@ def request(form: Form) -> AnalysisRequest:
     """The request that the form asks for. Raises FormError with one message a field."""
     errors: dict[str, str] = {}
 
-    def whole(name: str, low: int, high: int) -> int:
+    def whole(name: str, low: int) -> int:
         value = _number(form[name])
-        if value is None or value != int(value) or not low <= value <= high:
-            errors[name] = f"Give a whole number from {low} to {high}."
+        if value is None or value != int(value) or not low <= value <= LAST_SEED:
+            errors[name] = f"Give a whole number, {low} or more."
             return low
         return int(value)
 
     def decimal(name: str) -> float:
         value = _number(form[name])
-        if value is None or not 0 <= value <= 5:
-            errors[name] = "Give a number from 0 to 5."
+        if value is None or not 0 <= value <= HOTTEST:
+            errors[name] = f"Give a number from 0 to {HOTTEST}."
             return 0.0
         return value
 
     if not form.prompt.strip("\n"):
         errors["prompt"] = "Type a prompt first."
-    reply, seed = whole("reply_tokens", 0, 4096), whole("seed", 0, 2**31 - 1)
-    samples = whole("samples", 1, 64)
+    reply, seed = whole("reply_tokens", 0), whole("seed", 0)
+    samples = whole("samples", 1)
     reply_temperature = decimal("reply_temperature")
     av_temperature = decimal("av_temperature") if form.av_temperature.strip() else None
     if form.mode not in ("chat", "raw"):

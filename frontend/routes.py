@@ -38,7 +38,7 @@ async def home(
     source: Annotated[str | None, Query(alias="from")] = None,
 ) -> HTMLResponse:
     """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
-    form = forms.fill((await service.get(source)).request) if source else forms.Form()
+    form = forms.fill((await service.get(source)).request) if source else forms.blank(_limits(request))
     return await _home(request, service, models, form)
 
 
@@ -65,10 +65,15 @@ async def _home(
         examples=EXAMPLES,
         recent=lists.listed(await service.recent(RECENT), datetime.now(UTC)),
         models=models,
+        limits=_limits(request),
         pairs=lists.offered(resident.names, models, form.pair),
         along=await _along(resident, form),
     )
     return templating.page("home.html", context, status=status)
+
+
+def _limits(request: Request) -> forms.Limits:
+    return forms.Limits.of(request.app.state.settings)
 
 
 async def _along(resident: Resident, form: forms.Form) -> list[Option]:

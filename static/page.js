@@ -72,6 +72,15 @@ document.addEventListener("click", async (event) => {
   button.addEventListener("blur", () => (button.textContent = said), { once: true });
 });
 
+// More than the server reads at all is said here, beside the text: its own answer could not give the text back.
+document.addEventListener("input", ({ target }) => {
+  const most = Number(target.dataset?.letters);
+  if (!most) return;
+  const count = (number) => number.toLocaleString("en");
+  const long = target.value.length > most;
+  target.setCustomValidity(long ? `This has ${count(target.value.length)} letters; the server takes up to ${count(most)}.` : "");
+});
+
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!event.target.matches(".composer") || !button) return;

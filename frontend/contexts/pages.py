@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from frontend.agreement import Span
 from frontend.examples import Example
-from frontend.forms import Form
+from frontend.forms import Form, Limits
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Home:
     examples: list[Example]
     recent: list[ListedContext]
     models: ModelsContext
+    limits: Limits
     pairs: list[Option] = field(default_factory=list)
     along: list[Option] = field(default_factory=list)
     here: str = "new"

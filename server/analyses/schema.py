@@ -30,8 +30,11 @@ EventKind = Literal["tokens", "lens", "tuned_lens", "delta", "reading", "progres
 FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 """The states that nothing follows until somebody asks again."""
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Temperature = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+LAST_SEED = 2**31 - 1
+HOTTEST = 5
+"""The highest temperature that can be asked for."""
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
+Temperature = Annotated[float, Field(ge=0, le=HOTTEST, allow_inf_nan=False)]
 
 # Tags of the two spellings of `positions`; the error handler leaves them out of field names.
 POSITIONS_WORD, POSITIONS_LIST = "<word>", "<list>"

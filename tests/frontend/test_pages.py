@@ -15,11 +15,12 @@ from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress,
 from tests.frontend import made
 from tests.frontend.parsed import READY, curve, one, page, words
 
+LIMITS = forms.Limits(prompt_letters=9000, reply_tokens=300, samples=7)
 EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
 
 
 def home(form: forms.Form, models: ModelsContext = READY) -> BeautifulSoup:
-    context = Home(form=form, examples=EXAMPLES, recent=[], models=models)
+    context = Home(form=form, examples=EXAMPLES, recent=[], models=models, limits=LIMITS)
     return BeautifulSoup(templating.render("home.html", context), "html.parser")
 
 
@@ -193,7 +194,8 @@ class TestHome:
 
     def test_a_prompt_that_starts_with_a_line_break_keeps_it(self) -> None:
         assert ">\n\n\nx</textarea>" in templating.render(
-            "home.html", Home(form=forms.Form(prompt="\n\nx"), examples=[], recent=[], models=READY)
+            "home.html",
+            Home(form=forms.Form(prompt="\n\nx"), examples=[], recent=[], models=READY, limits=LIMITS),
         )
 
     def test_loading_models_are_told_and_asked_again(self) -> None:
@@ -268,7 +270,9 @@ def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
 def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None:
     ready = ModelsContext("a", "ready", "resident", several=True)
     offered = lists.offered(["a", "b"], ready, "b")
-    context = Home(form=forms.Form(pair="b"), examples=[], recent=[], models=ready, pairs=offered)
+    context = Home(
+        form=forms.Form(pair="b"), examples=[], recent=[], models=ready, limits=LIMITS, pairs=offered
+    )
     soup = BeautifulSoup(templating.render("home.html", context), "html.parser")
     choices = one(soup, "select[name=pair]").select("option")
     assert [words(option) for option in choices] == ["a (resident)", "b (loaded first)"]

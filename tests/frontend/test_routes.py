@@ -10,7 +10,10 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
 from frontend import routes
-from tests.conftest import served
+from server.analyses.checks import LETTERS_PER_TOKEN
+from server.settings import Settings
+from tests.conftest import client_of, running, served
+from tests.fakes import FakeSource
 from tests.frontend.parsed import one, words
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +50,26 @@ async def test_the_form_leads_to_the_permalink(client: httpx.AsyncClient) -> Non
 
 async def test_the_same_form_leads_to_the_same_permalink(client: httpx.AsyncClient) -> None:
     assert (await send(client)).headers["location"] == (await send(client)).headers["location"]
+
+
+async def test_the_forms_bounds_are_the_settings_own(settings: Settings, source: FakeSource) -> None:
+    own = settings.model_copy(update={"max_samples": 5, "max_reply_tokens": 30, "max_prompt_tokens": 100})
+    async with running(own, source) as app, client_of(app) as client:
+        form = one(BeautifulSoup((await client.get("/")).text, "html.parser"), "form.composer")
+        assert one(form, "[name=samples]")["max"] == "5"
+        assert one(form, "[name=reply_tokens]").attrs.items() >= {"max": "30", "value": "30"}.items()
+        assert one(form, "#prompt")["data-letters"] == str(100 * LETTERS_PER_TOKEN)
+        assert (await send(client, samples="5", reply_tokens="30")).status_code == 303
+        assert (await send(client, samples="6")).status_code == 422
+
+
+async def test_a_prompt_that_is_too_long_is_told_above_it_and_kept(client: httpx.AsyncClient) -> None:
+    prompt = "x" * 3000
+    form = one(BeautifulSoup((await send(client, prompt=prompt)).text, "html.parser"), "form.composer")
+    message, field = form.select("#error-prompt, #prompt")
+    assert words(message) == "The prompt is 3,003 tokens long; this server takes up to 2,000. Shorten it."
+    assert field.get_text().strip() == prompt
+    assert "autofocus" in field.attrs
 
 
 @pytest.mark.parametrize(
