@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from server.analyses.catalogue import Aim
 from server.errors import ModelError, NlaError, PromptError
+from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.checks.run import Verdict
 from server.nla.consequences import Continuation, Said
 from server.nla.interventions import Patch
@@ -99,11 +100,13 @@ class FakeTarget:
         self.patched: list[tuple[list[int], list[Patch]]] = []
         self.generated = 0
         self.hold = threading.Event()
-        """Clear it to keep `generate` busy, after `held_after` tokens, until it is set or stopped."""
+        """Clear it to keep `generate` busy, after `held_after` tokens, or `consequences`, until it is set or stopped."""
+        self.begun = threading.Event()
+        """Set when it generates something."""
         self.held_after = 0
         self.hold.set()
         self.stopped = threading.Event()
-        """Set when a generation was told to stop."""
+        """Set when a generation was stopped."""
 
     def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         self.traced.append(list(ids))
@@ -128,6 +131,7 @@ class FakeTarget:
     ) -> Iterator[list[Said]]:
         """KL is how far the activation is moved; from 1 on, the first choice is another letter."""
         self.patched.append((list(ids), list(patches)))
+        self._work()
         h = activation(ids[: patches[0].position + 1])
         for patch in (None, *patches):
             moved = 0.0 if patch is None else float(np.linalg.norm(patch.applied(h) - h))
@@ -143,6 +147,16 @@ class FakeTarget:
                 )
             ]
 
+    def _work(self) -> None:
+        """Take as long as a test wants."""
+        self.begun.set()
+        while not self.hold.wait(0.01):
+            try:
+                check_cancelled()
+            except asyncio.CancelledError:
+                self.stopped.set()
+                raise
+
     def generate(
         self,
         ids: Sequence[int],
@@ -150,17 +164,13 @@ class FakeTarget:
         max_new_tokens: int,
         temperature: float,
         seed: int,
-        stop: Callable[[], bool] = lambda: False,
         told: Callable[[int], None] = lambda _: None,
     ) -> list[int]:
         self.generated += 1
         ids = [ord(c) for c in REPLY[:max_new_tokens]]
         for id in ids[: self.held_after]:
             told(id)
-        while not self.hold.wait(0.01):
-            if stop():
-                self.stopped.set()
-                return []
+        self._work()
         for id in ids[self.held_after :]:
             told(id)
         return ids
@@ -255,7 +265,8 @@ class FakeReconstructor:
 
     def reconstruct(self, texts: Sequence[str]) -> Vector:
         self.begun.set()
-        self.hold.wait()
+        while not self.hold.wait(0.01):
+            check_cancelled()
         self.batches.append(list(texts))
         if self.refused is not None and any(self.refused in text for text in texts):
             raise RuntimeError("the AR choked")
@@ -292,7 +303,7 @@ class FakePair:
         self.room = Room(self.verbaliser.at_once)
 
     async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], fn, *args)
+        return await run_cancellable(self.lanes[lane], fn, *args)
 
     async def close(self) -> None:
         self.target.hold.set()

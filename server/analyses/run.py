@@ -7,7 +7,6 @@ and is not done again.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -184,7 +183,7 @@ async def _replying(
 ) -> AsyncGenerator[list[int], None]:
     """The reply as it grows, first empty, at last whole. Close it to stop the model."""
     loop = asyncio.get_running_loop()
-    stop, news = threading.Event(), asyncio.Event()
+    news = asyncio.Event()
     ids: list[int] = []
 
     def told(token: int) -> None:
@@ -197,7 +196,6 @@ async def _replying(
             max_new_tokens=ask.max_new_tokens,
             temperature=ask.temperature,
             seed=ask.seed,
-            stop=stop.is_set,
             told=told,
         )
 
@@ -211,7 +209,7 @@ async def _replying(
             news.clear()
         yield await job
     finally:
-        stop.set()
+        job.cancel()
         await asyncio.gather(job, return_exceptions=True)
 
 

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from server.errors import ModelError
 from server.nla.anatomy import head, text_config, text_model
+from server.nla.cancellation import check_cancelled
 from server.nla.decode import next_tokens, row_generator
 from server.nla.interventions import Patch
 from server.nla.lens import CHUNK_BYTES, Floats, Ints
@@ -120,6 +121,7 @@ def _continued(
     replies: list[list[int]] = [[] for _ in generators]
     going = set(range(len(replies)))
     for _ in range(further.max_new_tokens):
+        check_cancelled()
         tokens = next_tokens(head(model, last), further.temperature, generators).tolist()
         for row in sorted(going):
             replies[row].append(tokens[row])

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from server.nla.cancellation import check_cancelled
+
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
@@ -73,6 +75,7 @@ def lens(
             follows = torch.cat([follows, final[-1].argmax()[None]])
         truth = final.softmax(-1)
         for row in reversed(range(layers)):
+            check_cancelled()
             if row == layers - 1:
                 logits = final
             else:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from server.errors import CheckpointError, ModelError
+from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.checks.run import demand
 from server.nla.checks.subject import Subject
 from server.nla.devices import devices
@@ -67,13 +68,16 @@ class ResidentPair:
     """Whoever asks the verbaliser for readings takes this first."""
 
     async def in_lane(self, lane: Lane, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run `fn` on that model's single thread, when the processor is free."""
+        """Run `fn` on that model's single thread, when the processor is free. When the caller is cancelled, `fn` does not
+        begin any more, or ends at its next `check_cancelled`.
+        """
 
         def call() -> T:
             with self.turn:
+                check_cancelled()  # it may have waited for its turn
                 return fn(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self.lanes[lane], call)
+        return await run_cancellable(self.lanes[lane], call)
 
     async def close(self) -> None:
         """End the lanes, after the work in flight, and let the models go, whoever still refers to the pair."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from server.errors import BadInput, ModelError
 from server.nla.anatomy import head, text_config, text_model
+from server.nla.cancellation import check_cancelled
 from server.nla.consequences import Continuation, Said, consequences
 from server.nla.decode import next_tokens, row_generator
 from server.nla.interventions import Patch
@@ -119,12 +120,11 @@ class TargetModel:
         max_new_tokens: int,
         temperature: float,
         seed: int,
-        stop: Callable[[], bool] = lambda: False,
         told: Callable[[int], None] = lambda _: None,
     ) -> list[int]:
         """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy.
 
-        `stop` is asked before each token, each is `told` as it comes.
+        Each is `told` as it comes.
         """
         from transformers import DynamicCache
 
@@ -132,7 +132,8 @@ class TargetModel:
         generators = [row_generator(seed, 0)]
         new: list[int] = []
         feed = self._tensor(ids)
-        while len(new) < max_new_tokens and not stop():
+        while len(new) < max_new_tokens:
+            check_cancelled()
             hidden = text_model(self.model)(
                 input_ids=feed, past_key_values=cache, use_cache=True
             ).last_hidden_state

@@ -1,0 +1,108 @@
+"""Work on a thread ends when nobody waits for it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from server.nla.cancellation import check_cancelled, run_cancellable
+from server.nla.consequences import Continuation
+from server.nla.interventions import replacing
+from server.nla.resident import ResidentPair
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def lane() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def endless(begun: threading.Event, ended: threading.Event) -> None:
+    begun.set()
+    try:
+        while not threading.Event().wait(0.001):
+            check_cancelled()
+    finally:
+        ended.set()
+
+
+async def test_work_that_has_begun_ends_at_its_next_check(lane: ThreadPoolExecutor) -> None:
+    begun, ended = threading.Event(), threading.Event()
+    task = asyncio.create_task(run_cancellable(lane, endless, begun, ended))
+    await asyncio.to_thread(begun.wait)
+    await cancelled(task)
+    assert await asyncio.to_thread(ended.wait, 30)
+    assert await run_cancellable(lane, lambda: "the thread is free") == "the thread is free"
+
+
+async def test_work_that_has_not_begun_never_begins(lane: ThreadPoolExecutor) -> None:
+    hold, second = threading.Event(), threading.Event()
+    first = asyncio.create_task(run_cancellable(lane, hold.wait))
+    waiting = asyncio.create_task(run_cancellable(lane, second.set))
+    await asyncio.sleep(0)
+    await cancelled(waiting)
+    hold.set()
+    assert await first
+    await run_cancellable(lane, lambda: None)  # whatever came before it has had its turn
+    assert not second.is_set()
+
+
+async def test_others_on_the_same_thread_are_not_cancelled_with_it(lane: ThreadPoolExecutor) -> None:
+    begun, ended = threading.Event(), threading.Event()
+    task = asyncio.create_task(run_cancellable(lane, endless, begun, ended))
+    after = asyncio.create_task(run_cancellable(lane, check_cancelled))
+    await asyncio.to_thread(begun.wait)
+    await cancelled(task)
+    await after
+
+
+def test_elsewhere_a_check_does_nothing() -> None:
+    check_cancelled()
+
+
+@pytest.fixture
+def steps(pair: ResidentPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """One is released for each forward pass of the target."""
+    passed = threading.Semaphore(0)
+    hook = pair.target.model.model.register_forward_hook(lambda *_: passed.release())
+    yield passed
+    hook.remove()
+
+
+@pytest.mark.parametrize("what", ["reply", "patched"])
+async def test_the_target_stops_between_two_tokens(
+    pair: ResidentPair, steps: threading.Semaphore, what: str
+) -> None:
+    ids = pair.prompter.encode(None, "The capital of France is")
+    patch = replacing(3, pair.target.trace(ids).activations[3])
+    target = pair.target
+    endless = vars(target)["stop_ids"]
+    target.stop_ids = frozenset()
+    works: dict[str, Callable[[], object]] = {
+        "reply": lambda: target.generate(ids, max_new_tokens=5000, temperature=0, seed=0),
+        "patched": lambda: next(target.consequences(ids, [patch], [], Continuation(5000))),
+    }
+    try:
+        task = asyncio.create_task(pair.in_lane("target", works[what]))
+        for _ in range(4):
+            await asyncio.to_thread(steps.acquire)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(pair.in_lane("target", lambda: None), 60)
+    finally:
+        target.stop_ids = endless
+    assert not any(block._forward_hooks for block in target.model.model.layers)
