@@ -88,6 +88,13 @@ class TooLarge(NlaError):
     title = "The request is too large"
 
 
+class ClientLeft(NlaError):
+    """Nobody waits for the answer any more; the status is nginx's, for the log alone."""
+
+    status = 499
+    title = "The client left"
+
+
 class NotReady(NlaError):
     """The models are still loading, or could not be loaded; the detail says which."""
 

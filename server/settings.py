@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     max_samples: Annotated[int, Field(ge=1)] = 8
     max_vectors: Annotated[int, Field(ge=1)] = 64
     """Texts or activations in one call of /api/reconstruct, /api/verbalise and /api/score."""
+    max_text_tokens: Annotated[int, Field(ge=1)] = 512
+    """Tokens of one text that the AR is given by a request: in those calls, and as the words of an edit."""
+    max_call_tokens: Annotated[int, Field(ge=1)] = 8192
+    """Tokens of all texts of one call."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 2_000_000
 
     running: Annotated[int, Field(ge=1)] = 2

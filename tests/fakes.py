@@ -258,10 +258,21 @@ class FakeReconstructor:
         self.batches: list[list[str]] = []
         self.refused: str | None = None
         """A text that holds this makes the whole batch fail."""
+        self.at_once: int | None = None
         self.begun = threading.Event()
         """Set when it is asked for something."""
         self.hold = threading.Event()
         self.hold.set()
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    def in_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vector]]:
+        """All at once, or as many at a time as it is told."""
+        size = self.at_once or len(texts)
+        for first in range(0, len(texts), size):
+            part = list(texts[first : first + size])
+            yield list(range(first, first + len(part))), self.reconstruct(part)
 
     def reconstruct(self, texts: Sequence[str]) -> Vector:
         self.begun.set()

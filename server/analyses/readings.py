@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.pins import Pins
+from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 
 if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
-    from server.nla.scores import Score
+    from server.nla.scores import Scorer
     from server.nla.verbalisers.base import Outcome
 
 TRIES = 3
@@ -207,9 +208,9 @@ class _Desk:
 
     async def _score(self) -> None:
         """Score whatever has ended, as many at a time as have piled up while the AR was busy."""
-        finite = np.isfinite(self.job.activations).all(axis=1, keepdims=True)
-        # One that overflowed is near to nothing.
-        activations = np.where(finite, self.job.activations, np.float32(0))
+        from server.nla.scores import Scorer
+
+        scorer = await asyncio.to_thread(Scorer, self.job.activations, self.pair.variance)
         last = False
         while not last:
             batch = [await self.ended.get()]
@@ -218,7 +219,7 @@ class _Desk:
             last = batch[-1] is None
             texts = [item for item in batch if item is not None]
             if texts:
-                for finding in await _scored(self.pair, activations, texts):
+                for finding in await _scored(self.pair, scorer, texts):
                     self.findings.put_nowait(finding)
 
 
@@ -274,36 +275,25 @@ async def _window(
         yield Marked(key, "The verbaliser ended without an answer for this position.")
 
 
-async def _scored(pair: ResidentPair, activations: Vector, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
+async def _scored(pair: ResidentPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
     """One batch; when it fails as a whole, one by one, so that only the text at fault is marked."""
     try:
-        return await pair.in_lane("ar", score_batch, pair, activations, texts)
+        vectors = await reconstruct(pair, [text for _, text in texts])
     except Exception as error:
         if len(texts) == 1:
             return [Marked(texts[0][0], f"The reading could not be scored: {error}")]
-    return [finding for item in texts for finding in await _scored(pair, activations, [item])]
+        return [finding for item in texts for finding in await _scored(pair, scorer, [item])]
+    return await asyncio.to_thread(_compared, scorer, [key for key, _ in texts], vectors)
 
 
-def score_batch(pair: ResidentPair, activations: Vector, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
-    """Reconstruct and compare, in the AR's lane. activations [T, d]."""
-    from server.nla.scores import rank_among, score
-
-    vectors = pair.reconstructor.reconstruct([text for _, text in texts])
+def _compared(scorer: Scorer, keys: Sequence[Key], vectors: Vector) -> list[Finding]:
+    """The scores of some readings by their reconstructions [n, d]."""
     good, kept, bad = [], {}, []
-    for (key, _), vector in zip(texts, vectors, strict=True):
-        found = score(activations[key[0]], vector, pair.variance)
+    compared = scorer.compare([position for position, _ in keys], vectors)
+    for key, vector, (found, rank) in zip(keys, vectors, compared, strict=True):
         if not vector.any() or not np.isfinite([found.cos, found.mse]).all():
             bad.append(Marked(key, "The reading has no score: the AR made no vector of it."))
             continue
-        rank = rank_among(activations, vector, key[0])
-        good.append(Scores(key, float(found.cos), float(found.mse), found.fve, int(rank)))
+        good.append(Scores(key, found.cos, found.mse, found.fve, rank))
         kept[key] = vector
     return [*bad, Scored(good, kept)] if good else list(bad)
-
-
-def compare(pair: ResidentPair, activations: Vector, texts: Sequence[str]) -> list[Score]:
-    """Score texts against activations [n, d], one each; in the AR's lane."""
-    from server.nla.scores import score
-
-    vectors = pair.reconstructor.reconstruct(texts)
-    return [score(h, r, pair.variance) for h, r in zip(activations, vectors, strict=True)]

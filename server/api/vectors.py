@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from starlette.requests import Request
 
-from server.analyses.readings import Marked, Written, compare, verbalise
+from server.analyses.readings import Marked, Written, verbalise
+from server.analyses.reconstruction import check_lengths, reconstruct
 from server.analyses.schema import Answered, Asked, Verbalise
+from server.api.connected import while_connected
 from server.errors import BadInput
 from server.settings import Settings
 
@@ -97,12 +99,14 @@ class TextScores(Answered):
 
 
 @router.post("/reconstruct")
-async def reconstruct(body: ReconstructRequest, request: Request) -> Reconstructed:
+async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Reconstructed:
     """What the AR makes of some texts."""
-    _check_count("texts", body.texts, request.app.state.settings)
+    settings: Settings = request.app.state.settings
+    _check_count("texts", body.texts, settings)
     models: Models = request.app.state.models
     with models.called(body.pair) as pair:
-        vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, body.texts)
+        await check_lengths(pair, "texts", body.texts, settings)
+        vectors = await while_connected(request, reconstruct(pair, body.texts))
     return Reconstructed(pair=pair.name, activations=np.asarray(vectors, np.float32).tolist())
 
 
@@ -137,6 +141,8 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
 @router.post("/score")
 async def score(body: ScoreRequest, request: Request) -> TextScores:
     """How much of each activation its text holds."""
+    from server.nla.scores import score as score_of
+
     settings: Settings = request.app.state.settings
     models: Models = request.app.state.models
     _check_count("texts", body.texts, settings)
@@ -144,7 +150,9 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
         raise BadInput("activations", f"{texts} texts, but {count} activations: one for each.")
     with models.called(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
-        scores = await pair.in_lane("ar", compare, pair, activations, body.texts)
+        await check_lengths(pair, "texts", body.texts, settings)
+        vectors = await while_connected(request, reconstruct(pair, body.texts))
+        scores = [score_of(h, r, pair.variance) for h, r in zip(activations, vectors, strict=True)]
     return TextScores(
         pair=pair.name,
         scores=[TextScore(cos=s.cos, mse=s.mse, fve=s.fve) for s in scores],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +15,12 @@ from server.errors import BadInput, CheckpointError
 from server.nla.checkpoint import ArSpec, check_suffix
 from server.nla.lens import Floats
 from server.nla.weights import HEAD_FILE
+
+BATCH_TOKENS = {"cpu": 512, "cuda": 8192}
+"""Tokens (rows times the longest) that are read at once, by the kind of device: enough to keep it busy, little enough that
+whoever waits for it is not kept waiting."""
+Batch: TypeAlias = tuple[list[int], Floats]
+"""Which of the texts, and the vector [d] of each."""
 
 
 def load_head(folder: Path, d_model: int) -> nn.Linear:
@@ -60,19 +66,34 @@ class Reconstructor:
         self.tokenizer = tokenizer
         self.spec = spec
         self.max_tokens: int = blocks.config.max_position_embeddings
+        self.batch_tokens = BATCH_TOKENS.get(self.head.weight.device.type, BATCH_TOKENS["cuda"])
         check_suffix(spec, self._ids("A reading."))
 
-    @torch.inference_mode()
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text as the AR reads it, its template included."""
+        return [len(self._ids(text)) for text in texts]
+
     def reconstruct(self, texts: Sequence[str]) -> Floats:
         """[n, d] float32, one vector a text: right-padded, the last real token's residual after block K, the head."""
+        out = np.empty((len(texts), self.spec.d_model), np.float32)
+        for indices, vectors in self.in_batches(texts):
+            out[indices] = vectors
+        return out
+
+    @torch.inference_mode()
+    def in_batches(self, texts: Sequence[str]) -> Iterator[Batch]:
+        """The work of `reconstruct` a batch at a time, texts of like length together; every text is in one batch."""
         rows = [self._ids(text) for text in texts]
-        if not rows:
-            return np.empty((0, self.spec.d_model), np.float32)
         for n, row in enumerate(rows):
             if len(row) > self.max_tokens:
                 raise BadInput(
                     f"texts.{n}", f"The text has {len(row)} tokens, the AR reads {self.max_tokens} at most."
                 )
+        for indices in together([len(row) for row in rows], self.batch_tokens):
+            yield indices, self._read([rows[n] for n in indices])
+
+    def _read(self, rows: Sequence[Sequence[int]]) -> Floats:
+        """[n, d] of token ids, in one forward pass."""
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
         for n, row in enumerate(rows):
@@ -91,3 +112,14 @@ class Reconstructor:
         prompt = self.spec.template.replace("{explanation}", text)
         ids: list[int] = self.tokenizer(prompt)["input_ids"]
         return ids
+
+
+def together(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Indices of rows that run in one batch, the shortest first: rows × longest ≤ `most`, or a row by itself."""
+    found: list[list[int]] = []
+    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if found and (len(found[-1]) + 1) * lengths[n] <= most:
+            found[-1].append(n)
+        else:
+            found.append([n])
+    return found

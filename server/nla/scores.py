@@ -9,6 +9,9 @@ import numpy as np
 
 from server.nla.lens import Floats
 
+ROUNDING = 1e-12
+"""Cosines that differ by less are the same."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -49,10 +52,26 @@ def score(h: Floats, r: Floats, variance: float | None) -> Score:
     return from_cosine(float(np.clip(units(h) @ units(r), -1.0, 1.0)), variance)
 
 
-def rank_among(activations: Floats, r: Floats, index: int) -> int:
-    """1 if, of all rows of `activations` [T, d], row `index` is the nearest to r [d] by cosine; 2 if one is nearer; …"""
-    cosines = units(activations) @ units(r)
-    return int((cosines > cosines[index]).sum()) + 1
+class Scorer:
+    """Scores the readings of one text. Its activations are scaled once, not for each reading."""
+
+    def __init__(self, activations: Floats, variance: float | None) -> None:
+        """activations: [T, d]; a row that is not finite has overflowed, and is near to nothing."""
+        finite = np.isfinite(activations).all(axis=1, keepdims=True)
+        self._units = units(np.where(finite, activations, np.float32(0)))
+        self._variance = variance
+
+    def compare(self, indices: Sequence[int], reconstructions: Floats) -> list[tuple[Score, int]]:
+        """The score of each of `reconstructions` [n, d] against its row, and its rank: 1 if, of all rows, its own is the
+        nearest by cosine; 2 if one is nearer; …
+        """
+        cosines = units(reconstructions) @ self._units.T  # [n, T]
+        own = np.take_along_axis(cosines, np.asarray(indices, int)[:, None], 1)
+        ranks = 1 + (cosines > own + ROUNDING).sum(1)
+        return [
+            (from_cosine(cos, self._variance), rank)
+            for cos, rank in zip(own[:, 0].clip(-1, 1).tolist(), ranks.tolist(), strict=True)
+        ]
 
 
 def baselines(

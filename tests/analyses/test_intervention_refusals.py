@@ -66,6 +66,16 @@ async def test_the_reply_must_fit_into_the_model(app: FastAPI, id: str, pair: Fa
     assert f"more than the {len(IDS) + 5}" in detail
 
 
+async def test_words_of_too_many_tokens_are_refused_before_a_model_is_asked(
+    app: FastAPI, id: str, pair: FakePair
+) -> None:
+    asked = len(pair.reconstructor.batches)
+    field, detail = await refused(app, id, text="x" * 513)
+    assert field == "text"
+    assert "513 tokens; this server gives the AR up to 512 of one text" in detail
+    assert len(pair.reconstructor.batches) == asked
+
+
 async def test_words_that_are_too_long_for_the_ar_are_named_as_text(
     app: FastAPI, id: str, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

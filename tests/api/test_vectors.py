@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
+from server.analyses.reconstruction import reconstruct
+from server.api import vectors
 from server.settings import Settings
 from tests.api.test_bad_input import problem
-from tests.conftest import client_of, running
-from tests.fakes import D, FakePair, FakeSource, activation, text_of, vector_of
+from tests.conftest import client_of, running, served
+from tests.fakes import D, FakePair, FakeSource, activation, held, text_of, vector_of
 
 pytestmark = pytest.mark.anyio
 H = [activation([n]).tolist() for n in range(3)]
@@ -80,6 +85,87 @@ async def test_what_is_not_taken(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
 ) -> None:
     assert problem(await client.post(f"/api/{path}", json=body), 422)["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("texts", "field", "said"),
+    [
+        (
+            ["a", "b" * 513, "c" * 600],
+            "texts.1",
+            "513 tokens; this server gives the AR up to 512 of one text",
+        ),
+        (["a" * 512] * 17, "texts", "8,704 tokens in all; this server takes up to 8,192 in one call"),
+    ],
+)
+@pytest.mark.parametrize("path", ["reconstruct", "score"])
+async def test_texts_that_are_too_long_are_refused_while_the_ar_is_busy_with_others(
+    client: httpx.AsyncClient, pair: FakePair, path: str, texts: list[str], field: str, said: str
+) -> None:
+    body: dict[str, Any] = {"texts": texts} | (
+        {"activations": [H[0]] * len(texts)} if path == "score" else {}
+    )
+    with held(pair.reconstructor.hold):
+        busy = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a"]}))
+        await asyncio.to_thread(pair.reconstructor.begun.wait)
+        found = problem(await client.post(f"/api/{path}", json=body), 422)
+    assert found["errors"][0]["field"] == field
+    assert said in found["errors"][0]["detail"]
+    assert "NLA_MAX_" in found["errors"][0]["detail"]
+    assert (await busy).status_code == 200
+    assert pair.reconstructor.batches == [["a"]]
+
+
+async def test_between_two_batches_the_ar_does_other_work(
+    client: httpx.AsyncClient, pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ar, in_lane = pair.reconstructor, pair.in_lane
+    ar.at_once = 1
+    waiting = asyncio.Event()
+
+    async def seen(*args: Any) -> Any:
+        if ar.begun.is_set():
+            waiting.set()
+        return await in_lane(*args)
+
+    monkeypatch.setattr(pair, "in_lane", seen)
+    with held(ar.hold):
+        large = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a", "b", "c"]}))
+        await asyncio.to_thread(ar.begun.wait)
+        small = asyncio.create_task(client.post("/api/score", json={"texts": ["x"], "activations": H[:1]}))
+        await waiting.wait()
+    assert [(await task).status_code for task in (large, small)] == [200, 200]
+    assert ar.batches == [["a"], ["x"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize("ends", ["the client leaves", "the server ends"])
+async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
+    app: FastAPI, pair: FakePair, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    ar = pair.reconstructor
+    ar.at_once = 1
+    stopped = asyncio.Event()
+
+    async def watched(*args: Any) -> Any:
+        try:
+            return await reconstruct(*args)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    monkeypatch.setattr(vectors, "reconstruct", watched)
+    async with AsyncExitStack() as opened:
+        url = await opened.enter_async_context(served(app))
+        # Whoever calls without a network is cancelled itself, as the server does with its calls when it ends.
+        client = httpx.AsyncClient(base_url=url) if ends == "the client leaves" else client_of(app)
+        await opened.enter_async_context(client)
+        with held(ar.hold):
+            call = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a", "b", "c"]}))
+            await asyncio.to_thread(ar.begun.wait)
+            call.cancel()
+            await stopped.wait()
+        await pair.in_lane("ar", lambda: None)
+    assert ar.batches == [["a"]]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server.errors import BadInput, CheckpointError
-from server.nla.reconstructor import load_head
+from server.nla.reconstructor import load_head, together
 from server.nla.resident import ResidentPair
 
 TEXTS = [
@@ -38,6 +38,29 @@ def test_batched_vectors_are_those_of_single_prompts(pair: ResidentPair, places:
 
 def test_no_texts_give_no_vectors(pair: ResidentPair) -> None:
     assert pair.reconstructor.reconstruct([]).shape == (0, pair.d_model)
+
+
+def test_texts_of_like_length_are_read_together_and_answered_in_their_order(
+    pair: ResidentPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ar = pair.reconstructor
+    alone = ar.reconstruct(TEXTS)
+    monkeypatch.setattr(ar, "batch_tokens", 2 * max(ar.lengths([TEXTS[0], TEXTS[2]])))
+    assert [indices for indices, _ in ar.in_batches(TEXTS)] == [[0, 2], [1]]
+    np.testing.assert_allclose(ar.reconstruct(TEXTS), alone, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], []),
+        ([9000, 3], [[1], [0]]),
+        ([5, 3, 4, 10, 1], [[4, 1], [2, 0], [3]]),
+        ([5] * 5, [[0, 1], [2, 3], [4]]),
+    ],
+)
+def test_a_batch_is_bounded_by_its_padded_tokens(lengths: list[int], expected: list[list[int]]) -> None:
+    assert together(lengths, 10) == expected
 
 
 def test_a_text_beyond_the_ars_length_is_refused(pair: ResidentPair) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
+from server.nla import scores
 from server.nla.flags import flags
 from server.nla.prompt import Piece
-from server.nla.scores import baselines, rank_among, score
+from server.nla.scores import Scorer, baselines, score, units
 
 RNG = np.random.default_rng(0)
 H = RNG.normal(size=(6, 16)).astype(np.float32)
@@ -35,10 +36,38 @@ def test_a_zero_vector_scores_zero_cosine() -> None:
     assert score(H[0], np.zeros(16, np.float32), 0.5).cos == 0.0
 
 
-@pytest.mark.parametrize("index", range(6))
-def test_rank_counts_the_nearer_activations(index: int) -> None:
-    order = sorted(range(6), key=lambda n: cosine(H[n], R[index]))
-    assert rank_among(H, R[index], index) == order.index(index) + 1
+def test_a_texts_readings_are_scored_as_each_by_itself() -> None:
+    for n, (found, _) in enumerate(Scorer(H, 0.7).compare(range(6), R)):
+        alone = score(H[n], R[n], 0.7)
+        assert (found.cos, found.mse, found.fve) == pytest.approx((alone.cos, alone.mse, alone.fve))
+
+
+def test_a_texts_activations_are_scaled_once_for_all_its_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled = []
+    monkeypatch.setattr(scores, "units", lambda rows: scaled.append(np.shape(rows)) or units(rows))
+    scorer = Scorer(H, None)
+    for n in range(6):
+        scorer.compare([n], R[n : n + 1])
+    assert scaled.count(H.shape) == 1
+
+
+def test_an_activation_that_overflowed_is_near_to_nothing() -> None:
+    h = H.copy()
+    h[3] = np.inf
+    assert [rank for _, rank in Scorer(h, None).compare([0, 1, 2], H[:3])] == [1, 1, 1]
+
+
+def test_equal_activations_are_equally_near() -> None:
+    h = np.concatenate([H, H[2:3]])
+    (_, first), (_, second) = Scorer(h, None).compare([2, 6], np.stack([R[2], R[2]]))
+    assert first == second
+
+
+def test_rank_counts_the_nearer_activations() -> None:
+    ranks = [rank for _, rank in Scorer(H, None).compare(range(6), R[::-1])]
+    for n, rank in enumerate(ranks):
+        order = sorted(range(6), key=lambda m: cosine(H[m], R[5 - n]))
+        assert rank == order.index(n) + 1
 
 
 def test_shuffled_baseline_is_the_mean_over_wrong_pairs() -> None:

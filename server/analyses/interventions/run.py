@@ -19,6 +19,7 @@ from server.analyses.interventions.schema import (
     WordsScore,
 )
 from server.analyses.interventions.sweep import sweep
+from server.analyses.reconstruction import reconstruct
 from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
 
@@ -99,7 +100,7 @@ async def _reconstructed(pair: ResidentPair, text: str, original: str | None) ->
     """What the AR makes of both. Equal words are read once: rounded apart, they would make a direction to steer in."""
     texts = [text] if original in (None, text) else [text, original]
     try:
-        vectors = await pair.in_lane("ar", pair.reconstructor.reconstruct, texts)
+        vectors = await reconstruct(pair, texts)
     except BadInput as error:
         raise BadInput("text", error.detail) from error
     return vectors[0], None if original is None else vectors[-1]

@@ -15,6 +15,7 @@ from server.analyses.address import digest, short
 from server.analyses.interventions.run import OTHERS, Material, Vector, intervene
 from server.analyses.interventions.schema import ALPHA, Gold, Intervention, InterventionRequest
 from server.analyses.models import Models
+from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import BadInput, Conflict, NotFound
@@ -134,6 +135,7 @@ class Interventions:
             raise Conflict(f"This analysis is of {analysis.pair}, which this server does not have.")
         with self._models.called(analysis.pair) as pair:
             await self._check_weights(pair, analysis)
+            await check_lengths(pair, "text", [request.text], self._settings)
             material = await self._material(pair, wish)
             result = await intervene(pair, material)
             versions = dict(pair.versions)
