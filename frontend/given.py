@@ -51,7 +51,7 @@ def look(request: Request) -> Look:
     """What the address asks for; a part of a page (htmx says on which) asks for the rest as it stands there."""
     query = request.query_params.multi_items()
     current = request.headers.get("HX-Current-URL")
-    return Look.meant(query, current) if current else Look.of(query)
+    return Look.meant(query, current) if current else Look.lenient(query)
 
 
 Looked = Annotated[Look, Depends(look)]

@@ -14,9 +14,11 @@ from frontend.layers import cell as cell_context
 from frontend.layers import selected_row
 from frontend.lens_map import map_table
 from frontend.lenses import KINDS
+from frontend.look import Look
 from frontend.urls import urls
 from frontend.view import View
 from server.analyses.lens import LensTable
+from server.analyses.schema import Analysis
 from server.errors import BadInput, Conflict
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +36,7 @@ async def lens_map(id: str, service: Service, look: Looked) -> HTMLResponse:
 @router.get("/a/{id}/cells")
 async def cells(id: str, service: Service, look: Looked) -> Response:
     """The numbers of the map by one metric. They never change once they are there."""
-    view = View(await service.get(id), look)
+    view = _strict(await service.get(id), look)
     a, lens = view.analysis, _lens(view)
     found = await asyncio.to_thread(heatmap.cells, lens, a.tokens, look.metric, a.layer)
     return JSONResponse(found, headers={"Cache-Control": "private, max-age=3600"})
@@ -43,7 +45,7 @@ async def cells(id: str, service: Service, look: Looked) -> Response:
 @router.get("/a/{id}/cell")
 async def cell(id: str, service: Service, look: Looked) -> HTMLResponse:
     """One layer at one position: `?t=17&layer=12`."""
-    view = View(await service.get(id), look)
+    view = _strict(await service.get(id), look)
     lens = _lens(view)
     if look.t is None or look.t >= lens.positions:
         raise BadInput("t", f"There is no position {look.t}: the text ends at {lens.positions - 1}.")
@@ -51,6 +53,13 @@ async def cell(id: str, service: Service, look: Looked) -> HTMLResponse:
     assert row is not None
     html = templating.fragment("cell", cell_context(view, look.t, row))
     return HTMLResponse(html, headers={**templating.HEADERS, "Cache-Control": "private, max-age=3600"})
+
+
+def _strict(analysis: Analysis, look: Look) -> View:
+    """A view for an answer that a browser keeps: of exactly what its address asks for, or an error."""
+    if look.faults:
+        raise BadInput("query", look.faults[0])
+    return View(analysis, look)
 
 
 def _lens(view: View) -> LensTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -34,6 +34,8 @@ class Look:
     words: tuple[str, ...] = ()
     typed: str = ""
     edit: str | None = None
+    faults: tuple[str, ...] = field(default=(), compare=False)
+    """What was wrong with the address, and was left out of it."""
 
     def query(self, *, whole: bool = False) -> str:
         """`?t=17&…` with what differs from the default, empty when nothing does; the `whole` names all there is."""
@@ -73,6 +75,17 @@ class Look:
             typed=_word("typed", last.get("typed", "")),
             edit=last.get("edit") or None,
         )
+
+    @classmethod
+    def lenient(cls, query: Iterable[tuple[str, str]]) -> Look:
+        """The look of an address, whose `faults` are told instead of raised: the rest of it is shown."""
+        left, faults = list(query), list[str]()
+        while True:
+            try:
+                return replace(cls.of(left), faults=tuple(faults))
+            except BadInput as error:
+                faults.append(error.detail)
+                left = [pair for pair in left if pair[0] != error.field]
 
     @classmethod
     def meant(cls, query: Sequence[tuple[str, str]], current: str) -> Look:

@@ -12,10 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 
 from frontend import forms, lists, templating
 from frontend.contexts.analysis import AnalysisPage
-from frontend.contexts.pages import Home, Library, ModelsContext, Option
+from frontend.contexts.pages import Deleted, Home, Library, ModelsContext, Option
 from frontend.examples import EXAMPLES
 from frontend.exported import exported
 from frontend.given import Edits, Looked, Models, OtherLens, Service, Viewed, around, fields, scripted
+from frontend.given import view as viewed
 from frontend.live import stream as live_stream
 from frontend.urls import urls
 from frontend.view import View
@@ -23,7 +24,7 @@ from server.analyses.export import attachment
 from server.analyses.models import Models as Resident
 from server.analyses.schema import ListedStatus
 from server.analyses.service import Analyses
-from server.errors import NlaError
+from server.errors import NlaError, NotFound
 
 router = APIRouter(include_in_schema=False)
 RECENT = 8
@@ -85,10 +86,18 @@ async def _along(resident: Resident, form: forms.Form) -> list[Option]:
 
 
 @router.get("/a/{id}")
-async def analysis(view: Viewed, look: Looked, models: Models) -> Response:
+async def analysis(id: str, service: Service, edits: Edits, look: Looked, models: Models) -> Response:
     """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address holds a word
-    as it was typed, on to the one that holds the exact word.
+    as it was typed, on to the one that holds the exact word. One that was deleted lately offers to undo that.
     """
+    try:
+        view = await viewed(id, service, edits, look)
+    except NotFound:
+        gone = await service.summary(id)
+        if gone is None or gone.deleted is None:
+            raise
+        (line,) = lists.listed([gone], datetime.now(UTC))
+        return templating.page("deleted.html", Deleted(line, models), status=NotFound.status)
     if look.typed != view.look.typed:
         return RedirectResponse(urls.analysis(view.analysis.id, view.look), status_code=303)
     context = await asyncio.to_thread(view.page)  # a long text takes a while: not on the event loop

@@ -191,6 +191,13 @@ class View:
             facts.append(f"{voice.samples} readings a token" + _heat(voice.temperature or 0))
         return [*facts, f"{a.created:%d %b %Y}".lstrip("0")]
 
+    def notes(self) -> list[str]:
+        """What the address asks for and cannot have."""
+        t, last = self.look.t, len(self.analysis.tokens) - 1
+        beyond = t is not None and 0 <= last < t
+        place = [f"There is no position {t}: the text ends at {last}."] if beyond else []
+        return [*(wording.plain(fault) for fault in self.look.faults), *place]
+
     def legend(self) -> LegendContext:
         """What the colours mean; without the pair's variance they show the cosine."""
         known = self.analysis.fve_variance is not None or any(
@@ -214,6 +221,7 @@ class View:
         return AnalysisContext(
             title=self.title,
             facts=self.facts(),
+            notes=self.notes(),
             status=self.status(),
             rows=self.rows(),
             turns=_turns(a),

@@ -54,6 +54,7 @@ class AnalysisContext:
 
     title: str
     facts: list[str]
+    notes: list[str]
     status: StatusContext
     rows: list[RowContext]
     turns: list[TurnContext]

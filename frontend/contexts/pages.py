@@ -90,6 +90,15 @@ class Library:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """deleted.html: what stands at the address of an analysis that can still be brought back."""
+
+    a: ListedContext
+    models: ModelsContext
+    here: str = ""
+
+
+@dataclass(frozen=True)
 class Login:
     """login.html: `next` is where to go afterwards, a path on this server."""
 

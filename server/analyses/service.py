@@ -116,8 +116,9 @@ class Analyses:
         """The id under which an analysis really stands. Raises NotFound."""
         if analysis_id in self._workshop.jobs:
             return analysis_id
-        well_formed = analysis_id.isascii() and analysis_id.isalnum()
-        row = await self._store.read(partial(repository.get, analysis_id)) if well_formed else None
+        row = None
+        if _well_formed(analysis_id):
+            row = await self._store.read(partial(repository.get, analysis_id))
         if row is None:
             raise NotFound(f"There is no analysis {analysis_id!r}: deleted, or not a whole address.")
         return row.id
@@ -189,6 +190,8 @@ class Analyses:
 
     async def summary(self, analysis_id: str) -> AnalysisSummary | None:
         """One line of the library, also of an analysis that is deleted; None if nothing is left of it."""
+        if not _well_formed(analysis_id):
+            return None
         found = await self._store.read(partial(repository.summary, analysis_id))
         return None if found is None else records.summary_of(found)
 
@@ -332,3 +335,7 @@ def _found(summaries: Sequence[Summary], query: str | None, session: Session) ->
     for row in edits_with(query or "", [summary.id for summary in summaries], session):
         edits.setdefault(row.analysis_id, []).append(row)
     return [records.summary_of(summary, edits.get(summary.id, ())) for summary in summaries]
+
+
+def _well_formed(analysis_id: str) -> bool:
+    return analysis_id.isascii() and analysis_id.isalnum()

@@ -222,7 +222,10 @@ def recent(
 
 def summary(analysis_id: str, session: Session) -> Summary | None:
     """One analysis as a line of the library, deleted or not."""
-    row = session.execute(_summaries().where(AnalysisRow.id == analysis_id)).first()
+    standing = _standing(analysis_id, session)
+    if standing is None:
+        return None
+    row = session.execute(_summaries().where(AnalysisRow.id == standing.id)).first()
     return None if row is None else Summary(*row)
 
 

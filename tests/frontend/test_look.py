@@ -61,3 +61,11 @@ def test_bad_parameters_are_named(query: str, field: str) -> None:
     with pytest.raises(BadInput) as caught:
         parsed(query)
     assert caught.value.field == field
+
+
+def test_an_address_keeps_what_can_be_used_beside_its_faults() -> None:
+    look = Look.lenient([("t", "3"), ("metric", "foo"), ("scale", "loud"), ("layer", "12")])
+    assert look == Look(t=3, layer=12)
+    metric, scale = look.faults
+    assert metric.startswith("There is no metric 'foo'")
+    assert scale.startswith("There is no scale 'loud'")

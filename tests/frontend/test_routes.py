@@ -121,12 +121,41 @@ async def test_an_unknown_analysis_is_a_readable_page(client: httpx.AsyncClient,
     assert one(BeautifulSoup(answer.text, "html.parser"), "h1")
 
 
-@pytest.mark.parametrize("t", ["x", "-1", "1.5", "1e9"])
-async def test_a_position_that_is_none_is_a_readable_page(client: httpx.AsyncClient, t: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "note"),
+    [
+        ("t=x", "t is a number that counts from 0, not 'x'."),
+        ("t=-1", "t is a number that counts from 0, not '-1'."),
+        ("t=999", "There is no position 999: the text ends at 16."),
+        ("metric=foo", "There is no metric 'foo': use "),
+        ("scale=<b>", "There is no scale '<b>': use "),
+        ("p=1,2,3,4,5,6", "6 pins; up to 5 are drawn beside the pinned token."),
+    ],
+)
+async def test_what_an_address_cannot_have_is_told_and_left_out(
+    client: httpx.AsyncClient, query: str, note: str
+) -> None:
     address = (await send(client)).headers["location"]
-    answer = await client.get(f"{address}?t={t}", headers=HTML)
-    assert answer.status_code == 422
-    assert one(BeautifulSoup(answer.text, "html.parser"), "h1")
+    plain = await finished(client, address)
+    answer = await client.get(f"{address}?{query}", headers=HTML)
+    assert answer.status_code == 200
+    soup = BeautifulSoup(answer.text, "html.parser")
+    assert words(one(soup, ".left-out")).startswith(note)
+    assert one(soup, "#panel") == one(plain, "#panel")
+    assert (await client.get(f"{address}/cells?{query}")).status_code == (200 if query == "t=999" else 422)
+
+
+async def test_the_address_of_what_was_deleted_lately_offers_to_undo_that(client: httpx.AsyncClient) -> None:
+    address = (await send(client, prompt="A kettle")).headers["location"]
+    await client.post(f"{address}/delete")
+    answer = await client.get(f"{address}?t=3", headers=HTML)
+    assert answer.status_code == 404
+    soup = BeautifulSoup(answer.text, "html.parser")
+    assert words(one(soup, ".title")) == "A kettle"
+    undo = one(soup, "main form")
+    assert (undo["method"], undo["action"]) == ("post", f"{address}/restore")
+    await client.post(str(undo["action"]))
+    assert (await client.get(address)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/library", "/models"])
