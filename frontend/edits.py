@@ -58,7 +58,7 @@ def edits(view: View, position: int, form: EditForm | None = None) -> EditContex
         offered=_offered(a.lens, form, [ends[0][0], form.until]),
         result=None if shown is None else result(view, shown),
         earlier=[
-            view.choice(view.look.but(t=position, edit=made.id), _label(made), made is shown)
+            view.choice(view.look.but(t=position, edit=made.id), label(made), made is shown)
             for made in view.edits
         ],
         open=shown is not None or bool(form.errors),
@@ -90,7 +90,8 @@ def _offered(lens: LensTable, form: EditForm, ends: Sequence[str]) -> list[Offer
     return [Offered(word, wording.quoted(word), word in form.targets) for word in dict.fromkeys(words)]
 
 
-def _label(made: Intervention) -> str:
+def label(made: Intervention) -> str:
+    """An edit by the beginning of its words."""
     return wording.quoted(" ".join(made.request.text.split()), 60)
 
 

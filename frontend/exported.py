@@ -5,36 +5,50 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
 from markupsafe import Markup
 
-from frontend import templating
+from frontend import edits, templating
+from frontend.beside import beside
 from frontend.contexts.analysis import ExportedPage
-from frontend.contexts.panel import PanelContext
+from frontend.contexts.edits import ExportedEdit
+from frontend.contexts.panel import BesideContext, PanelContext
 from frontend.contexts.text import RowContext
+from frontend.look import Look
 from frontend.panel import panel
 from frontend.templating import STATIC
 from frontend.urls import urls
 from frontend.view import View
-from server.analyses.schema import FINAL, Analysis
+from server.analyses.interventions.schema import Intervention
+from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
+from server.analyses.siblings import beside_of
 
 _FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
 
 
-def exported(analysis: Analysis, origin: str, now: datetime) -> str:
+def exported(
+    analysis: Analysis,
+    origin: str,
+    now: datetime,
+    siblings: Sequence[SiblingReadings] = (),
+    made: Sequence[Intervention] = (),
+) -> str:
     """The file. `origin` is the server's address, for the permalink.
 
-    It holds the text, every reading with its scores, and the baselines. The curves are left out, which would
-    make it several times as large; the JSON export has them.
+    It holds the text, every reading with its scores, the baselines, the edits that were `made`, and what `siblings` read at
+    the same tokens. The curves are left out, which would make it several times as large; the JSON export has them.
     """
+    origin = origin.rstrip("/")
     still = analysis.model_copy(
         update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
     )
     view = View(still)
     page = view.page()
+    found = [_edit(view, one, origin) for one in made]
     style, script = _style(), _text("export.js")
     context = ExportedPage(
         title=page.title,
@@ -43,10 +57,19 @@ def exported(analysis: Analysis, origin: str, now: datetime) -> str:
         rows=[_inside_row(row) for row in page.rows],
         turns=page.turns,
         colours=page.legend,
-        panels=[_inside_panel(panel(view, token.position)) for token in still.tokens],
+        panels=[
+            (
+                replace(
+                    _inside_panel(panel(view, token.position)), beside=_beside(view, siblings, token, origin)
+                ),
+                [edit for edit in found if edit.href == urls.inside(token.position)],
+            )
+            for token in still.tokens
+        ],
+        edits=found,
         first=view.pinned,
         all=[replace(line, href=urls.inside(line.position)) for line in page.all],
-        permalink=origin.rstrip("/") + urls.analysis(analysis.id),
+        permalink=origin + urls.analysis(analysis.id),
         source=_source(analysis, now),
         exported=f"{now:%d %b %Y}".lstrip("0"),
         policy=policy(style, script),
@@ -78,6 +101,26 @@ def _inside_panel(shown: PanelContext) -> PanelContext:
         for step, place in zip(shown.steps, places, strict=True)
     ]
     return replace(shown, steps=steps)
+
+
+def _beside(view: View, siblings: Sequence[SiblingReadings], token: Token, origin: str) -> BesideContext:
+    """What siblings read at a token, as the page shows it; their links lead to the server."""
+    there = [found for sibling in siblings if (found := beside_of(sibling, token)) is not None]
+    shown = beside(replace(view, beside=there), token.position)
+    return replace(
+        shown, again="", layers=[replace(layer, href=origin + layer.href) for layer in shown.layers]
+    )
+
+
+def _edit(view: View, made: Intervention, origin: str) -> ExportedEdit:
+    position, result = made.request.position, edits.result(view, made)
+    return ExportedEdit(
+        token=view.name(position),
+        href=urls.inside(position),
+        label=edits.label(made),
+        result=replace(result, json=origin + result.json),
+        permalink=origin + urls.analysis(view.analysis.id, Look(t=position, edit=made.id)),
+    )
 
 
 def _notice(a: Analysis) -> str:

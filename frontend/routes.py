@@ -166,10 +166,11 @@ async def resume(id: str, service: Service) -> RedirectResponse:
 
 
 @router.get("/api/analyses/{id}/export.html")
-async def export(id: str, service: Service, request: Request) -> HTMLResponse:
-    """The analysis as a file that opens without this server."""
+async def export(id: str, service: Service, edits: Edits, request: Request) -> HTMLResponse:
+    """The analysis as a file that opens without this server, with its edits and what its siblings read."""
     found = await service.get(id)
-    html = await asyncio.to_thread(exported, found, str(request.base_url), datetime.now(UTC))
+    more = await service.sibling_readings(found), await edits.of(found.id)
+    html = await asyncio.to_thread(exported, found, str(request.base_url), datetime.now(UTC), *more)
     return HTMLResponse(html, headers={**templating.HEADERS, **attachment(found, "html")})
 
 

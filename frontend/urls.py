@@ -107,6 +107,14 @@ class Urls:
         """The analysis as a file: json, csv, parquet or html."""
         return f"{self.json(id)}/export.{extension}"
 
+    def edits_export(self, id: str, extension: str) -> str:
+        """The edits of an analysis as a table: csv or parquet."""
+        return f"{self.json(id)}/interventions.{extension}"
+
+    def siblings_export(self, id: str, extension: str) -> str:
+        """What other pairs read of the same text as a table: csv or parquet."""
+        return f"{self.json(id)}/siblings.{extension}"
+
     def inside(self, position: int) -> str:
         """A token's panel within an exported file."""
         return f"#t{position}"

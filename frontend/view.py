@@ -29,12 +29,6 @@ NO_WORDS: Words = ((), "")
 Around = tuple[Sequence[WordCurve], str, Sequence[Beside], Sequence[Intervention]]
 """What is known of the pinned token from elsewhere: `Words`, what is read at other layers, and its edits."""
 ALONE: Around = (*NO_WORDS, (), ())
-EXPORTS = [
-    ("HTML", "a page that opens without this server"),
-    ("CSV", "the readings with their scores, for a spreadsheet"),
-    ("Parquet", "the same with activations and reconstructions"),
-    ("JSON", "everything but the vectors"),
-]
 
 
 @dataclass(frozen=True)
@@ -232,10 +226,33 @@ class View:
             all=self.table(),
             again=urls.composer(a.id),
             compare=urls.compare(a.id),
-            exports=[ExportLink(name, holds, urls.export(a.id, name.lower())) for name, holds in EXPORTS],
+            exports=_exports(a),
             delete=urls.delete(a.id),
             stream=None if self.final else urls.stream(a.id, self.look),
         )
+
+
+def _exports(a: Analysis) -> list[ExportLink]:
+    """Files, each with what it holds; those of other layers where there are any."""
+    layers = " and other layers' readings" if a.siblings else ""
+    files = [
+        ("HTML", f"a page that opens without this server: text, readings, edits{layers}", "html"),
+        ("CSV", "the readings with their scores, for a spreadsheet", "csv"),
+        ("Parquet", "the same with activations and reconstructions", "parquet"),
+        ("JSON", f"everything but the vectors, with the edits{layers}", "json"),
+    ]
+    links = [ExportLink(name, holds, urls.export(a.id, kind)) for name, holds, kind in files]
+    edits, there = urls.edits_export, urls.siblings_export
+    links += [
+        ExportLink("Edits, CSV", "one a row, with what the model said before and after", edits(a.id, "csv")),
+        ExportLink("Edits, Parquet", "the same", edits(a.id, "parquet")),
+    ]
+    if a.siblings:
+        links += [
+            ExportLink("Other layers, CSV", "what they read at each token", there(a.id, "csv")),
+            ExportLink("Other layers, Parquet", "the same, without vectors", there(a.id, "parquet")),
+        ]
+    return links
 
 
 def _stage(a: Analysis) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from frontend.contexts.edits import ExportedEdit
 from frontend.contexts.lens import MapContext
 from frontend.contexts.pages import ModelsContext
 from frontend.contexts.panel import PanelContext
@@ -81,7 +82,9 @@ class AnalysisPage:
 
 @dataclass(frozen=True)
 class ExportedPage:
-    """export.html: a file that stands alone. `first` is the position whose panel is open."""
+    """export.html: a file that stands alone. `first` is the position whose panel is open; `panels` are the tokens' with the
+    edits of each.
+    """
 
     title: str
     said: list[str]
@@ -89,7 +92,8 @@ class ExportedPage:
     rows: list[RowContext]
     turns: list[TurnContext]
     colours: LegendContext
-    panels: list[PanelContext]
+    panels: list[tuple[PanelContext, list[ExportedEdit]]]
+    edits: list[ExportedEdit]
     first: int | None
     all: list[RowOfAll]
     permalink: str

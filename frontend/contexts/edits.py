@@ -117,6 +117,17 @@ class EditResult:
 
 
 @dataclass(frozen=True)
+class ExportedEdit:
+    """An edit in an exported file: `token` is the name of the one at which it was made, `href` leads to that in the file."""
+
+    token: str
+    href: str
+    label: str
+    result: EditResult
+    permalink: str
+
+
+@dataclass(frozen=True)
 class EditContext:
     """The pinned token's edits. Without an `action` there is nothing to edit yet."""
 

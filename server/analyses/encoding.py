@@ -5,7 +5,7 @@ between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -21,9 +21,9 @@ _AT_A_TIME = 500
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
-async def analysis_json(analysis: Analysis) -> bytes:
-    """What GET /api/analyses/{id} answers."""
-    return await asyncio.to_thread(lambda: b"".join(_analysis_parts(analysis)))
+async def analysis_json(analysis: Analysis, **lists: Sequence[BaseModel]) -> bytes:
+    """What GET /api/analyses/{id} answers; with further `lists`, or others in the place of its own."""
+    return await asyncio.to_thread(lambda: b"".join(_analysis_parts(analysis, lists)))
 
 
 async def data_json(data: Any) -> str:
@@ -43,8 +43,8 @@ def _line(json: bytes) -> str:
     )
 
 
-def _analysis_parts(analysis: Analysis) -> Iterator[bytes]:
-    head = analysis.model_dump(mode="json", exclude={"tokens", "readings", "lens", "tuned_lens"})
+def _analysis_parts(analysis: Analysis, lists: Mapping[str, Sequence[BaseModel]]) -> Iterator[bytes]:
+    head = analysis.model_dump(mode="json", exclude={"tokens", "readings", "lens", "tuned_lens", *lists})
     yield to_json(head, inf_nan_mode="null")[:-1]
     yield b',"tokens":'
     yield from _list_parts(_TOKENS, analysis.tokens)
@@ -53,6 +53,11 @@ def _analysis_parts(analysis: Analysis) -> Iterator[bytes]:
     for name, lens in (("lens", analysis.lens), ("tuned_lens", analysis.tuned_lens)):
         yield b',"%s":' % name.encode()
         yield from lens.json_parts() if lens is not None else (b"null",)
+    for name, items in lists.items():
+        yield b',"%s":[' % name.encode()
+        for n, item in enumerate(items):
+            yield b"," * bool(n) + item.model_dump_json().encode()
+        yield b"]"
     yield b"}"
 
 

@@ -1,4 +1,5 @@
-"""An analysis as files for other programs: readings as CSV, readings with their vectors as Parquet.
+"""An analysis as files for other programs: readings as CSV, readings with their vectors as Parquet, and what its siblings
+read, as either.
 
 One row a reading, the same columns in both. In CSV a text that a spreadsheet might take for a formula gets an
 apostrophe in front, since prompts and models' words are anybody's; so does one that begins with an apostrophe,
@@ -13,7 +14,7 @@ import json
 import re
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from server.analyses import records
-from server.analyses.schema import Analysis, Reading, Token
+from server.analyses.schema import Analysis, Reading, SiblingReadings, Token
 from server.store import repository
 from server.store.tables import ReadingRow
 from server.store.vectors import unpack
@@ -51,6 +52,9 @@ _PART = 256
 """Readings in memory at a time: an activation of a large model has 32 KB, and there may be thousands."""
 
 
+SIBLING_COLUMNS = {"pair": pa.string(), "layer": pa.int32(), "analysis": pa.string()} | COLUMNS
+
+
 def attachment(analysis: Analysis, extension: str) -> dict[str, str]:
     """Headers that make a browser keep the answer, under a name that tells one analysis from another."""
     words = re.findall(r"\w+", unicodedata.normalize("NFC", records.title_of(analysis.request).lower()))
@@ -65,14 +69,39 @@ def attachment(analysis: Analysis, extension: str) -> dict[str, str]:
 
 def readings_csv(analysis: Analysis) -> bytes:
     """Its readings as CSV in UTF-8. Flags are parted by blanks; what is not known is empty."""
+    return table_csv(COLUMNS, (_csv_row(analysis.tokens, reading) for reading in analysis.readings))
+
+
+def siblings_csv(siblings: Sequence[SiblingReadings]) -> bytes:
+    """What siblings read, as `readings_csv`, each row after the pair, the layer and the analysis that it is of."""
+    rows = (
+        [guarded(there.pair), there.layer, there.id, *_csv_row(there.tokens, reading)]
+        for there in siblings
+        for reading in there.readings
+    )
+    return table_csv(SIBLING_COLUMNS, rows)
+
+
+def siblings_parquet(analysis: Analysis, siblings: Sequence[SiblingReadings]) -> IO[bytes]:
+    """The same as Parquet, without vectors: an open temporary file, to be read from its beginning and closed."""
+    rows = [
+        {"pair": there.pair, "layer": there.layer, "analysis": there.id, **_row(there.tokens, reading)}
+        for there in siblings
+        for reading in there.readings
+    ]
+    schema = pa.schema(list(SIBLING_COLUMNS.items()), metadata=metadata(analysis))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this function
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
+    file.seek(0)
+    return file
+
+
+def table_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
+    """A table as CSV in UTF-8."""
     out = io.StringIO(newline="")
     table = csv.writer(out)
-    table.writerow(COLUMNS)
-    for reading in analysis.readings:
-        row = _row(analysis.tokens, reading)
-        row |= {name: _guarded(row[name]) for name in ("token", "reading", "error")}
-        row |= {"flags": " ".join(row["flags"]), "truncated": str(reading.truncated).lower()}
-        table.writerow(row.values())
+    table.writerow(columns)
+    table.writerows(rows)
     return out.getvalue().encode()
 
 
@@ -87,7 +116,7 @@ def readings_parquet(analysis: Analysis, session: Session) -> IO[bytes]:
         pa.list_(pa.float32(), activations.shape[1]) if activations is not None else pa.list_(pa.float32())
     )
     columns = {**COLUMNS, "activation": vector, "reconstruction": vector}
-    schema = pa.schema(list(columns.items()), metadata=_metadata(analysis))
+    schema = pa.schema(list(columns.items()), metadata=metadata(analysis))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this function
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for part in repository.readings_in_parts(analysis.id, _PART, session):
@@ -117,11 +146,19 @@ def _row(tokens: Sequence[Token], reading: Reading) -> dict[str, Any]:
     }
 
 
-def _guarded(text: str | None) -> str | None:
+def _csv_row(tokens: Sequence[Token], reading: Reading) -> Iterable[Any]:
+    row = _row(tokens, reading)
+    row |= {name: guarded(row[name]) for name in ("token", "reading", "error")}
+    row |= {"flags": " ".join(row["flags"]), "truncated": str(reading.truncated).lower()}
+    return row.values()
+
+
+def guarded(text: str | None) -> str | None:
+    """A text that no spreadsheet takes for a formula."""
     return f"'{text}" if text is not None and text.startswith((*FORMULA, "'")) else text
 
 
-def _metadata(analysis: Analysis) -> dict[str, str]:
+def metadata(analysis: Analysis) -> dict[str, str]:
     """What the numbers are of. Whatever is no text is JSON."""
     facts = analysis.model_dump(
         mode="json", exclude={"tokens", "readings", "lens", "tuned_lens", "progress", "timings", "focus"}

@@ -214,6 +214,17 @@ class Sibling(Answered):
     status: Status
 
 
+class SiblingReadings(Sibling):
+    """A sibling with its own tokens (their norms and flags are of its layer, and its reply may be another one) and readings."""
+
+    error: str | None = None
+    fve_variance: float | None = None
+    baselines: Baselines | None = None
+    versions: dict[str, str] = {}
+    tokens: list[Token] = []
+    readings: list[Reading] = []
+
+
 class Analysis(Answered):
     """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
     none; `tuned_lens` is like `lens`, where the target has translators.

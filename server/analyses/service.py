@@ -30,6 +30,7 @@ from server.analyses.schema import (
     Beside,
     Event,
     ListedStatus,
+    SiblingReadings,
 )
 from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
@@ -142,6 +143,12 @@ class Analyses:
         if not analysis.siblings:
             return []
         return await self._store.read(partial(siblings.beside, analysis, position))
+
+    async def sibling_readings(self, analysis: Analysis) -> list[SiblingReadings]:
+        """All that its siblings have read so far."""
+        if not analysis.siblings:
+            return []
+        return await self._store.read(partial(siblings.readings, analysis))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""

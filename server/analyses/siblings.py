@@ -13,7 +13,7 @@ from server.analyses import records
 from server.analyses.address import unread
 from server.analyses.models import Models
 from server.analyses.run import Traced
-from server.analyses.schema import Analysis, Beside, Sibling, Status, url_of
+from server.analyses.schema import Analysis, Beside, Sibling, SiblingReadings, Status, Token, url_of
 from server.errors import BadInput, FieldError
 from server.store import repository
 from server.store.tables import AnalysisRow, TraceRow
@@ -84,6 +84,32 @@ def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
         readings = [records.reading_of(r) for r in repository.readings_at(kept.id, position, session)]
         found.append(Beside(_named(kept), readings, kept.error, json.loads(kept.versions)))
     return found
+
+
+def readings(analysis: Analysis, session: Session) -> list[SiblingReadings]:
+    """All that the siblings of an analysis have read so far, each with its own tokens."""
+    kept = (session.get(AnalysisRow, sibling.id) for sibling in analysis.siblings)
+    return [
+        SiblingReadings(
+            **_named(row).model_dump(),
+            error=row.error,
+            fve_variance=row.fve_variance,
+            baselines=records.baselines_of(row),
+            versions=json.loads(row.versions),
+            tokens=records.unpack_tokens(row.tokens),
+            readings=[records.reading_of(r) for r in repository.readings(row.id, session)],
+        )
+        for row in kept
+        if row is not None
+    ]
+
+
+def beside_of(there: SiblingReadings, token: Token) -> Beside | None:
+    """What a sibling reads at the position of a token; None where its own token there is another one."""
+    if there.tokens and (token.position >= len(there.tokens) or there.tokens[token.position].id != token.id):
+        return None
+    at = [reading for reading in there.readings if reading.position == token.position]
+    return Beside(there, at, there.error, there.versions)
 
 
 def _named(found: AnalysisRow) -> Sibling:

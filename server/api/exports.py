@@ -1,4 +1,6 @@
-"""/api/analyses/{id}/export.*: an analysis as a file. The page that opens without a server is the frontend's."""
+"""/api/analyses/{id}/export.*: an analysis as a file, and its edits and its siblings' readings as tables. The page that opens
+without a server is the frontend's.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +12,36 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from server.analyses import export
-from server.analyses.encoding import analysis_json
+from server.analyses.interventions.export import ExportedAnalysis, edits_csv, edits_parquet, exported_json
 from server.analyses.schema import Analysis
 from server.api.analyses import Service
+from server.api.interventions import Service as Interventions
 
 router = APIRouter(prefix="/api/analyses", tags=["exports"])
 _CHUNK = 1 << 18
 
 
-@router.get("/{analysis_id}/export.json", response_model=Analysis)
-async def json(analysis_id: str, analyses: Service) -> Response:
-    """All of it but the vectors, as `GET /api/analyses/{id}` answers it."""
+@router.get("/{analysis_id}/export.json", response_model=ExportedAnalysis)
+async def json(analysis_id: str, analyses: Service, interventions: Interventions) -> Response:
+    """All of it but the vectors: what `GET /api/analyses/{id}` answers, with the edits (`interventions`), and with what its
+    siblings read (further pairs of the same text; `tokens` and `readings` of each in `siblings`).
+    """
     analysis = await analyses.get(analysis_id)
+    siblings, edits = await analyses.sibling_readings(analysis), await interventions.of(analysis.id)
     headers = export.attachment(analysis, "json")
-    return Response(await analysis_json(analysis), headers=headers, media_type="application/json")
+    body = await exported_json(analysis, siblings, edits)
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.get("/{analysis_id}/export.csv", response_class=Response)
 async def csv(analysis_id: str, analyses: Service) -> Response:
-    """Its readings, one a row.
+    """Its readings, one a row. Edits and siblings have tables of their own.
 
     A text that a spreadsheet might calculate (it begins with =, +, -, @, a tab or a line end) has an apostrophe
     in front, and so has one that begins with an apostrophe. JSON and Parquet hold the texts as they are.
     """
     analysis = await analyses.get(analysis_id)
-    body = await asyncio.to_thread(export.readings_csv, analysis)
-    headers = export.attachment(analysis, "csv")
-    return Response(body, headers=headers, media_type="text/csv; charset=utf-8; header=present")
+    return _csv(analysis, await asyncio.to_thread(export.readings_csv, analysis), "csv")
 
 
 @router.get("/{analysis_id}/export.parquet", response_class=StreamingResponse)
@@ -46,7 +51,53 @@ async def parquet(analysis_id: str, analyses: Service) -> StreamingResponse:
     The file's metadata name the pair, the layer, V, the request and the versions.
     """
     analysis, file = await analyses.parquet(analysis_id)
-    headers = export.attachment(analysis, "parquet")
+    return _parquet(analysis, file, "parquet")
+
+
+@router.get("/{analysis_id}/interventions.csv", response_class=Response)
+async def interventions_csv(analysis_id: str, analyses: Service, interventions: Interventions) -> Response:
+    """Its edits, one a row: what was asked, the model's first choice and reply before and after, and in columns of JSON the
+    rest of what `GET /api/analyses/{id}/interventions` answers (controls, sweep and all). Texts are guarded as in export.csv.
+    """
+    analysis = await analyses.get(analysis_id)
+    edits = await interventions.of(analysis.id)
+    return _csv(analysis, await asyncio.to_thread(edits_csv, analysis, edits), "edits.csv")
+
+
+@router.get("/{analysis_id}/interventions.parquet", response_class=StreamingResponse)
+async def interventions_parquet(
+    analysis_id: str, analyses: Service, interventions: Interventions
+) -> StreamingResponse:
+    """Its edits, with the columns of interventions.csv and the texts as they are."""
+    analysis = await analyses.get(analysis_id)
+    edits = await interventions.of(analysis.id)
+    return _parquet(analysis, await asyncio.to_thread(edits_parquet, analysis, edits), "edits.parquet")
+
+
+@router.get("/{analysis_id}/siblings.csv", response_class=Response)
+async def siblings_csv(analysis_id: str, analyses: Service) -> Response:
+    """What its siblings read: the columns of export.csv after the pair, the layer and the analysis that a row is of."""
+    analysis = await analyses.get(analysis_id)
+    siblings = await analyses.sibling_readings(analysis)
+    return _csv(analysis, await asyncio.to_thread(export.siblings_csv, siblings), "siblings.csv")
+
+
+@router.get("/{analysis_id}/siblings.parquet", response_class=StreamingResponse)
+async def siblings_parquet(analysis_id: str, analyses: Service) -> StreamingResponse:
+    """The same, with the texts as they are. The vectors are in the export of each sibling."""
+    analysis = await analyses.get(analysis_id)
+    siblings = await analyses.sibling_readings(analysis)
+    file = await asyncio.to_thread(export.siblings_parquet, analysis, siblings)
+    return _parquet(analysis, file, "siblings.parquet")
+
+
+def _csv(analysis: Analysis, body: bytes, extension: str) -> Response:
+    headers = export.attachment(analysis, extension)
+    return Response(body, headers=headers, media_type="text/csv; charset=utf-8; header=present")
+
+
+def _parquet(analysis: Analysis, file: IO[bytes], extension: str) -> StreamingResponse:
+    headers = export.attachment(analysis, extension)
     return StreamingResponse(_chunks(file), headers=headers, media_type="application/vnd.apache.parquet")
 
 

@@ -159,6 +159,13 @@ def sibling(kin: str | None, pair: str, session: Session) -> AnalysisRow | None:
     return session.scalar(query.order_by(AnalysisRow.created.desc()).limit(1))
 
 
+def readings(analysis_id: str, session: Session) -> Sequence[ReadingRow]:
+    """All that an analysis reads, in reading order, without vectors."""
+    query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id)
+    query = query.options(defer(ReadingRow.vector, raiseload=True))
+    return session.scalars(query.order_by(ReadingRow.position, ReadingRow.sample)).all()
+
+
 def readings_at(analysis_id: str, position: int, session: Session) -> Sequence[ReadingRow]:
     """What an analysis reads at one position, without vectors."""
     query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id, ReadingRow.position == position)

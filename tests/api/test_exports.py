@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from server.analyses.export import COLUMNS
+from server.analyses.export import COLUMNS, FORMULA, SIBLING_COLUMNS
+from server.analyses.interventions.export import COLUMNS as EDIT_COLUMNS
+from server.analyses.interventions.export import REST
 from server.store import repository
 from server.store.vectors import unpack
 from tests.analyses.asking import analyses_of, until
@@ -39,10 +41,15 @@ def plain(text: str) -> str:
     return text.removeprefix("'")
 
 
-async def test_json_is_what_the_api_answers(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_json_is_what_the_api_answers_and_the_edits(app: FastAPI, client: httpx.AsyncClient) -> None:
     body = await done(app, client, CHAT)
-    answer = await client.get(f"/api/analyses/{body['id']}/export.json")
-    assert answer.json() == body
+    here = f"/api/analyses/{body['id']}"
+    for words in ("about dogs", "=about\u2028mice"):
+        await client.post(f"{here}/interventions", json={"position": 3, "text": words, "targets": [" a"]})
+    answer = await client.get(f"{here}/export.json")
+    edits = (await client.get(f"{here}/interventions")).json()
+    assert [edit["request"]["text"] for edit in edits] == ["about dogs", "=about\u2028mice"]
+    assert answer.json() == body | {"interventions": edits, "siblings": []}
     assert answer.headers["content-disposition"].startswith("attachment; ")
 
 
@@ -180,3 +187,46 @@ async def test_a_file_is_named_after_what_is_in_it(app: FastAPI, client: httpx.A
         f"filename*=UTF-8''fake_why-do-cats-purr-%E7%8C%AB_{id}.csv"
     )
     assert re.fullmatch(r"[ -~]*", said)
+
+
+@pytest.mark.parametrize("words", ["about dogs", "=HYPERLINK()", "'quoted'", *NASTY[:5]])
+async def test_edits_are_a_table_with_all_that_the_api_tells_of_them(
+    app: FastAPI, client: httpx.AsyncClient, words: str
+) -> None:
+    body = await done(app, client, CHAT)
+    here = f"/api/analyses/{body['id']}"
+    asked = {"position": 3, "text": words, "mode": "steer", "sweep": [1, 2], "targets": [" a", "b"]}
+    made = (await client.post(f"{here}/interventions", json=asked)).json()
+    csv_answer = await client.get(f"{here}/interventions.csv")
+    (row,) = csv.DictReader(io.StringIO(csv_answer.content.decode(), newline=""))
+    parquet = pq.read_table(io.BytesIO((await client.get(f"{here}/interventions.parquet")).content))
+    (cells,) = parquet.to_pylist()
+    assert list(row) == list(cells) == list(EDIT_COLUMNS)
+    assert not row["text"].startswith(FORMULA)
+    assert plain(row["text"]) == cells["text"] == words
+    assert (row["position"], row["mode"], cells["layer"]) == ("3", "steer", made["layer"])
+    assert json.loads(row["targets"]) == [" a", "b"]
+    assert plain(row["token"]) == cells["token"] == body["tokens"][3]["text"]
+    assert float(row["kl"]) == cells["kl"] == made["kl"]
+    assert cells["score_cos"] == made["score"]["cos"]
+    assert (cells["first_after"], cells["first_after_prob"]) == tuple(made["after"]["top"][0][1:])
+    assert plain(row["reply_before"]) == cells["reply_before"] == made["before"]["text"]
+    for name in set(made) - {"targets"}:  # nothing of the answer is missing
+        told = json.loads(row[name]) if name in REST else cells[name]
+        assert told == made[name], name
+    assert json.loads(parquet.schema.metadata[b"request"])["messages"] == CHAT["messages"]
+
+
+@pytest.mark.parametrize("name", ["interventions", "siblings"])
+async def test_a_table_of_nothing_has_its_columns(app: FastAPI, client: httpx.AsyncClient, name: str) -> None:
+    body = await done(app, client, CHAT)
+    here = f"/api/analyses/{body['id']}/{name}"
+    (head,) = (await client.get(f"{here}.csv")).content.decode().splitlines()
+    table = pq.read_table(io.BytesIO((await client.get(f"{here}.parquet")).content))
+    assert (
+        head.split(",")
+        == table.column_names
+        == list(EDIT_COLUMNS if name == "interventions" else SIBLING_COLUMNS)
+    )
+    assert table.num_rows == 0
+    assert (await client.get("/api/analyses/nobody/" + name + ".csv")).status_code == 404

@@ -266,7 +266,10 @@ async def test_every_export_is_offered_and_there(client: httpx.AsyncClient) -> N
     address = (await send(client)).headers["location"]
     soup = await finished(client, address)
     offered = [str(link["href"]) for link in soup.select(".exports a")]
-    assert [href.rsplit(".")[-1] for href in offered] == ["html", "csv", "parquet", "json"]
+    assert [href.rsplit("/")[-1] for href in offered] == [
+        *("export.html", "export.csv", "export.parquet", "export.json"),
+        *("interventions.csv", "interventions.parquet"),
+    ]
     for href in offered:
         answer = await client.get(href)
         assert answer.headers["content-disposition"].startswith("attachment; filename=")
