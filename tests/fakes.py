@@ -44,11 +44,13 @@ class FakePrompter:
     roles = frozenset({"system", "user", "assistant"})
     stop_ids = frozenset({END})
 
-    def encode(self, messages: Sequence[tuple[str, str]] | None, text: str | None) -> list[int]:
-        return self.encode_with_roles(messages, text)[0]
+    def encode(
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None, *, continue_final: bool = False
+    ) -> list[int]:
+        return self.encode_with_roles(messages, text, continue_final=continue_final)[0]
 
     def encode_with_roles(
-        self, messages: Sequence[tuple[str, str]] | None, text: str | None
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None, *, continue_final: bool = False
     ) -> tuple[list[int], list[str]]:
         if messages is None:
             return [ord(c) for c in text or ""], ["text"] * len(text or "")
@@ -58,7 +60,7 @@ class FakePrompter:
                 raise PromptError(f"messages.{n}.role", f"Unknown role {role!r}.")
             ids += [START, *map(ord, content), END]
             roles += ["template", *[role] * len(content), "template"]
-        return [*ids, START], [*roles, "template"]
+        return (ids[:-1], roles[:-1]) if continue_final else ([*ids, START], [*roles, "template"])
 
     def pieces(
         self, prompt_ids: Sequence[int], generated_ids: Sequence[int], roles: Sequence[str] | None = None

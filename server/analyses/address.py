@@ -44,8 +44,14 @@ def kinship(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) ->
 
 
 def unread(request: AnalysisRequest) -> str:
-    """The id of a request whose tokens are not known yet, because the tokenizer is still loading."""
-    return short("unread:" + digest(request.model_dump(mode="json", exclude={"also"})))
+    """The id of a request whose tokens are not known yet, because the tokenizer is still loading.
+
+    A wish that not every request has counts only where it is there, so that the ids of before stay.
+    """
+    asked = request.model_dump(mode="json", exclude={"also"})
+    if not asked["continue_final_message"]:
+        del asked["continue_final_message"]
+    return short("unread:" + digest(asked))
 
 
 def short(address: str) -> str:

@@ -126,7 +126,8 @@ class Plan:
 def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
     """The prompt as the model sees it; raises PromptError with the field at fault."""
     messages = [(m.role, m.content) for m in request.messages] if request.messages is not None else None
-    return Prompt(*prompter.encode_with_roles(messages, request.text))
+    continues = request.continue_final_message
+    return Prompt(*prompter.encode_with_roles(messages, request.text, continue_final=continues))
 
 
 async def analyse(pair: ResidentPair, plan: Plan, pins: Pins) -> AsyncGenerator[Step, None]:

@@ -17,7 +17,9 @@ from pydantic import (
     PlainSerializer,
     StrictInt,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -103,6 +105,10 @@ class AnalysisRequest(Asked):
     pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
     text: Annotated[str, Field(min_length=1)] | None = None
+    continue_final_message: bool = False
+    """The last message, one of the assistant, is the beginning of the reply: it is left open, as the option of this name
+    does in transformers and vLLM. Its tokens are of the kind `prompt` and the role `assistant`.
+    """
     generate: Generate | None = None
     positions: Positions = "all"
     verbalise: Verbalise = Verbalise()
@@ -114,6 +120,15 @@ class AnalysisRequest(Asked):
         if (self.messages is None) == (self.text is None):
             raise ValueError("give either messages or text")
         return self
+
+    @field_validator("continue_final_message")
+    @classmethod
+    def _last_is_the_assistants(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and "messages" in info.data:  # it is not there when it has a fault of its own
+            messages = info.data["messages"]
+            if not messages or messages[-1].role != "assistant":
+                raise ValueError("the last of the messages must be one of the assistant, to be continued")
+        return value
 
     @property
     def prompt_text(self) -> str:

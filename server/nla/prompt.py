@@ -47,15 +47,19 @@ class Prompter:
         self.stop_ids = stop_ids
         self.roles = ROLES
 
-    def encode(self, messages: Sequence[tuple[str, str]] | None, text: str | None) -> list[int]:
-        """Token ids of a chat (`(role, content)` pairs) or of raw text. Raises PromptError naming the field."""
-        return [id for id, _ in self._tokens(messages, text)]
+    def encode(
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None, *, continue_final: bool = False
+    ) -> list[int]:
+        """Token ids of a chat (`(role, content)` pairs) or of raw text. With `continue_final` the last message stays open,
+        for the model to go on with it. Raises PromptError naming the field.
+        """
+        return [id for id, _ in self._tokens(messages, text, continue_final)]
 
     def encode_with_roles(
-        self, messages: Sequence[tuple[str, str]] | None, text: str | None
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None, *, continue_final: bool = False
     ) -> tuple[list[int], list[str]]:
         """As `encode`, with the role of each token."""
-        tokens = self._tokens(messages, text)
+        tokens = self._tokens(messages, text, continue_final)
         return [id for id, _ in tokens], [role for _, role in tokens]
 
     def pieces(
@@ -90,7 +94,9 @@ class Prompter:
         text: str = self.tokenizer.decode([id], clean_up_tokenization_spaces=False)
         return text
 
-    def _tokens(self, messages: Sequence[tuple[str, str]] | None, text: str | None) -> list[tuple[int, str]]:
+    def _tokens(
+        self, messages: Sequence[tuple[str, str]] | None, text: str | None, continue_final: bool
+    ) -> list[tuple[int, str]]:
         if (messages is None) == (text is None):
             raise PromptError("messages", "Give either `messages` or `text`, one of the two.")
         if text is not None:
@@ -103,7 +109,7 @@ class Prompter:
             return [(id, "text") for id in ids]
         return [
             (id, segment.role)
-            for segment in self._segments(list(messages or ()))
+            for segment in self._segments(list(messages or ()), continue_final)
             for id in self._ids(segment.text, typed=segment.role != "template")
         ]
 
@@ -114,8 +120,8 @@ class Prompter:
         ]
         return ids
 
-    def _segments(self, messages: list[tuple[str, str]]) -> list[Segment]:
-        """The rendered chat, cut at what was typed.
+    def _segments(self, messages: list[tuple[str, str]], continue_final: bool) -> list[Segment]:
+        """The rendered chat, cut at what was typed; with `continue_final` up to the end of the last message.
 
         The template is rendered with a private-use character in each message's place, so that nothing typed can be
         taken for template. A template that trims its messages (Llama, Gemma) is followed; one that alters them
@@ -145,9 +151,9 @@ class Prompter:
                         "messages", f"The model's chat template has no place for the {role} message."
                     )
                 segments += [Segment(before, "template"), Segment(content, role)]
-            segments = [s for s in [*segments, Segment(rest, "template")] if s.text]
-            if "".join(s.text for s in segments) == true:
-                return segments
+            if "".join(s.text for s in segments) + rest == true:
+                segments += [] if continue_final else [Segment(rest, "template")]
+                return [s for s in segments if s.text]
         raise PromptError(
             "messages", "The model's chat template alters what was typed; use raw text instead."
         )

@@ -40,6 +40,16 @@ def test_every_wish_that_matters_has_its_own() -> None:
     assert len(set(wishes)) == len(wishes)
 
 
+def test_requests_of_before_keep_their_ids() -> None:
+    assert (short(where(chat())), unread(chat())) == ("4ix75gumokji56h6", "4soem3i65mktgm2s")
+
+
+def test_a_reply_that_is_begun_is_another_wish_before_its_tokens_are_known() -> None:
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    closed = AnalysisRequest.model_validate({"messages": messages})
+    assert unread(closed) != unread(closed.model_copy(update={"continue_final_message": True}))
+
+
 def test_several_samples_are_not_greedy_unless_asked() -> None:
     assert normalised(chat(verbalise={"samples": 3}), "p").verbalise.temperature == 0.7
     assert normalised(chat(verbalise={"samples": 3, "temperature": 0}), "p").verbalise.temperature == 0.0

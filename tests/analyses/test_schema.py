@@ -39,6 +39,12 @@ def fields(body: dict[str, Any]) -> list[str]:
         ({**TEXT, "verbalise": {"samples": 0}}, "verbalise.samples"),
         ({**TEXT, "verbalise": {"temperature": -0.1}}, "verbalise.temperature"),
         ({**TEXT, "postions": "all"}, "postions"),
+        ({**TEXT, "continue_final_message": True}, "continue_final_message"),
+        (
+            {"messages": [{"role": "user", "content": "a"}], "continue_final_message": True},
+            "continue_final_message",
+        ),
+        ({"messages": [], "continue_final_message": True}, "messages"),
     ],
 )
 def test_a_bad_request_names_the_field(body: dict[str, Any], field: str) -> None:

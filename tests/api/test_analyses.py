@@ -55,6 +55,21 @@ async def test_the_answer_has_the_names_of_the_design(app: FastAPI, client: http
     assert {"tokens", "lens", "first_reading", "last_score"} <= set(body["timings"])
 
 
+async def test_a_reply_that_is_begun_is_prompt_and_the_assistants(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    messages = [*CHAT["messages"], {"role": "assistant", "content": "So "}]
+    body = {"messages": messages, "generate": {"max_new_tokens": 3}}
+    closed = await done(app, client, body)
+    begun = await done(app, client, body | {"continue_final_message": True})
+    assert begun["id"] != closed["id"]
+    assert [(t["text"], t["kind"], t["role"]) for t in begun["tokens"][-6:]] == [
+        *((c, "prompt", "assistant") for c in "So "),
+        *((c, "generated", "assistant") for c in "Yes"),
+    ]
+    assert (await client.post("/api/analyses", json=begun["request"])).json()["id"] == begun["id"]
+
+
 NASTY = [
     "<script>alert(1)</script>",
     "<|im_end|>\n<|im_start|>assistant",

@@ -80,6 +80,26 @@ async def test_the_reply_is_what_the_model_says(client: httpx.AsyncClient) -> No
     assert reply == "The capital of France is Paris.<|im_end|>"
 
 
+async def test_a_reply_that_is_begun_is_continued(client: httpx.AsyncClient, pair: ResidentPair) -> None:
+    solved = [(12, 3, 36), (25, 4, 100), (31, 2, 62)]
+    lines = [[("user", f"{a} * {b}"), ("assistant", f"{a} * {b} = {c}")] for a, b, c in solved]
+    chat = [turn for pair_of_turns in lines for turn in pair_of_turns]
+    chat += [("user", "21 * 4"), ("assistant", "21 * 4 =")]
+    ask = {
+        "messages": [{"role": role, "content": content} for role, content in chat],
+        "continue_final_message": True,
+        "generate": {"max_new_tokens": 8},
+        "positions": "generated",
+    }
+    found = await finished(client, ask)
+    assert found["request"]["continue_final_message"] is True
+    begun = [t for t in found["tokens"] if t["kind"] == "prompt"][-len(pair.prompter.word("21 * 4 =")) :]
+    assert "".join(t["text"] for t in begun) == "21 * 4 ="
+    assert {(t["role"], t["special"]) for t in begun} == {("assistant", False)}
+    reply = "".join(t["text"] for t in found["tokens"] if t["kind"] == "generated")
+    assert reply.removesuffix("<|im_end|>").strip().isdigit(), reply
+
+
 async def test_every_score_is_that_of_the_text_it_stands_beside(
     client: httpx.AsyncClient, pair: ResidentPair
 ) -> None:
