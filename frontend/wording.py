@@ -243,15 +243,15 @@ def _picture(char: str) -> str:
     return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
 
 
-def direction(text: str) -> str:
-    """`rtl` when the first letter that has a direction runs right to left, else `ltr`."""
+def direction(text: str, otherwise: str = "ltr") -> str:
+    """`rtl` when the first letter that has a direction runs right to left, `ltr` when left to right, `otherwise` without one."""
     for char in text:
         kind = unicodedata.bidirectional(char)
         if kind in ("R", "AL"):
             return "rtl"
         if kind == "L":
             return "ltr"
-    return "ltr"
+    return otherwise
 
 
 def quoted(text: str, limit: int = 40) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from frontend.wording import Bit
+from frontend.wording import Bit, direction
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,18 @@ class TokenContext:
 
 
 @dataclass(frozen=True)
+class LineContext:
+    """One line of a turn, which runs in the direction of its own first letter."""
+
+    direction: str
+    tokens: list[TokenContext]
+
+
+@dataclass(frozen=True)
 class RowContext:
-    """One turn of the chat (or the prompt and the reply of a raw text) with its tokens."""
+    """One turn of the chat (or the prompt and the reply of a raw text) with its tokens. `direction` is that of lines
+    without a letter of their own.
+    """
 
     role: str
     label: str
@@ -37,6 +47,20 @@ class RowContext:
     generated: bool
     direction: str
     tokens: list[TokenContext]
+
+    @property
+    def lines(self) -> list[LineContext]:
+        """The tokens line by line."""
+        ends = [n for n, token in enumerate(self.tokens, 1) if token.breaks or n == len(self.tokens)]
+        lines = [self.tokens[first:end] for first, end in zip([0, *ends], ends, strict=False)]
+        return [LineContext(direction(_spoken(line), self.direction), line) for line in lines]
+
+
+def _spoken(tokens: list[TokenContext]) -> str:
+    """What is written in these tokens, the template's names of turns left out."""
+    return "".join(
+        bit.text for token in tokens if "special" not in token.classes.split() for bit in token.bits
+    )
 
 
 @dataclass(frozen=True)

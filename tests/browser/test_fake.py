@@ -167,6 +167,20 @@ async def test_more_than_the_server_reads_is_told_before_it_is_sent(page: Page, 
     assert await page.locator("#prompt").evaluate("field => field.checkValidity()")
 
 
+async def test_lines_run_in_their_own_directions_before_and_after_they_are_tokens(
+    page: Page, pair: FakePair
+) -> None:
+    pair.verbaliser.limit(0)
+    await ask(page, "ab\n\u05d0\u05d1\u05d2")
+    await expect(page.locator(".tok")).not_to_have_count(0)
+    places = await page.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('.tok')]"
+        ".map(token => [token.textContent.trim(), token.getBoundingClientRect().x]))"
+    )
+    assert places["a"] < places["b"]
+    assert places["\u05d0"] > places["\u05d1"] > places["\u05d2"]
+
+
 async def test_an_example_is_one_click(page: Page) -> None:
     await page.get_by_role("button", name="What are you hiding?").click()
     await page.wait_for_url("**/a/*")

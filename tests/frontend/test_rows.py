@@ -80,14 +80,38 @@ class TestTokens:
         soup = page(made.analysis())
         assert len(one(soup, "#tok-24").select(".ws.newline")) == 2
         assert one(soup, "#tok-31").select(".ws.tab")
-        following = one(soup, "#tok-24").find_next_sibling()
-        assert following is not None
-        assert following.name == "br"
+        lines = one(soup, "#row-1").select(".text-line")
+        assert [line.select(".tok")[-1]["id"] for line in lines] == ["tok-16", "tok-24", "tok-33"]
 
-    def test_right_to_left_turns_run_right_to_left(self) -> None:
-        rows = [("\u0642\u0637", "user", "prompt", False), ("!", "user", "prompt", False)]
+    def test_every_line_runs_in_its_own_direction(self) -> None:
+        texts = [
+            "<|im_start|>",
+            "user",
+            "\n",
+            "cats",
+            "\n",
+            "\u0642\u0637",
+            "!",
+            "\n",
+            "7",
+            "\n",
+            "\u05d7",
+            " a",
+            "<|im_end|>",
+        ]
+        template = {0, 1, 2, 12}
+        rows = [
+            (t, "template" if n in template else "user", "prompt", n in template) for n, t in enumerate(texts)
+        ]
         soup = page(made.analysis(tokens=made.tokens(rows), readings=[], lens=None))
-        assert one(soup, "#text .tokens")["dir"] == "rtl"
+        lines = soup.select("#text .text-line")
+        assert [line["dir"] for line in lines] == ["ltr", "ltr", "rtl", "ltr", "rtl"]
+        assert [len(line.select("a.tok")) for line in lines] == [3, 2, 3, 2, 3]
+
+    def test_a_line_without_letters_runs_as_its_turn_does(self) -> None:
+        rows = [(t, "user", "prompt", False) for t in ("1", ".", "\n", "\u0642\u0637")]
+        soup = page(made.analysis(tokens=made.tokens(rows), readings=[], lens=None))
+        assert [line["dir"] for line in soup.select("#text .text-line")] == ["rtl", "rtl"]
 
 
 class TestTurns:
