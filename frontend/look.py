@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from frontend.charts import Scale
 from frontend.heatmap import METRICS
 from server.analyses.words import LONGEST, MOST, WhichLens
 from server.errors import BadInput
+from server.urls import split
 
 PINS = 5
 """Further tokens whose curves are drawn beside the pinned one's."""
@@ -91,11 +92,9 @@ class Look:
     def meant(cls, query: Sequence[tuple[str, str]], current: str) -> Look:
         """The look that a part of the page asks for: what `query` names, the rest as in the address `current`."""
         named = {name for name, _ in query}
-        kept = [
-            pair
-            for pair in parse_qsl(urlsplit(current).query, keep_blank_values=True)
-            if pair[0] not in named
-        ]
+        address = split(current)
+        whole = parse_qsl(address.query, keep_blank_values=True) if address else []
+        kept = [pair for pair in whole if pair[0] not in named]
         try:
             return cls.of([*kept, *query])
         except BadInput:

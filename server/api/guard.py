@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.problems import respond_to, wants_page
 from server.errors import Forbidden, NlaError, Unauthorised
 from server.settings import Settings, is_loopback
+from server.urls import split
 
 COOKIE = "nla_session"
 _OPEN = ("/healthz", "/readyz", "/login")
@@ -54,6 +55,8 @@ class Guard:
 
     def _foreign(self, method: str, headers: Headers) -> Forbidden | None:
         host = headers.get("host", "")
+        if split(f"//{host}") is None:
+            return Forbidden("The Host header of this request is no name of a server.")
         name = host_name(host)
         if self.settings.loopback and not (is_loopback(name) or name in self.settings.hosts):
             return Forbidden(
@@ -66,8 +69,10 @@ class Guard:
         if site is not None and site not in {"same-origin", "none"}:
             return Forbidden("This request comes from another site's page.")
         origin = headers.get("origin")
-        if site is None and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return Forbidden("This request comes from another site's page.")
+        if site is None and origin is not None:
+            sender = split(origin)
+            if sender is None or sender.netloc.lower() != host.lower():
+                return Forbidden("This request comes from another site's page.")
         return None
 
     def _let_in(self, path: str, headers: Headers) -> bool:

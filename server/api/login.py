@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.api.guard import COOKIE, same, session_of
+from server.urls import split
 
 router = APIRouter(include_in_schema=False)
 _MONTH = 30 * 24 * 3600
@@ -58,8 +59,9 @@ async def logout() -> Response:
 
 def _inside(target: str) -> str:
     """An address on this server, never on another."""
-    parts = urlsplit(target.replace("\\", "/"))
-    local = target.startswith("/") and not target.startswith("//") and not parts.scheme and not parts.netloc
+    parts = split(target)
+    rooted = target.startswith("/") and not target.startswith("//")
+    local = rooted and parts is not None and not parts.scheme and not parts.netloc
     return target if local and target.isprintable() and "\\" not in target else "/"
 
 

@@ -9,11 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from server.errors import CheckpointError
-from server.nla.weights import ADAPTER_FILE, HEAD_FILE, INDEX_FILE, Weights, is_text, text_name
+from server.nla.weights import ADAPTER_FILE, HEAD_FILE, INDEX_FILE, Weights, is_text, read_tensors, text_name
 
 PREFIX = "base_model.model."
 TOKENIZER_FILES = (
@@ -32,7 +32,7 @@ class Adapter:
             raise self._refusal("only LoRA over linear weights can be merged")
         self.low: dict[str, tuple[Tensor, Tensor]] = {}
         self.whole: dict[str, Tensor] = {}
-        tensors = load_file(folder / ADAPTER_FILE)
+        tensors = read_tensors(folder / ADAPTER_FILE)
         for name in [*tensors]:
             stem, adapted, part = name.removeprefix(PREFIX).partition(".lora_")
             if not adapted:
@@ -105,7 +105,7 @@ def merge_weights(adapter: Adapter, base: Weights, folder: Path, kept: set[str])
     """The `kept` tensors of the base, with the adapter, in as many files as the base has."""
     where: dict[str, str] = {}
     for file in base.files:
-        tensors = {n: t for n, t in load_file(file).items() if n in kept}
+        tensors = {n: t for n, t in read_tensors(file).items() if n in kept}
         merged = {n: adapter.applied(text_name(n), t).contiguous() for n, t in tensors.items()}
         if merged:
             save_file(merged, folder / file.name, metadata={"format": "pt"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def local(place: Place, *, weights: bool = True, extra: tuple[str, ...] = ()) ->
         folder = _snapshot(place, weights, here=True)
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return None if absent(folder, weights=weights, extra=extra) else folder
+    with suppress(CheckpointError):  # what is damaged is not here; fetching it says so
+        return None if absent(folder, weights=weights, extra=extra) else folder
+    return None
 
 
 def fetch(

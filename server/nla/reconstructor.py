@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from server.errors import BadInput, CheckpointError
 from server.nla.checkpoint import ArSpec, check_suffix
 from server.nla.lens import Floats
-from server.nla.weights import HEAD_FILE
+from server.nla.weights import HEAD_FILE, read_tensors
 
 BATCH_TOKENS = {"cpu": 512, "cuda": 8192}
 """Tokens (rows times the longest) that are read at once, by the kind of device: enough to keep it busy, little enough that
@@ -31,7 +30,7 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
             f"{path} is missing: the AR cannot make vectors without its head. Download the folder again.",
             check="files",
         )
-    tensors = load_file(path)
+    tensors = read_tensors(path)
     weights = [t for name, t in tensors.items() if name.endswith("weight")]
     biases = [t for name, t in tensors.items() if name.endswith("bias")]
     if len(weights) != 1 or tuple(weights[0].shape) != (d_model, d_model) or len(biases) > 1:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from server.errors import CheckpointError
@@ -86,12 +87,36 @@ class Weights:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model, those of its index if it has one; without a value head or an adapter."""
+    """The safetensors files of a model, those of its index if it has one; without a value head or an adapter. Raises
+    CheckpointError for an index that is damaged.
+    """
     index = folder / INDEX_FILE
     if index.is_file():
-        named: dict[str, str] = json.loads(index.read_text())["weight_map"]
-        return [folder / name for name in sorted(set(named.values()))]
+        return [folder / name for name in sorted(_named(index))]
     return sorted(path for path in folder.glob("*.safetensors") if path.name not in (HEAD_FILE, ADAPTER_FILE))
+
+
+def _named(index: Path) -> set[str]:
+    """The files that an index of weights names."""
+    try:
+        named = json.loads(index.read_text())["weight_map"]
+        return {str(name) for name in named.values()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{index} cannot be read ({type(error).__name__}: {error}): it was cut short or damaged. Delete it and get it again.",
+            check="files",
+        ) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file. Raises CheckpointError for one that is damaged."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): it was cut short or damaged. Delete it and get it again.",
+            check="files",
+        ) from error
 
 
 def is_adapter(folder: Path) -> bool:

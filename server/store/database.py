@@ -27,6 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from server.errors import StoreError
 from server.store.backup import restore
+from server.store.lock import prepare
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -47,7 +48,7 @@ def connect(url: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        prepare(Path(parsed.database).parent)
     try:
         engine = create_engine(parsed, pool_pre_ping=not sqlite)
     except ModuleNotFoundError as error:

@@ -153,6 +153,16 @@ def test_off_loopback_a_token_is_demanded(source: FakeSource, capsys: pytest.Cap
     assert "NLA_TOKEN" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["analyse", "hi"]], ids=lambda c: c[0])
+def test_a_data_directory_that_is_a_file_is_named(
+    source: FakeSource, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main([*command, "--data-dir", str(tmp_path / "file")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"nla-explorer: {tmp_path / 'file'} cannot be the data directory: it is a file.")
+
+
 def test_a_setting_that_is_not_json_is_named(
     source: FakeSource, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,7 @@ async def test_a_name_that_was_allowed(settings: Settings) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://127.0.0.1:9999"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 async def test_another_sites_page_cannot_change_anything(
@@ -186,12 +187,37 @@ async def test_a_made_up_cookie_opens_nothing(guarded: FastAPI, cookie: str) -> 
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nX: y", ""],
+    [
+        "//evil.example",
+        "///evil.example",
+        "//[",
+        "/\\[",
+        "https://evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\r\nX: y",
+        "",
+    ],
 )
 async def test_the_login_leads_nowhere_else(guarded: FastAPI, target: str) -> None:
     async with client_of(guarded) as client:
         answer = await client.post("/login", data={"token": TOKEN, "next": target})
         assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "gpu]"])
+async def test_a_host_header_that_is_no_name_is_refused(guarded: FastAPI, host: str) -> None:
+    async with client_of(guarded, Host=host) as client:
+        problem(await client.get("/healthz"), 403)
+        problem(await client.post("/login", data={"token": TOKEN}), 403)
+
+
+@pytest.mark.parametrize("target", ["//[", "//%5B"])
+async def test_the_login_page_opens_whatever_is_to_follow_it(guarded: FastAPI, target: str) -> None:
+    async with client_of(guarded) as client:
+        answer = await client.get("/login", params={"next": target}, headers=PAGE)
+        assert answer.status_code == 200
+        assert 'name="next" value="/"' in answer.text
 
 
 async def test_a_server_without_a_token_needs_no_login(client: httpx.AsyncClient) -> None:

@@ -124,6 +124,17 @@ def cut_short(made: Made) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def cut_head(made: Made) -> None:
+    """A value head whose copy was interrupted."""
+    path = made.places["ar"] / "value_head.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def index(text: str) -> Plant:
+    """Something else in the place of the index of the weights."""
+    return lambda made: (made.places["av"] / "model.safetensors.index.json").write_text(text)
+
+
 def in_prompt(role: str, template: str) -> Plant:
     """Another prompt in a sidecar."""
     return sidecar(role, prompt_templates={role: template})
@@ -160,6 +171,9 @@ FAULTS: list[tuple[str, str, Family, Plant]] = [
     ("finite", "the value head overflowed", QWEN2, head),
     ("shapes", "a block is missing", QWEN2, weights("ar", "1.mlp.up_proj.weight", lambda t: t[:5])),
     ("files", "a file was cut short", QWEN2, cut_short),
+    ("files", "the value head was cut short", QWEN2, cut_head),
+    ("files", "the index was cut short", QWEN2, index('{"weight_map": {"model')),
+    ("files", "the index names nothing", QWEN2, index("[]")),
 ]  # fmt: skip
 
 

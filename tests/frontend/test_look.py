@@ -39,6 +39,7 @@ def test_what_a_link_names_whole_replaces_what_was_there() -> None:
 
 def test_a_faulty_address_does_not_stop_its_own_page_from_moving_on() -> None:
     assert Look.meant([("t", "18")], "http://host/a/x?metric=nonsense") == Look(t=18)
+    assert Look.meant([("t", "18")], "http://[") == Look(t=18)
 
 
 @pytest.mark.parametrize(
