@@ -46,6 +46,22 @@ document.addEventListener("pin", ({ detail: { column, row } }) => {
 document.addEventListener("htmx:after:swap", outline);
 outline();
 
+/** Whoever cannot see the panel hears its reading: once a token, when it is pinned or, later, when it is written. */
+let heard = pinned(); // what the page opens with is read as a part of it
+let awaited = Boolean(document.querySelector("#panel .sample:is(.is-waiting, .is-writing)"));
+function announce() {
+  const place = document.getElementById("announced");
+  const sample = document.querySelector("#panel .sample");
+  if (!place || !sample) return;
+  const writing = sample.matches(".is-waiting, .is-writing");
+  if (pinned() === heard && (writing || !awaited)) return;
+  [heard, awaited] = [pinned(), writing];
+  const said = (selector) => document.querySelector(`#panel ${selector}`)?.textContent.trim();
+  const words = writing ? said(".sample .waiting-note") ?? "The reading is being written" : said(".sample > :is(blockquote, .failed-note, .waiting-note)");
+  place.textContent = [said("h2"), words, said(".sample .headline")].filter(Boolean).join(". ");
+}
+document.addEventListener("htmx:after:swap", announce);
+
 /** What an edit led to stands below its form, and a panel may be lower than both: bring it into sight, once. */
 let shown;
 function showVerdict() {

@@ -78,6 +78,30 @@ async def test_arrow_keys_go_from_token_to_token(page: Page) -> None:
     await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS - 1))
 
 
+async def test_the_reading_of_each_token_is_announced(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.reload()
+    said = page.locator("[aria-live=polite]#announced")
+    await expect(said).to_be_empty()
+    for position in (FOCUS + 1, FOCUS + 2):
+        await page.keyboard.press("ArrowRight")
+        words = await page.locator(f"#reading-{position} blockquote").text_content()
+        title = await page.locator("#panel h2").text_content()
+        await expect(said).to_have_text(f"{title}. {words}. Holds 100\u202f% of the activation")
+
+
+async def test_a_reading_that_comes_later_is_announced_when_it_is_written(page: Page, pair: FakePair) -> None:
+    pair.verbaliser.limit(1)
+    await ask(page)
+    await expect(page.locator(".tok.scored")).to_have_count(1)
+    await page.click("#tok-9")
+    said = page.locator("#announced")
+    await expect(said).to_contain_text("Not yet read")
+    pair.verbaliser.allow()
+    await expect(said).to_contain_text("sample 0 says")
+
+
 async def test_stepping_through_tokens_keeps_the_focus(page: Page) -> None:
     await ask(page)
     await expect(page.locator("#status.is-done")).to_be_visible()
