@@ -3,23 +3,33 @@
 const $ = (selector) => document.querySelector(selector);
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable], dialog");
 
-/** On a narrow screen the panel covers the lower half: keep the pinned token above it. */
-function reveal(token) {
+/** Keep a token in sight: on a narrow screen the panel is a sheet that covers the lower half. */
+function reveal(token, behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth") {
   const panel = document.getElementById("panel");
   const box = token.getBoundingClientRect();
-  const sheet = getComputedStyle(panel).position === "sticky" && panel.getBoundingClientRect().width > innerWidth * 0.8;
-  const floor = sheet ? panel.getBoundingClientRect().top : innerHeight;
-  if (box.top < 60 || box.bottom > floor) {
-    const smooth = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    scrollBy({ top: box.top - Math.min(floor, innerHeight) / 3, behavior: smooth });
-  }
+  const { width, height } = panel.getBoundingClientRect();
+  const sheet = getComputedStyle(panel).position === "sticky" && width > innerWidth * 0.8;
+  const floor = innerHeight - (sheet ? height : 0);
+  if (box.top < 60 || box.bottom > floor) scrollBy({ top: box.top - floor / 3, behavior });
+}
+
+// However another token was pinned, it is brought into sight; so is the one that an address names.
+let shown = $("#panel")?.dataset.position;
+document.addEventListener("htmx:after:swap", () => {
+  const position = $("#panel")?.dataset.position;
+  const token = position !== shown && document.getElementById(`tok-${position}`);
+  shown = position;
+  if (token) reveal(token);
+});
+if (new URL(location.href).searchParams.has("t")) {
+  const token = document.getElementById(`tok-${shown}`);
+  if (token) reveal(token, "instant");
 }
 
 function go(token) {
   if (!token) return;
   token.focus({ preventScroll: true });
   token.click();
-  reveal(token);
 }
 
 function step(by) {
@@ -105,7 +115,6 @@ function jump(by) {
   place = (place + by + found.length) % found.length;
   const token = document.getElementById(`tok-${found[place]}`);
   token?.click();
-  if (token) reveal(token);
   $("#find-count").textContent = `${place + 1} of ${found.length}`;
 }
 

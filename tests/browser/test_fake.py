@@ -246,6 +246,43 @@ async def test_nothing_runs_off_a_phones_screen(page: Page, address: str) -> Non
         assert width <= 390, f"{page.url} is {width} wide"
 
 
+async def test_on_a_phone_the_pinned_token_stays_above_the_sheet(page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 700})
+    await ask(page, "word " * 60)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+
+    async def in_sight(position: int) -> None:
+        await expect(page.locator("#panel")).to_have_attribute("data-position", str(position))
+        await page.wait_for_function(
+            "id => { const box = document.getElementById(id).getBoundingClientRect();"
+            " return box.top > 0 && box.bottom <= document.getElementById('panel').getBoundingClientRect().top; }",
+            arg=f"tok-{position}",
+        )
+
+    for position in (
+        250,
+        10,
+        300,
+    ):  # opened, then by a step of the panel, whatever had been scrolled in between
+        await page.goto(f"{page.url.partition('?')[0]}?t={position}")
+        await in_sight(position)
+        await page.evaluate("scrollTo(0, 0)")
+        await page.locator("#step-next").evaluate("link => link.click()")
+        await in_sight(position + 1)
+
+
+async def test_on_a_phone_the_labels_of_compared_texts_are_whole_words(page: Page, address: str) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    id = page.url.rpartition("/")[2].partition("?")[0]
+    await page.goto(f"{address}/compare?a={id}&b={id}")
+    for label in await page.locator(".sides .role").all():
+        box = await label.bounding_box()
+        assert box
+        assert (box["width"] > 300, box["height"] < 40) == (True, True), await label.text_content()
+
+
 async def test_the_whole_way_without_scripts(browser: Browser, address: str) -> None:
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
