@@ -53,6 +53,7 @@ def edits(view: View, position: int, form: EditForm | None = None) -> EditContex
     return EditContext(
         position=position,
         action=urls.edit(a.id, view.look.but(t=position, edit=None)),
+        draft=f"{a.id}:{position}",
         ends=ends if form.until in dict(ends) else [*ends, _end(view, form.until)],
         form=form,
         offered=_offered(a.lens, form, [ends[0][0], form.until]),

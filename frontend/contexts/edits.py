@@ -129,10 +129,13 @@ class ExportedEdit:
 
 @dataclass(frozen=True)
 class EditContext:
-    """The pinned token's edits. Without an `action` there is nothing to edit yet."""
+    """The pinned token's edits. Without an `action` there is nothing to edit yet. `draft` is what a draft is kept under, in the
+    browser: the analysis and the position.
+    """
 
     position: int
     action: str = ""
+    draft: str = ""
     ends: Sequence[tuple[str, str]] = ()
     """Positions after which the model may go on, and their names."""
     form: EditForm = EditForm()
