@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from frontend import charts, wording
 from frontend.contexts.lens import CellContext, Guess, KeyContext, LayersContext
 from frontend.contexts.links import Choice, Field
+from frontend.drawing import drawing
 from frontend.lenses import KINDS, lenses
 from frontend.look import PINS, Look
 from frontend.typed_words import likeliest
@@ -27,6 +28,7 @@ def layers(view: View, position: int, following: str) -> LayersContext:
     return LayersContext(
         position=position,
         curve=curve,
+        drawing=drawing(curve) if curve else None,
         label=_label(view, curve),
         note="No lens was made before the analysis stopped." if view.final else "The layers are being read.",
         following=following,

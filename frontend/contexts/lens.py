@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from frontend.charts import Curve
 from frontend.contexts.links import Choice, Field
 from frontend.contexts.pages import ModelsContext
+from frontend.drawing import Drawing
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class LayersContext:
 
     position: int
     curve: Curve | None
+    drawing: Drawing | None
     label: str
     note: str
     following: str

@@ -37,6 +37,12 @@ async def test_tokens_words_and_colours_arrive_while_one_watches(page: Page, pai
     await expect(page.locator(f"#reading-{FOCUS}")).to_contain_text("Holds 100\u202f% of the activation")
 
 
+async def test_the_chart_takes_the_place_of_the_plain_drawing(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator(LINES)).to_be_visible()
+    await expect(page.locator(".plain-curve")).to_be_hidden()
+
+
 async def test_progress_counts_finished_readings(page: Page, pair: FakePair) -> None:
     pair.verbaliser.limit(3)
     await ask(page)
@@ -292,6 +298,7 @@ async def test_the_whole_way_without_scripts(browser: Browser, address: str) -> 
     await page.click("#tok-3")
     await expect(page).to_have_url(re.compile(r"\?t=3$"))
     await expect(page.locator("#reading-3")).to_contain_text("Holds 100\u202f% of the activation")
+    await expect(page.get_by_role("img", name="Probability of")).to_be_visible()
     await page.click(".all summary")
     await expect(page.locator("#all-readings tbody tr")).to_have_count(COUNT)
     await context.close()
