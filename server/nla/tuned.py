@@ -31,11 +31,12 @@ class Translator:
     bias: Tensor  # [d]
 
     def __call__(self, h: Tensor) -> Tensor:
-        """[n, d] -> [n, d]: h + A h + b."""
-        change = h
+        """[n, d] -> [n, d]: h + A h + b, in float32 and then as exact as h is."""
+        wide = h.float()
+        change = wide
         for factor in self.factors:
-            change = change @ factor.T
-        return h + change + self.bias
+            change = change @ factor.float().T
+        return (wide + change + self.bias.float()).to(h.dtype)
 
 
 @dataclass(frozen=True)
