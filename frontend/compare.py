@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
-
-import numpy as np
 
 from frontend import agreement, wording
-from frontend.contexts.compare import CompareContext, SideContext
-from frontend.contexts.panel import ReadingContext
+from frontend.alignment import Pairs, aligned, shared_prefix
+from frontend.contexts.compare import CompareContext, DifferenceContext, SideContext
 from frontend.contexts.text import RowContext
 from frontend.panel import reading_context
+from frontend.score_gap import gap_sentence
 from frontend.urls import urls
 from frontend.view import View
-from server.analyses.schema import Analysis, Reading, Token
+from server.analyses.schema import Analysis, Reading
 
-DRAWS = 2000
-"""Resamples of the interval."""
+ROWS = 8
+"""Tokens that are named where the two differ most."""
+NO_COUNTERPART = "Nothing stands beside it: the other text has no counterpart of this token."
 
 
 @dataclass(frozen=True)
@@ -33,59 +31,54 @@ class Side:
         return {r.position: r for r in self.analysis.readings if r.sample == self.sample}
 
 
-def aligned(a: Sequence[Token], b: Sequence[Token], *, by_text: bool = False) -> list[tuple[int, int]]:
-    """Pairs of positions that hold the same token in the same order (the longest common blocks, as a diff has them).
-
-    Two tokenizers number their tokens otherwise: theirs are the same `by_text`.
-    """
-    left, right = ([t.text if by_text else t.id for t in tokens] for tokens in (a, b))
-    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
-    return [(block.a + n, block.b + n) for block in blocks for n in range(block.size)]
-
-
 def compare(a: Side, b: Side, pinned_a: int | None, pinned_b: int | None) -> CompareContext:
-    """The page. A position pinned on one side pins its counterpart on the other, the nearest where there is none."""
-    other_words = a.analysis.pair != b.analysis.pair
-    pairs = aligned(a.analysis.tokens, b.analysis.tokens, by_text=other_words)
-    pinned = _pinned(a, b, pairs, pinned_a, pinned_b)
-    left, right = a.readings(), b.readings()
-    both = [left.get(pinned[0]) if pinned else None, right.get(pinned[1]) if pinned else None]
+    """The page. A position pinned on one side pins its counterpart on the other, if there is one."""
+    tokens = a.analysis.tokens, b.analysis.tokens
+    by_text = a.analysis.pair != b.analysis.pair
+    pairs = aligned(*tokens, by_text=by_text)
+    prefix = shared_prefix(*tokens, by_text=by_text)
+    beside = sorted({*pairs, *((n, n) for n in range(prefix))})
+    pinned = _pinned(a, b, beside, pinned_a, pinned_b)
+    sides = a.readings(), b.readings()
+    both = [None if p is None else side.get(p) for p, side in zip(pinned, sides, strict=True)]
     texts = [r.text if r else "" for r in both]
     usual = View(a.analysis).usual | View(b.analysis).usual
     marked = agreement.shared(texts, usual) if all(texts) else [set(), set()]
+    # The same tokens before the first that differs have the same activations: what they show is no difference of texts.
+    left_out = prefix if not by_text and prefix < max(map(len, tokens)) else 0
+    counted = [(p, q) for p, q in pairs if p >= left_out]
     return CompareContext(
         sides=[
-            _side(
-                side, other, "ab"[n], pinned[n] if pinned else None, {p[n] for p in pairs}, both[n], marked[n]
-            )
+            _side(side, other, "ab"[n], pinned[n], {pair[n] for pair in beside}, both[n], marked[n])
             for n, (side, other) in enumerate(((a, b), (b, a)))
         ],
-        alike=_alike(a, b, pairs),
-        difference=_difference([(left.get(p), right.get(q)) for p, q in pairs]),
+        alike=_alike(a, b, pairs, left_out),
+        difference=gap_sentence(
+            [(sides[0].get(p), sides[1].get(q)) for p, q in counted], one_text=prefix == max(map(len, tokens))
+        ),
+        rows=_rows_of_difference(a, b, counted),
         marked=any(marked),
         swap=urls.compare(b.analysis.id, a.analysis.id, b.sample, a.sample),
     )
 
 
 def _pinned(
-    a: Side, b: Side, pairs: Sequence[tuple[int, int]], on_a: int | None, on_b: int | None
-) -> tuple[int, int] | None:
+    a: Side, b: Side, beside: Pairs, on_a: int | None, on_b: int | None
+) -> tuple[int | None, int | None]:
+    """The pinned positions. When nobody chose: A's focus, or the last token that has a counterpart."""
     counts = len(a.analysis.tokens), len(b.analysis.tokens)
     if not all(counts):
-        return None
+        return None, None
+    across = dict(beside)
     if on_b is not None and on_a is None:
         q = min(on_b, counts[1] - 1)
-        return _counterpart(q, [(y, x) for x, y in pairs], counts[0]), q
-    focus = a.analysis.focus if on_a is None else on_a
-    p = min(focus if focus is not None else counts[0] - 1, counts[0] - 1)
-    return p, _counterpart(p, pairs, counts[1])
-
-
-def _counterpart(position: int, pairs: Sequence[tuple[int, int]], count: int) -> int:
-    """The position beside `position`: its own pair's, or as far behind the last pair before it as it is itself."""
-    before = [(p, q) for p, q in pairs if p <= position]
-    p, q = before[-1] if before else (0, 0)
-    return min(count - 1, q + position - p)
+        return {y: x for x, y in beside}.get(q), q
+    if on_a is not None:
+        p = min(on_a, counts[0] - 1)
+        return p, across.get(p)
+    focus = a.analysis.focus if a.analysis.focus is not None else counts[0] - 1
+    p = focus if focus in across or not beside else beside[-1][0]
+    return p, across.get(p)
 
 
 def _side(
@@ -108,7 +101,10 @@ def _side(
         rows=_rows(view, side, other, name, pinned, same),
         token="" if pinned is None else view.name(pinned),
         position=pinned,
-        reading=_reading(view, reading, marked),
+        reading=None if reading is None else reading_context(view, reading, marked),
+        note=NO_COUNTERPART
+        if pinned is None and a.tokens and other.analysis.tokens
+        else "This position was not read.",
         state="" if a.tokens else "Its tokens are not known yet.",
     )
 
@@ -124,7 +120,8 @@ def _rows(
         for token in row.tokens:
             t, u = (token.position, None) if name == "a" else (None, token.position)
             href = urls.compare(a.analysis.id, b.analysis.id, a.sample, b.sample, t, u)
-            classes = token.classes + ("" if token.position in same else " differs")
+            special = side.analysis.tokens[token.position].special
+            classes = token.classes + ("" if special or token.position in same else " differs")
             tokens.append(
                 replace(token, href=href, panel="", classes=classes, pinned=token.position == pinned)
             )
@@ -132,35 +129,41 @@ def _rows(
     return found
 
 
-def _reading(view: View, reading: Reading | None, marked: set[str]) -> ReadingContext | None:
-    return None if reading is None else reading_context(view, reading, marked)
-
-
-def _alike(a: Side, b: Side, pairs: Sequence[tuple[int, int]]) -> str:
-    counts = len(a.analysis.tokens), len(b.analysis.tokens)
-    if counts[0] == counts[1] == len(pairs):
-        return f"Both have the same {counts[0]} tokens."
-    return (
-        f"A has {counts[0]} tokens, B {counts[1]}; {len(pairs)} are the same in the same order. Tokens that the other "
-        "side lacks are underlined; beside such a one stands what is nearest in place, not the same token."
+def _alike(a: Side, b: Side, pairs: Pairs, left_out: int) -> str:
+    left, right = ([t for t in side.analysis.tokens if t.content] for side in (a, b))
+    if len(left) == len(right) == len(pairs) and not left_out:
+        return f"Both have the same {len(left)} tokens of content."
+    said = (
+        f"A has {len(left)} tokens of content, B {len(right)}; {len(pairs)} are the same, in the same order and by the same "
+        "speaker. Tokens that the other side lacks are underlined, and nothing stands beside them."
     )
+    if left_out:
+        said += (
+            f" The first {left_out} tokens, the template's included, are the same in both and so are their activations: "
+            "they count in no figure here."
+        )
+    return said
 
 
-def _difference(pairs: Sequence[tuple[Reading | None, Reading | None]]) -> str:
-    """The mean scores over the tokens that both sides read, and their difference with an interval."""
-    scores = np.array(
-        [(p.fve, q.fve) for p, q in pairs if p and q and p.fve is not None and q.fve is not None]
-    )
-    if len(scores) < 2:
-        return ""
-    gap = scores[:, 0] - scores[:, 1]
-    rng = np.random.default_rng(0)
-    means = gap[rng.integers(0, len(gap), (DRAWS, len(gap)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    mean = scores.mean(0)
-    return (
-        f"Over the {len(scores)} tokens that both read, A holds {wording.percent(float(mean[0]))} and B "
-        f"{wording.percent(float(mean[1]))} of the activation: a difference of {wording.points(float(gap.mean()))} "
-        f"(95 % interval {wording.points(float(low))} to {wording.points(float(high))}, bootstrap over tokens, which "
-        "are not independent: the true interval is wider)."
-    )
+def _rows_of_difference(a: Side, b: Side, pairs: Pairs) -> list[DifferenceContext]:
+    """The tokens whose readings differ most in what they hold, the largest difference first."""
+    left, right = a.readings(), b.readings()
+    view = View(a.analysis)
+    found = []
+    for p, q in pairs:
+        one, other = left.get(p), right.get(q)
+        if one is None or other is None or one.fve is None or other.fve is None:
+            continue
+        found.append(
+            (
+                abs(one.fve - other.fve),
+                DifferenceContext(
+                    name=view.name(p),
+                    href=urls.compare(a.analysis.id, b.analysis.id, a.sample, b.sample, p, q),
+                    a=wording.percent(one.fve),
+                    b=wording.percent(other.fve),
+                    gap=wording.points(one.fve - other.fve),
+                ),
+            )
+        )
+    return [row for _, row in sorted(found, key=lambda each: -each[0])[:ROWS]]

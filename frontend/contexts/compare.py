@@ -12,7 +12,7 @@ from frontend.contexts.text import RowContext
 
 @dataclass(frozen=True)
 class SideContext:
-    """One of two compared analyses; `name` is a or b."""
+    """One of two compared analyses; `name` is a or b. `note` says why there is no reading, where there is none."""
 
     name: str
     title: str
@@ -22,7 +22,19 @@ class SideContext:
     token: str
     position: int | None
     reading: ReadingContext | None
+    note: str
     state: str
+
+
+@dataclass(frozen=True)
+class DifferenceContext:
+    """A token that both read, and how much of its activation each reading holds."""
+
+    name: str
+    href: str
+    a: str
+    b: str
+    gap: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,7 @@ class CompareContext:
     sides: list[SideContext]
     alike: str
     difference: str
+    rows: list[DifferenceContext]
     marked: bool
     swap: str
 
