@@ -40,7 +40,7 @@ def main() -> None:
     made = (h + 2 * random.normal(size=h.shape)).astype(np.float32)
 
     began = time.perf_counter()
-    scorer = Scorer(h, 0.7)
+    scorer = Scorer(h, 0.7, range(len(h)))
     once = []
     for first in range(0, len(h), BATCH):
         part = range(first, min(first + BATCH, len(h)))
@@ -52,7 +52,7 @@ def main() -> None:
     each = [rank_by_itself(h, made[n], n) for n in chosen]
     alone = (time.perf_counter() - began) / len(chosen) * len(h)
 
-    same = each == [once[n][1] for n in chosen]
+    same = each == [once[n].rank for n in chosen]
     print(machine())
     print(
         f"{options.positions:,} readings at width {options.width:,}: {together:.1f} s with the activations scaled once,"

@@ -36,7 +36,7 @@ def panel(view: View, position: int) -> PanelContext:
         agreed=any(span.shared for r in readings for p in r.paragraphs for span in p),
         neighbours=_neighbours(view, position),
         beside=beside(view, position),
-        baselines=_baselines(a.baselines),
+        baselines=[*_means(view), *_baselines(a.baselines)],
         flags=[wording.flag(name) for name in token.flags],
         edits=edits(view, position),
         layers=layers(view, position, next_name(view, position)),
@@ -64,18 +64,18 @@ def _where(a: Analysis, position: int) -> str:
     token = a.tokens[position]
     role = ROLES.get(token.role, token.role)
     origin = "written by the model" if token.kind == "generated" else role
-    norm = "" if token.norm is None else f" \u00b7 {_norm(a, token.norm)}"
+    norm = "" if token.norm is None else f" \u00b7 {_norm(a, position, token.norm)}"
     return f"position {position} of {len(a.tokens)} \u00b7 {origin}{norm}"
 
 
-def _norm(a: Analysis, norm: float) -> str:
-    """The activation's length, and how it stands among those of this text."""
-    norms = [token.norm for token in a.tokens if token.norm is not None]
-    longer = sum(other < norm for other in norms)
-    share = (
-        f", longer than {wording.percent(longer / (len(norms) - 1))} of this text's" if len(norms) > 1 else ""
-    )
-    return f"length of the activation {wording.number(norm, 0)}{share}"
+def _norm(a: Analysis, position: int, norm: float) -> str:
+    """The activation's length, and how it stands among those of this text's other content tokens."""
+    said = f"length of the activation {wording.number(norm, 0)}"
+    norms = [t.norm for t in a.tokens if t.content and t.norm is not None and t.position != position]
+    if norms:
+        shorter = sum(other < norm for other in norms)
+        said += f", longer than {wording.percent(shorter / len(norms))} of this text's content"
+    return said
 
 
 def _neighbours(view: View, position: int) -> list[NeighbourContext]:
@@ -160,7 +160,7 @@ def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> Rea
         error="",
         headline=_sentence(wording.headline(r.fve, r.cos)),
         bin=wording.score_bin(r.fve, r.cos) or 0,
-        rank=wording.rank_sentence(r.rank, len(a.tokens)),
+        rank=wording.rank_sentence(r.rank, r.rank_of, len(a.tokens)),
         figures=_figures(r) if scored else [],
         precision=wording.precision_sentence(a.versions.get("precision", "")) if scored else "",
     )
@@ -189,7 +189,8 @@ def _figures(r: Reading) -> list[Figure]:
         Figure(
             "FVE",
             wording.number(r.fve),
-            "Fraction of variance explained: 1 is all of it, 0 no better than the mean",
+            "Fraction of variance explained, of the activation's direction: 1 is all of it, 0 no better than always "
+            "answering the mean. Both vectors are brought to one length first: the length is not in the words.",
         ),
         Figure("cosine", wording.number(r.cos), "Between the activation and what the words turn back into"),
         Figure("MSE", wording.number(r.mse), "Of both vectors at length \u221ad: 2(1 \u2212 cosine)"),
@@ -197,16 +198,48 @@ def _figures(r: Reading) -> list[Figure]:
     return shown if r.fve is not None else shown[1:]
 
 
+def _means(view: View) -> list[str]:
+    """What this text's readings score on average: those of its content, and apart those that are left out everywhere."""
+    scored = [r for r in view.analysis.readings if r.cos is not None]
+    content = {token.position for token in view.analysis.tokens if token.content}
+    inside = [r for r in scored if r.position in content]
+    outside = [r for r in scored if r.position not in content]
+    lines = []
+    for name, readings in (
+        ("all readings of this text's content, on average", inside),
+        ("those of its template and special tokens, which no other figure here counts", outside),
+    ):
+        if len(readings) > 1:
+            fves = [r.fve for r in readings if r.fve is not None]
+            mean = sum(fves) / len(fves) if fves else None
+            cos = sum(r.cos or 0 for r in readings) / len(readings)
+            lines.append(f"{wording.baseline_sentence(name, mean, cos)} (of {len(readings)})")
+    return lines
+
+
 def _baselines(b: Baselines | None) -> list[str]:
+    """What chance scores. Those of an earlier version are over all tokens."""
     if b is None:
         return []
     lines = []
+    tokens = "content tokens" if b.over == "content" else "tokens, the template's included"
     if b.shuffled_cos is not None or b.shuffled_fve is not None:
         lines.append(
             wording.baseline_sentence(
-                "readings dealt to other tokens of this text", b.shuffled_fve, b.shuffled_cos
+                f"shuffled within this text, each reading dealt to its other {tokens}",
+                b.shuffled_fve,
+                b.shuffled_cos,
             )
         )
     if b.mean_cos is not None or b.mean_fve is not None:
-        lines.append(wording.baseline_sentence("always answering this text's mean", b.mean_fve, b.mean_cos))
+        lines.append(
+            wording.baseline_sentence(
+                f"always answering the mean of its other {tokens}", b.mean_fve, b.mean_cos
+            )
+        )
+    if b.nearest is not None:
+        lines.append(
+            f"their own activation is the nearest of {b.nearest_of} content tokens, for {wording.percent(b.nearest)} "
+            "of the readings"
+        )
     return lines

@@ -126,18 +126,17 @@ def headline(fve: float | None, cos: float | None) -> str:
     return f"holds {percent(fve)} of the activation"
 
 
-def rank_sentence(rank: int | None, of: int) -> str:
-    """Where the position's own activation stands among the `of` activations of the text; 1 is nearest."""
+def rank_sentence(rank: int | None, of: int | None, tokens: int) -> str:
+    """Where the position's own activation stands among those of `of` content tokens; 1 is nearest. Without an `of`, among
+    those of all `tokens` of the text.
+    """
     if rank is None:
         return ""
+    among = f"{tokens} tokens (the template's included)" if of is None else f"{of} content tokens"
     if rank == 1:
-        return f"Nearest of {of}: no other activation in this text is closer to what the words say."
-    others = (
-        "one other activation in this text is"
-        if rank == 2
-        else f"{rank - 1} other activations in this text are"
-    )
-    return f"Rank {rank} of {of}: {others} closer to what the words say."
+        return f"Nearest of {among}: no other activation is closer to what the words say."
+    others = "one other activation is" if rank == 2 else f"{rank - 1} other activations are"
+    return f"Rank {rank} of {among}: {others} closer to what the words say."
 
 
 def precision_sentence(precision: str) -> str:
@@ -154,7 +153,7 @@ _KINDS = {"fp8": "FP8", "8bit": "8 bits", "4bit": "4 bits"}
 
 
 def baseline_sentence(name: str, fve: float | None, cos: float | None) -> str:
-    """A control beside the score: the same measure with words that have nothing to do with the token."""
+    """A control beside the score: the same measure with something else in the reading's place."""
     measure = (
         f"cosine {number(cos)}" if fve is None else (percent(fve) if fve > 0 else f"none ({percent(fve)})")
     )

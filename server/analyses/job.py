@@ -289,6 +289,7 @@ class Job:
         rows, told = [], []
         for score in scored.scores:
             numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
+            numbers["rank_of"] = score.rank_of
             reading = self._readings[score.key].model_copy(update=numbers)
             event = self.log.next_id()
             told.append((event, reading))

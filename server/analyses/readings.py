@@ -73,6 +73,7 @@ class Scores:
     mse: float
     fve: float | None
     rank: int
+    rank_of: int
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ Finding: TypeAlias = Words | Written | Marked | Scored
 
 @dataclass(frozen=True)
 class Read:
-    """Which readings are wanted of which activations."""
+    """Which readings are wanted of which activations. `content` are the positions among which a reading's own is ranked."""
 
     activations: Vector  # [T, d]
     keys: Sequence[Key]
     length: int
     settings: Verbalise
+    content: Sequence[int] = ()
     kept: Mapping[Key, Kept] = field(default_factory=dict)
     window: int = 64
     score_batch: int = 32
@@ -210,7 +212,7 @@ class _Desk:
         """Score whatever has ended, as many at a time as have piled up while the AR was busy."""
         from server.nla.scores import Scorer
 
-        scorer = await asyncio.to_thread(Scorer, self.job.activations, self.pair.variance)
+        scorer = await asyncio.to_thread(Scorer, self.job.activations, self.pair.variance, self.job.content)
         last = False
         while not last:
             batch = [await self.ended.get()]
@@ -290,10 +292,11 @@ def _compared(scorer: Scorer, keys: Sequence[Key], vectors: Vector) -> list[Find
     """The scores of some readings by their reconstructions [n, d]."""
     good, kept, bad = [], {}, []
     compared = scorer.compare([position for position, _ in keys], vectors)
-    for key, vector, (found, rank) in zip(keys, vectors, compared, strict=True):
+    for key, vector, each in zip(keys, vectors, compared, strict=True):
+        found = each.score
         if not vector.any() or not np.isfinite([found.cos, found.mse]).all():
             bad.append(Marked(key, "The reading has no score: the AR made no vector of it."))
             continue
-        good.append(Scores(key, found.cos, found.mse, found.fve, rank))
+        good.append(Scores(key, found.cos, found.mse, found.fve, each.rank, each.of))
         kept[key] = vector
     return [*bad, Scored(good, kept)] if good else list(bad)

@@ -96,6 +96,7 @@ def reading_of(row: ReadingRow) -> Reading:
         mse=row.mse,
         fve=row.fve,
         rank=row.rank,
+        rank_of=row.rank_of,
         error=row.error,
     )
 

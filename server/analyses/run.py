@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from server.analyses.lens import LensTable
 from server.analyses.pins import Pins
 from server.analyses.readings import Finding, Kept, Read, read
-from server.analyses.schema import AnalysisRequest, Baselines, Generate, Token
+from server.analyses.schema import AnalysisRequest, Baselines, Chance, Generate, Token
 from server.errors import ModelError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
 
 Activations = NDArray[np.float32]  # [T, d]
+NO_CHANCE = Chance(shuffled_cos=None, shuffled_fve=None, mean_cos=None, mean_fve=None, n=0)
+"""Of positions of which there are fewer than two."""
 GROWTH = 0.15
 """Seconds at least between two looks at a reply that grows."""
 
@@ -153,7 +155,7 @@ async def analyse(pair: ResidentPair, plan: Plan, pins: Pins) -> AsyncGenerator[
         async for finding in findings:
             vectors.update(getattr(finding, "vectors", {}))
             yield finding
-    yield Compared(await _compare(pair, plan.activations, vectors))
+    yield Compared(await _compare(pair, plan, vectors))
     if pair.target.translators is not None and plan.tuned_lens is None:
         # Last, although it needs no reading: it takes as long as the plain one, and is looked at by fewer people.
         yield Tuning()
@@ -167,6 +169,7 @@ def _job(plan: Plan, wanted: Sequence[int]) -> Read:
         keys=[(p, s) for p in wanted for s in range(plan.request.verbalise.samples)],
         length=len(plan.tokens),
         settings=plan.request.verbalise,
+        content=[token.position for token in plan.tokens if token.content],
         kept=plan.kept,
         window=plan.window,
         score_batch=plan.score_batch,
@@ -311,23 +314,32 @@ def _focus(pieces: Sequence[Piece], request: AnalysisRequest) -> int:
 
 
 async def _compare(
-    pair: ResidentPair, activations: Activations, vectors: dict[tuple[int, int], Activations]
+    pair: ResidentPair, plan: Plan, vectors: dict[tuple[int, int], Activations]
 ) -> Baselines | None:
-    if len(vectors) < 2:
-        return None
+    """The baselines of content and, apart, of the other positions; None where neither has two."""
+    from server.nla.scores import baselines, nearest_share
 
-    def compare() -> Baselines:
-        from server.nla.scores import baselines
+    activations = plan.activations
+    assert activations is not None, "it is read by now"
+    content = {token.position for token in plan.tokens if token.content}
 
-        keys = sorted(vectors)
+    def chance(keys: Sequence[tuple[int, int]]) -> Chance | None:
+        positions = [position for position, _ in keys]
+        if len(set(positions)) < 2:
+            return None
+        found = baselines(activations, np.stack([vectors[key] for key in keys]), positions, pair.variance)
+        return Chance(**vars(found), n=len(keys))
+
+    def compare() -> Baselines | None:
+        inside = chance([key for key in sorted(vectors) if key[0] in content])
+        outside = chance([key for key in sorted(vectors) if key[0] not in content])
+        if inside is None and outside is None:
+            return None
+        if inside is None:
+            return Baselines(**vars(NO_CHANCE), over="content", left_out=outside)
+        keys = [key for key in sorted(vectors) if key[0] in content]
         rs = np.stack([vectors[key] for key in keys])
-        found = baselines(activations, rs, [position for position, _ in keys], pair.variance)
-        return Baselines(
-            shuffled_cos=found.shuffled_cos,
-            shuffled_fve=found.shuffled_fve,
-            mean_cos=found.mean_cos,
-            mean_fve=found.mean_fve,
-            n=len(keys),
-        )
+        share, of = nearest_share(activations, rs, [position for position, _ in keys], sorted(content))
+        return Baselines(**vars(inside), over="content", left_out=outside, nearest=share, nearest_of=of)
 
     return await asyncio.to_thread(compare)

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
+from server.nla.flags import is_content
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ListedStatus = Literal["queued", "running", "done", "failed", "cancelled", "deleted"]
@@ -151,10 +152,16 @@ class Token(Answered):
     flags: list[str] = []
     glyph: tuple[int, int] | None = None
 
+    @property
+    def content(self) -> bool:
+        """Whether it counts in means, baselines, ranks and comparisons; see `server.nla.flags`."""
+        return is_content(self.position, self.special, self.flags)
+
 
 class Reading(Answered):
     """One text that the AV wrote for one position. Scores are None until the AR has read it; `error` marks a
-    failed one.
+    failed one. `rank` is among the activations of the `rank_of` positions of content, its own included; without a
+    `rank_of` it was made by an earlier version, among those of all positions.
     """
 
     position: int
@@ -165,6 +172,7 @@ class Reading(Answered):
     mse: float | None = None
     fve: float | None = None
     rank: int | None = None
+    rank_of: int | None = None
     error: str | None = None
 
     @property
@@ -188,9 +196,9 @@ class Progress(Answered):
     message: str | None = None
 
 
-class Baselines(Answered):
-    """What chance scores on this very prompt: readings dealt to other positions, and the prompt's mean
-    activation.
+class Chance(Answered):
+    """What chance scores on some positions of this very prompt, by `n` readings: those dealt to other positions, and the
+    mean activation of the other positions.
     """
 
     shuffled_cos: float | None
@@ -198,6 +206,18 @@ class Baselines(Answered):
     mean_cos: float | None
     mean_fve: float | None
     n: int
+
+
+class Baselines(Chance):
+    """Of the positions of content, with those that are left out (template, special tokens, sinks) by themselves. Those of
+    an earlier version are over all positions.
+    """
+
+    over: Literal["all", "content"] = "all"
+    left_out: Chance | None = None
+    nearest: float | None = None
+    """The share of the readings whose own activation is the nearest of `nearest_of`, drawn from the content."""
+    nearest_of: int | None = None
 
 
 class Delta(Answered):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from server.nla.prompt import Piece
 
 EARLY = 10
 """The released pairs were trained on positions 50 and later; the first ten are the furthest from that."""
 HUGE = 5.0
 """Norms beyond this multiple of the prompt's median: attention sinks (Qwen2.5's newline after a role name has 14,357 to 110)."""
+
+
+def is_content(position: int, special: bool, flags: Collection[str]) -> bool:
+    """Whether a position holds something that somebody or the model wrote: no part of the chat template and no special
+    token, nor one that serves as a sink (the first of the text, or an outsized activation). Means, baselines, ranks and
+    comparisons are over content: the template is the same in every text, easy to read, and would flatter them.
+    """
+    return position > 0 and not special and "huge-norm" not in flags
 
 
 def flags(position: int, piece: Piece, norm: float, median_norm: float) -> list[str]:

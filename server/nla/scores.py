@@ -9,6 +9,8 @@ import numpy as np
 
 from server.nla.lens import Floats
 
+CROWD = 100
+"""How many activations there are to choose from where readings are counted whose own is the nearest."""
 ROUNDING = 1e-12
 """Cosines that differ by less are the same."""
 
@@ -52,26 +54,60 @@ def score(h: Floats, r: Floats, variance: float | None) -> Score:
     return from_cosine(float(np.clip(units(h) @ units(r), -1.0, 1.0)), variance)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """rank: 1 if, of `of` activations, the reading's own is the nearest by cosine; 2 if one is nearer; …"""
+
+    score: Score
+    rank: int
+    of: int
+
+
 class Scorer:
     """Scores the readings of one text. Its activations are scaled once, not for each reading."""
 
-    def __init__(self, activations: Floats, variance: float | None) -> None:
-        """activations: [T, d]; a row that is not finite has overflowed, and is near to nothing."""
+    def __init__(self, activations: Floats, variance: float | None, pool: Sequence[int]) -> None:
+        """activations: [T, d]; a row that is not finite has overflowed, and is near to nothing. Ranks are among the rows
+        `pool` and the reading's own.
+        """
         finite = np.isfinite(activations).all(axis=1, keepdims=True)
         self._units = units(np.where(finite, activations, np.float32(0)))
         self._variance = variance
+        self._inside = frozenset(pool)
+        self._pool = self._units[sorted(self._inside)]
 
-    def compare(self, indices: Sequence[int], reconstructions: Floats) -> list[tuple[Score, int]]:
-        """The score of each of `reconstructions` [n, d] against its row, and its rank: 1 if, of all rows, its own is the
-        nearest by cosine; 2 if one is nearer; …
-        """
-        cosines = units(reconstructions) @ self._units.T  # [n, T]
-        own = np.take_along_axis(cosines, np.asarray(indices, int)[:, None], 1)
-        ranks = 1 + (cosines > own + ROUNDING).sum(1)
+    def compare(self, indices: Sequence[int], reconstructions: Floats) -> list[Compared]:
+        """Compare each of `reconstructions` [n, d] with its row and with the pool."""
+        made = units(reconstructions)
+        own = (made * self._units[list(indices)]).sum(1)
+        nearer = (made @ self._pool.T > own[:, None] + ROUNDING).sum(1)
         return [
-            (from_cosine(cos, self._variance), rank)
-            for cos, rank in zip(own[:, 0].clip(-1, 1).tolist(), ranks.tolist(), strict=True)
+            Compared(
+                from_cosine(cos, self._variance), 1 + count, len(self._pool) + (index not in self._inside)
+            )
+            for index, cos, count in zip(indices, own.clip(-1, 1).tolist(), nearer.tolist(), strict=True)
         ]
+
+
+def nearest_share(
+    activations: Floats, reconstructions: Floats, indices: Sequence[int], pool: Sequence[int]
+) -> tuple[float, int]:
+    """For how many of the `reconstructions` [n, d] their own row of `activations` [T, d] is the nearest of CROWD: itself and
+    others of `pool`, drawn for each from one seed (all of them, where there are fewer). Returns the share and how many
+    they were. A rank among n grows with n; this can be compared from text to text.
+    """
+    each = units(activations)
+    cosines = units(reconstructions) @ each.T
+    random = np.random.default_rng(0)
+    crowd = 0
+    nearest = []
+    for row, index in zip(cosines, indices, strict=True):
+        others = np.setdiff1d(pool, [index])
+        if len(others) >= CROWD:
+            others = random.choice(others, CROWD - 1, replace=False)
+        crowd = max(crowd, len(others) + 1)
+        nearest.append(bool((row[others] <= row[index] + ROUNDING).all()))
+    return float(np.mean(nearest)), crowd
 
 
 def baselines(

@@ -154,6 +154,8 @@ class ReadingRow(Base):
     mse: Mapped[float | None] = mapped_column(Float)
     fve: Mapped[float | None] = mapped_column(Float)
     rank: Mapped[int | None] = mapped_column(Integer)
+    rank_of: Mapped[int | None] = mapped_column(Integer)
+    """Among how many activations; unknown of those that were ranked before 0009, among all of the text."""
     error: Mapped[str | None] = mapped_column(Prose)
     event: Mapped[int] = mapped_column(BigInteger, default=0)
     vector: Mapped[bytes | None] = mapped_column(LargeBinary)

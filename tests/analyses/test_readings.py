@@ -28,7 +28,16 @@ async def pair(anyio_backend: str) -> AsyncIterator[FakePair]:
 def job(**more: Any) -> Read:
     activations = np.stack([activation([n]) for n in range(T)])
     keys = [(p, 0) for p in range(T)]
-    return Read(**{"activations": activations, "keys": keys, "length": T, "settings": Verbalise(), **more})
+    return Read(
+        **{
+            "activations": activations,
+            "keys": keys,
+            "length": T,
+            "settings": Verbalise(),
+            "content": range(T),
+            **more,
+        }
+    )
 
 
 def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:

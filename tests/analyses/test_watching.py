@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -24,12 +25,20 @@ async def test_an_analysis_from_prompt_to_baselines(app: FastAPI, pair: FakePair
         assert (reading.position, reading.sample, reading.error) == (token.position, 0, None)
         assert reading.text == text_of(h)
         assert reading.cos == pytest.approx(1)
-        assert reading.rank == 1
+        assert (reading.rank, reading.rank_of) == (1, 9 + token.special)
         assert token.norm == pytest.approx(float((h.astype(float) ** 2).sum() ** 0.5), abs=1e-3)
     assert analysis.lens is not None
     assert analysis.lens.prob.shape == (3, 12)
     assert analysis.baselines is not None
-    assert analysis.baselines.n == 12
+    assert (analysis.baselines.n, analysis.baselines.over) == (9, "content")
+    assert (analysis.baselines.nearest, analysis.baselines.nearest_of) == (1, 9)
+    assert analysis.baselines.left_out is not None
+    assert analysis.baselines.left_out.n == 3
+    h = np.stack([activation(ids[: n + 1]) for n in range(12)]).astype(float)
+    u = (h / np.linalg.norm(h, axis=1, keepdims=True))[[t.position for t in analysis.tokens if not t.special]]
+    assert analysis.baselines.shuffled_cos == pytest.approx(
+        (u @ u.T)[~np.eye(9, dtype=bool)].mean(), abs=1e-3
+    )
     assert analysis.focus == 4  # the "s" of cats: the last that the user typed
     assert analysis.progress.model_dump(include={"stage", "done", "total"}) == {
         "stage": "done",

@@ -107,7 +107,9 @@ async def test_parquet_holds_the_numbers_of_the_api(app: FastAPI, client: httpx.
     for row, reading in zip(rows, body["readings"], strict=True):
         token = body["tokens"][reading["position"]]
         assert row == {
-            **{name: reading[name] for name in ("position", "sample", "cos", "mse", "fve", "rank")},
+            **{
+                name: reading[name] for name in ("position", "sample", "cos", "mse", "fve", "rank", "rank_of")
+            },
             **{name: token[name] for name in ("role", "kind", "norm", "flags")},
             "token": token["text"],
             "reading": reading["text"],

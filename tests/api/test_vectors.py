@@ -165,7 +165,7 @@ async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
             call.cancel()
             await stopped.wait()
         await pair.in_lane("ar", lambda: None)
-    assert ar.batches == [["a"]]
+    assert ["b"] not in ar.batches
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

@@ -114,7 +114,14 @@ def analysis(**fields: Any) -> Analysis:
             "readings": [reading(t.position) for t in made],
             "lens": lens(len(made)),
             "baselines": Baselines(
-                shuffled_cos=0.5, shuffled_fve=-0.42, mean_cos=0.6, mean_fve=0.04, n=len(made)
+                shuffled_cos=0.5,
+                shuffled_fve=-0.42,
+                mean_cos=0.6,
+                mean_fve=0.04,
+                n=26,
+                over="content",
+                nearest=0.81,
+                nearest_of=26,
             ),
             "progress": Progress(stage="done", done=len(made), total=len(made)),
             "created": datetime(2026, 11, 3, 12, tzinfo=UTC),

@@ -37,7 +37,7 @@ def test_a_panel_shows_readings_scores_baselines_and_flags() -> None:
     said = words(one(file(), "#t8"))
     assert "The recent words ask why cats purr" in said
     assert "Holds 16 % of the activation" in said
-    assert "readings dealt to other tokens of this text: none" in said
+    assert "shuffled within this text, each reading dealt to its other content tokens: none" in said
     assert "Early position." in said
 
 

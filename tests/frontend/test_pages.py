@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from frontend import forms, lists, templating
 from frontend.contexts.pages import Home, Library, Login, ModelsContext
 from frontend.examples import EXAMPLES, SUGGESTED
-from server.analyses.schema import Analysis, AnalysisRequest, Message, Progress, Reading
+from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Message, Progress, Reading
 from tests.frontend import made
 from tests.frontend.parsed import READY, curve, one, page, words
 
@@ -54,8 +54,19 @@ class TestPanel:
     def test_the_baselines_stand_beside_it(self) -> None:
         lines = [words(li) for li in page(made.analysis()).select(".baselines li")]
         assert lines == [
-            "readings dealt to other tokens of this text: none (\u221242 %)",
-            "always answering this text's mean: 4 %",
+            "all readings of this text's content, on average: 52 % (of 26)",
+            "those of its template and special tokens, which no other figure here counts: 20 % (of 8)",
+            "shuffled within this text, each reading dealt to its other content tokens: none (\u221242 %)",
+            "always answering the mean of its other content tokens: 4 %",
+            "their own activation is the nearest of 26 content tokens, for 81 % of the readings",
+        ]
+
+    def test_baselines_of_an_earlier_version_say_that_they_are_over_the_template_too(self) -> None:
+        kept = Baselines(shuffled_cos=0.5, shuffled_fve=-0.42, mean_cos=None, mean_fve=None, n=34)
+        lines = [words(li) for li in page(made.analysis(baselines=kept)).select(".baselines li")]
+        assert lines[2:] == [
+            "shuffled within this text, each reading dealt to its other tokens, the template's included: "
+            "none (\u221242 %)"
         ]
 
     def test_flags_are_sentences(self) -> None:
@@ -261,8 +272,8 @@ class TestNeighbours:
 
 
 def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
-    # Norms grow with the position: 12 of 33 others are shorter.
-    assert "length of the activation 212, longer than 36 % of this text's" in words(
+    # Norms grow with the position: the user's nine tokens are shorter, of 26.
+    assert "length of the activation 212, longer than 35 % of this text's content" in words(
         one(page(made.analysis(), 12), ".where")
     )
 

@@ -22,19 +22,23 @@ def test_a_score_is_said_in_words(fve: float | None, cos: float | None, words: s
 
 
 def test_the_nearest_activation_is_said_to_be_the_nearest() -> None:
-    assert wording.rank_sentence(1, 57).startswith("Nearest of 57")
+    assert wording.rank_sentence(1, 57, 80).startswith("Nearest of 57 content tokens")
 
 
 def test_a_worse_rank_counts_those_before_it() -> None:
-    assert "2 other activations" in wording.rank_sentence(3, 57)
+    assert "2 other activations" in wording.rank_sentence(3, 57, 80)
 
 
 def test_rank_two_is_grammatical() -> None:
-    assert "one other activation in this text is closer" in wording.rank_sentence(2, 57)
+    assert "one other activation is closer" in wording.rank_sentence(2, 57, 80)
 
 
 def test_no_rank_says_nothing() -> None:
-    assert wording.rank_sentence(None, 57) == ""
+    assert wording.rank_sentence(None, 57, 80) == ""
+
+
+def test_a_rank_of_an_earlier_version_is_among_all_tokens() -> None:
+    assert wording.rank_sentence(1, None, 80).startswith("Nearest of 80 tokens (the template's included)")
 
 
 @pytest.mark.parametrize(("fve", "colour"), [(-2.0, 0), (0.0, 0), (0.09, 0), (0.1, 1), (0.62, 6), (1.0, 9)])

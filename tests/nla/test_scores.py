@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cosine
 
 from server.nla import scores
-from server.nla.flags import flags
+from server.nla.flags import flags, is_content
 from server.nla.prompt import Piece
 from server.nla.scores import Scorer, baselines, score, units
 
@@ -37,7 +37,7 @@ def test_a_zero_vector_scores_zero_cosine() -> None:
 
 
 def test_a_texts_readings_are_scored_as_each_by_itself() -> None:
-    for n, (found, _) in enumerate(Scorer(H, 0.7).compare(range(6), R)):
+    for n, found in enumerate(each.score for each in Scorer(H, 0.7, range(len(H))).compare(range(6), R)):
         alone = score(H[n], R[n], 0.7)
         assert (found.cos, found.mse, found.fve) == pytest.approx((alone.cos, alone.mse, alone.fve))
 
@@ -45,7 +45,7 @@ def test_a_texts_readings_are_scored_as_each_by_itself() -> None:
 def test_a_texts_activations_are_scaled_once_for_all_its_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     scaled = []
     monkeypatch.setattr(scores, "units", lambda rows: scaled.append(np.shape(rows)) or units(rows))
-    scorer = Scorer(H, None)
+    scorer = Scorer(H, None, range(len(H)))
     for n in range(6):
         scorer.compare([n], R[n : n + 1])
     assert scaled.count(H.shape) == 1
@@ -54,20 +54,61 @@ def test_a_texts_activations_are_scaled_once_for_all_its_readings(monkeypatch: p
 def test_an_activation_that_overflowed_is_near_to_nothing() -> None:
     h = H.copy()
     h[3] = np.inf
-    assert [rank for _, rank in Scorer(h, None).compare([0, 1, 2], H[:3])] == [1, 1, 1]
+    assert [each.rank for each in Scorer(h, None, range(len(h))).compare([0, 1, 2], H[:3])] == [1, 1, 1]
 
 
 def test_equal_activations_are_equally_near() -> None:
     h = np.concatenate([H, H[2:3]])
-    (_, first), (_, second) = Scorer(h, None).compare([2, 6], np.stack([R[2], R[2]]))
-    assert first == second
+    first, second = Scorer(h, None, range(len(h))).compare([2, 6], np.stack([R[2], R[2]]))
+    assert first.rank == second.rank
 
 
 def test_rank_counts_the_nearer_activations() -> None:
-    ranks = [rank for _, rank in Scorer(H, None).compare(range(6), R[::-1])]
+    ranks = [each.rank for each in Scorer(H, None, range(len(H))).compare(range(6), R[::-1])]
     for n, rank in enumerate(ranks):
         order = sorted(range(6), key=lambda m: cosine(H[m], R[5 - n]))
         assert rank == order.index(n) + 1
+
+
+def test_a_reading_is_ranked_among_the_pool_and_its_own_activation() -> None:
+    inside, outside = Scorer(H, None, [1, 2, 3]).compare([2, 5], R[[2, 5]])
+    for found, index, pool in ((inside, 2, [1, 2, 3]), (outside, 5, [1, 2, 3, 5])):
+        order = sorted(pool, key=lambda m: cosine(H[m], R[index]))
+        assert (found.rank, found.of) == (order.index(index) + 1, len(pool))
+
+
+def test_the_nearest_are_counted_among_a_hundred_however_long_the_text_is() -> None:
+    h = RNG.normal(size=(300, 16)).astype(np.float32)
+    r = (h + 1.5 * RNG.normal(size=h.shape)).astype(np.float32)
+    share, of = scores.nearest_share(h, r, range(300), range(300))
+    among_all = np.mean([each.rank == 1 for each in Scorer(h, None, range(300)).compare(range(300), r)])
+    assert of == 100
+    assert among_all < share
+    assert scores.nearest_share(h, r, range(300), range(300)) == (share, of)
+
+
+def test_the_nearest_are_counted_among_all_where_there_are_fewer() -> None:
+    share, of = scores.nearest_share(H, R, range(6), range(6))
+    assert of == 6
+    assert share == np.mean([each.rank == 1 for each in Scorer(H, None, range(6)).compare(range(6), R)])
+
+
+@pytest.mark.parametrize(
+    ("position", "special", "marks", "expected"),
+    [
+        (30, False, [], True),
+        (3, False, ["early"], True),
+        (30, False, ["glyph-part"], True),
+        (0, False, ["early"], False),
+        (30, True, ["template"], False),
+        (30, True, ["end-of-turn"], False),
+        (30, False, ["huge-norm"], False),
+    ],
+)
+def test_content_is_what_somebody_wrote_and_no_sink(
+    position: int, special: bool, marks: list[str], expected: bool
+) -> None:
+    assert is_content(position, special, marks) is expected
 
 
 def test_shuffled_baseline_is_the_mean_over_wrong_pairs() -> None:
