@@ -29,7 +29,8 @@ CROWD = 100
 class Measured:
     """Round trips of readings, of training descriptions, and what they are to be held against."""
 
-    positions: int
+    texts: list[int]
+    """Of which text each position is."""
     variance: float
     reading_cos: Floats
     description_cos: Floats
@@ -86,7 +87,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     off = ~np.eye(len(chosen), dtype=bool)
     await pair.close()
     return Measured(
-        positions=len(chosen),
+        texts=[data.texts[i] for i in chosen],
         variance=v,
         reading_cos=np.diag(cosines),
         description_cos=(described * own).sum(-1),
@@ -125,10 +126,12 @@ def rise(trips: str) -> str:
     return "\n".join([head, "| --- | --- | --- |", *rows])
 
 
-def _interval(values: Floats, seed: int = 5) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    rng = np.random.default_rng(seed)
-    means = rng.choice(values, (2000, len(values))).mean(1)
+def interval(values: Floats, texts: list[int], seed: int = 5) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean. Whole texts are drawn: the positions of one text are not independent."""
+    _, owners = np.unique(texts, return_inverse=True)
+    sums, counts = np.bincount(owners, values), np.bincount(owners)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (2000, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
@@ -140,12 +143,12 @@ def table(m: Measured) -> str:
         value = 1 - 2 * (1 - float(np.mean(cos))) / baseline
         if isinstance(cos, float):
             return f"{value:.3f}"
-        low, high = _interval(cos)
+        low, high = interval(cos, m.texts)
         return f"{value:.3f} [{1 - 2 * (1 - low) / baseline:.3f}, {1 - 2 * (1 - high) / baseline:.3f}]"
 
     constant = 2 * (1 - m.mean_cos)
     rows = [
-        ("positions, held-out texts and topics", str(m.positions)),
+        ("positions, held-out texts and topics", f"{len(m.texts)} of {len(set(m.texts))} texts"),
         ("V, variance of the normalised training activations", f"{m.variance:.4f}"),
         ("FVE, AV → AR (against V)", fve(m.reading_cos, m.variance)),
         (
