@@ -47,7 +47,7 @@ def gap_sentence(pairs: Sequence[tuple[Reading | None, Reading | None]], *, one_
 
 def run(n: int) -> int:
     """Tokens in a run: the cube root of n, the order that serves a mean best (Künsch 1989)."""
-    return math.ceil(n ** (1 / 3))
+    return math.ceil(math.cbrt(n))
 
 
 def interval(gap: NDArray[np.float64]) -> tuple[float, float]:
