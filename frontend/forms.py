@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from frontend import turns
 from frontend.examples import BY_KEY, SUGGESTED
+from frontend.turns import Chat, Turn
 from server.analyses.checks import LETTERS_PER_TOKEN
-from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Message, Verbalise
+from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Verbalise
 from server.errors import FieldError
 from server.settings import Settings
 
@@ -23,16 +25,17 @@ POSITIONS = ("all", "prompt", "generated")
 PLACES = {
     "pair": "pair",
     "also": "also",
-    "messages.0": "system",
     "messages": "prompt",
+    "continue_final_message": "prefill",
     "text": "prompt",
     "prompt": "prompt",
     "generate.temperature": "reply_temperature",
-    "generate.seed": "seed",
+    "generate.seed": "reply_seed",
     "generate": "reply_tokens",
     "positions": "positions",
     "verbalise.temperature": "av_temperature",
     "verbalise.samples": "samples",
+    "verbalise.max_new_tokens": "reading_tokens",
     "verbalise.seed": "seed",
 }
 
@@ -46,6 +49,7 @@ class Limits:
     prompt_letters: int
     reply_tokens: int
     samples: int
+    reading_tokens: int
     temperature: int = HOTTEST
     seed: int = LAST_SEED
 
@@ -53,32 +57,58 @@ class Limits:
     def of(cls, settings: Settings) -> Limits:
         """The limits of a server with these settings."""
         letters = settings.max_prompt_tokens * LETTERS_PER_TOKEN
-        return cls(letters, settings.max_reply_tokens, settings.max_samples)
+        return cls(letters, settings.max_reply_tokens, settings.max_samples, settings.max_reading_tokens)
 
 
 @dataclass(frozen=True)
 class Form:
-    """What stands in the composer, as strings: whatever was typed is shown again, right or wrong."""
+    """What stands in the composer, as strings: whatever was typed is shown again, right or wrong.
+
+    `prompt` is raw text or, by `role`, the first turn of a chat; `turns` are those after it; `prefill` is the beginning of
+    the reply. `focus` is the field to type in next. Without a `reply_seed`, `seed` is the reply's too.
+    """
 
     mode: str = "chat"
     pair: str = ""
     also: str = ""
     prompt: str = SUGGESTED
+    role: str = "user"
+    turns: tuple[Turn, ...] = ()
+    prefill: str = ""
     system: str = ""
+    focus: str = ""
     reply_tokens: str = "48"
     positions: str = "all"
     reply_temperature: str = "0"
     av_temperature: str = ""
     samples: str = "1"
+    reading_tokens: str = "200"
     seed: str = "0"
+    reply_seed: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def more_open(self) -> bool:
         """Whether the folded settings must be seen: one of them is wrong or was changed."""
-        folded = ("reply_temperature", "av_temperature", "samples", "seed")
+        folded = ("reply_temperature", "av_temperature", "samples", "reading_tokens", "seed", "reply_seed")
         default = Form()
         return any(name in self.errors or getattr(self, name) != getattr(default, name) for name in folded)
+
+    @property
+    def chat(self) -> Chat:
+        """The fields of the chat."""
+        return Chat(Turn(self.role, self.prompt), self.system, self.turns, self.prefill)
+
+    @property
+    def several(self) -> bool:
+        """Whether it must be said who speaks first."""
+        return bool(self.turns) or self.role != "user"
+
+    @property
+    def numbered(self) -> list[int] | None:
+        """The positions, where they are asked for by number."""
+        parts = self.positions.split(",")
+        return [int(part) for part in parts] if all(map(_is_position, parts)) else None
 
     def __getitem__(self, name: str) -> str:
         return str(getattr(self, name))
@@ -93,22 +123,40 @@ class FormError(ValueError):
 
 
 def sent(form: type[F], fields: Mapping[str, str]) -> F:
-    """A form of this kind as it was sent: of its fields, those that were."""
-    names = [name for name in form.__dataclass_fields__ if name != "errors" and name in fields]
+    """A form of this kind as it was sent: of its strings, those that were."""
+    names = [
+        name
+        for name, its in form.__dataclass_fields__.items()
+        if isinstance(its.default, str) and name in fields
+    ]
     typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
     return form(**typed)
 
 
 def blank(limits: Limits) -> Form:
     """The form of somebody who has not typed yet."""
-    return Form(reply_tokens=str(min(int(Form.reply_tokens), limits.reply_tokens)))
+    return Form(
+        reply_tokens=str(min(int(Form.reply_tokens), limits.reply_tokens)),
+        reading_tokens=str(min(int(Form.reading_tokens), limits.reading_tokens)),
+    )
 
 
 def read(fields: Mapping[str, str]) -> Form:
-    """The form as it was sent; an example button replaces the prompt and keeps the settings."""
-    form = sent(Form, fields)
+    """The form as it was sent; an example button replaces all that is said and keeps the settings."""
+    form = replace(sent(Form, fields), turns=turns.read(fields), focus="")
     example = BY_KEY.get(fields.get("example", ""))
-    return replace(form, mode=example.mode, prompt=example.prompt, system="") if example else form
+    if example is None:
+        return form
+    return replace(
+        form, mode=example.mode, prompt=example.prompt, role="user", turns=(), system="", prefill=""
+    )
+
+
+def changed(form: Form, command: str) -> Form:
+    """The form with a turn more or less, as one of its buttons asks."""
+    found = turns.changed(form.chat.first, form.turns, command)
+    focus = turns.field(len(found) - 1) if len(found) > len(form.turns) else "add"
+    return replace(form, turns=found, focus=focus)
 
 
 def request(form: Form) -> AnalysisRequest:
@@ -129,15 +177,18 @@ def request(form: Form) -> AnalysisRequest:
             return 0.0
         return value
 
-    if not form.prompt.strip("\n"):
+    if form.mode == "raw" and not form.prompt.strip("\n"):
         errors["prompt"] = "Type a prompt first."
+    elif form.mode == "chat":
+        errors |= form.chat.wrong
     reply, seed = whole("reply_tokens", 0), whole("seed", 0)
-    samples = whole("samples", 1)
+    samples, reading_tokens = whole("samples", 1), whole("reading_tokens", 1)
+    reply_seed = whole("reply_seed", 0) if form.reply_seed.strip() else seed
     reply_temperature = decimal("reply_temperature")
     av_temperature = decimal("av_temperature") if form.av_temperature.strip() else None
     if form.mode not in ("chat", "raw"):
         errors["form"] = "The prompt is either a chat or raw text."
-    if form.positions not in POSITIONS:
+    if form.positions not in POSITIONS and form.numbered is None:
         errors["positions"] = "Choose which tokens to read."
     elif form.positions == "generated" and reply == 0:
         errors["positions"] = "With no reply there are no reply tokens to read."
@@ -146,36 +197,42 @@ def request(form: Form) -> AnalysisRequest:
     asked: dict[str, Any] = {
         "pair": form.pair or None,
         "also": [name for name in form.also.split(",") if name and name != form.pair],
-        "positions": form.positions,
-        "generate": Generate(max_new_tokens=reply, temperature=reply_temperature, seed=seed)
+        "positions": form.positions if form.numbered is None else form.numbered,
+        "generate": Generate(max_new_tokens=reply, temperature=reply_temperature, seed=reply_seed)
         if reply
         else None,
-        "verbalise": Verbalise(temperature=av_temperature, samples=samples, seed=seed),
+        "verbalise": Verbalise(
+            temperature=av_temperature, max_new_tokens=reading_tokens, samples=samples, seed=seed
+        ),
     }
     if form.mode == "raw":
         return AnalysisRequest(text=form.prompt, **asked)
-    turns = [Message(role="system", content=form.system)] if form.system.strip() else []
-    return AnalysisRequest(messages=[*turns, Message(role="user", content=form.prompt)], **asked)
+    return AnalysisRequest(messages=form.chat.messages, continue_final_message=bool(form.prefill), **asked)
 
 
 def fill(asked: AnalysisRequest) -> Form:
-    """The form that would ask for this again. Only the first system and the last user turn fit into it."""
-    turns = asked.messages or []
-    system = next((m.content for m in turns if m.role == "system"), "")
-    user = next((m.content for m in reversed(turns) if m.role == "user"), "")
+    """The form that would ask for this again."""
+    chat = Chat.of(asked)
     voice, reply = asked.verbalise, asked.generate
     return Form(
         mode="raw" if asked.text is not None else "chat",
         pair=asked.pair or "",
         also=",".join(asked.also),
-        prompt=asked.text if asked.text is not None else user,
-        system=system,
+        prompt=asked.text if asked.text is not None else chat.first.content,
+        role=chat.first.role,
+        turns=tuple(chat.turns),
+        prefill=chat.prefill,
+        system=chat.system,
         reply_tokens=str(reply.max_new_tokens if reply else 0),
-        positions=asked.positions if isinstance(asked.positions, str) else "all",
-        reply_temperature=f"{reply.temperature if reply else 0:g}",
-        av_temperature="" if voice.temperature is None else f"{voice.temperature:g}",
+        positions=asked.positions
+        if isinstance(asked.positions, str)
+        else ",".join(map(str, asked.positions)),
+        reply_temperature=f"{reply.temperature if reply else 0:.12g}",
+        av_temperature="" if voice.temperature is None else f"{voice.temperature:.12g}",
         samples=str(voice.samples),
+        reading_tokens=str(voice.max_new_tokens),
         seed=str(voice.seed),
+        reply_seed=str(reply.seed) if reply and reply.seed != voice.seed else "",
     )
 
 
@@ -186,12 +243,18 @@ def place(problems: tuple[FieldError, ...], detail: str, form: Form) -> dict[str
         parts = problem.field.split(".")
         paths = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
         name = next((PLACES[path] for path in paths if path in PLACES), "form")
-        if name == "system" and (form.mode == "raw" or not form.system.strip()):
-            name = "prompt"
+        if form.mode == "chat" and parts[0] == "messages" and len(parts) > 1:
+            name = form.chat.spoken[int(parts[1])][0]
         if name in ("pair", "also") and not form.pair:
             name = "form"
+        if name == "reply_seed" and not form.reply_seed:
+            name = "seed"
         errors.setdefault(name, problem.detail)
     return errors or {"form": detail}
+
+
+def _is_position(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 8
 
 
 def _number(text: str) -> float | None:

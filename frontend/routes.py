@@ -45,8 +45,13 @@ async def home(
 
 @router.post(urls.home)
 async def create(request: Request, service: Service, models: Models) -> Response:
-    """Start (or find) the analysis that the form asks for, and go to its page."""
-    form = forms.read(await fields(request))
+    """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a turn more or
+    less.
+    """
+    asked = await fields(request)
+    form = forms.read(asked)
+    if "turn" in asked:
+        return await _home(request, service, models, forms.changed(form, asked["turn"]))
     try:
         analysis, _ = await service.create(forms.request(form))
     except forms.FormError as error:
@@ -70,6 +75,8 @@ async def _home(
         pairs=lists.offered(resident.names, models, form.pair),
         along=await _along(resident, form),
     )
+    if scripted(request):
+        return HTMLResponse(templating.render("_composer.html", context), status, templating.HEADERS)
     return templating.page("home.html", context, status=status)
 
 

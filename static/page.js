@@ -105,12 +105,13 @@ document.addEventListener("submit", (event) => {
 });
 
 // A pair does not read along with itself. (The server does not mind: it leaves it out.)
-const chosen = document.querySelector(".composer [name=pair]");
 const along = () => {
-  for (const box of document.querySelectorAll(".along input")) box.parentElement.hidden = box.value === chosen.value;
+  const chosen = document.querySelector(".composer [name=pair]")?.value;
+  for (const box of document.querySelectorAll(".along input")) box.parentElement.hidden = box.value === chosen;
 };
-chosen?.addEventListener("change", along);
-if (chosen) along();
+document.addEventListener("change", along);
+document.addEventListener("htmx:after:swap", along);
+along();
 
 // Coming back through the browser's cache, the form is ready again.
 addEventListener("pageshow", (event) => {

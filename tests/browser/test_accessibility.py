@@ -34,7 +34,11 @@ async def test_no_page_has_a_serious_fault(browser: Browser, address: str, schem
     )
     page = await context.new_page()
     await page.goto(address)
-    found = {"/": await faults(page)}
+    await page.get_by_role("button", name="Add a turn").click()
+    await expect(page.locator("#turn-0-content")).to_be_focused()
+    found = {"with turns": await faults(page)}
+    await page.goto(address)
+    found["/"] = await faults(page)
     await ask(page)
     await expect(page.locator("#status.is-done")).to_be_visible()
     analysis = page.url.removeprefix(address).partition("?")[0]

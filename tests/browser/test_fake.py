@@ -211,6 +211,39 @@ async def test_lines_run_in_their_own_directions_before_and_after_they_are_token
     assert places["\u05d0"] > places["\u05d1"] > places["\u05d2"]
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_chat_of_several_turns_is_typed_and_comes_back(
+    browser: Browser, address: str, scripts: bool
+) -> None:
+    context = await browser.new_context(java_script_enabled=scripts)
+    page = await context.new_page()
+    await page.goto(address)
+    loads: list[str] = []
+    page.on("domcontentloaded", lambda _: loads.append(page.url))
+    await page.fill("#prompt", "12 * 3")
+    await page.get_by_role("button", name="Add a turn").click()
+    await expect(page.locator("#turn-0-content")).to_be_focused()
+    await page.keyboard.type("12 * 3 = 36")
+    await page.get_by_role("button", name="Add a turn").click()
+    await expect(page.locator("#turn-1-content")).to_be_focused()
+    await page.keyboard.type("21 * 4")
+    await page.get_by_role("button", name="Add a turn").click()
+    await page.get_by_role("button", name="Remove turn 4").click()
+    await expect(page.locator("#turn-2-content")).to_have_count(0)
+    assert bool(loads) is not scripts
+    await page.get_by_text("Beginning of the reply").first.click()
+    await page.fill("#prefill", "21 * 4 =")
+    await page.focus("[name=reply_tokens]")
+    await page.keyboard.press("Enter")  # it analyses, whatever buttons stand before that
+    await page.wait_for_url("**/a/*")
+    await page.get_by_role("link", name="Edit and run again").click()
+    await expect(page.locator("#prompt")).to_have_value("12 * 3")
+    await expect(page.locator("#turn-0-content")).to_have_value("12 * 3 = 36")
+    await expect(page.locator("#turn-1-content")).to_have_value("21 * 4")
+    await expect(page.locator("#prefill")).to_have_value("21 * 4 =")
+    await context.close()
+
+
 async def test_an_example_is_one_click(page: Page) -> None:
     await page.get_by_role("button", name="What are you hiding?").click()
     await page.wait_for_url("**/a/*")

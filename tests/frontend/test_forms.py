@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from frontend import forms
+from frontend.turns import Turn
 from server.analyses.schema import AnalysisRequest
 from server.errors import FieldError
 
@@ -72,16 +75,105 @@ def test_blank_prompts_other_than_line_breaks_are_left_to_the_server() -> None:
     assert forms.request(forms.read(SENT | {"prompt": " " * 5000})).prompt_text == " " * 5000
 
 
-def test_filling_and_asking_again_gives_the_same_request() -> None:
-    asked = AnalysisRequest.model_validate(
-        {
-            "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],
-            "generate": {"max_new_tokens": 7, "temperature": 0.5, "seed": 3},
-            "positions": "generated",
-            "verbalise": {"temperature": 0.7, "samples": 2, "seed": 3},
-        }
+def said(*turns: tuple[str, str]) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        said(("user", "u")),
+        said(("system", "s"), ("user", "u")),
+        said(("system", "s"), ("user", "1"), ("assistant", "2\n\n3"), ("user", "4"), ("assistant", "5")),
+        said(("user", "1"), ("system", "s"), ("user", " 2 ")),
+        said(("assistant", "1"), ("user", "2")),
+        said(("system", "s")),
+        said(("user", "7 * 24"), ("assistant", "7 * 24 =")) | {"continue_final_message": True},
+        said(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "\n"))
+        | {"continue_final_message": True},
+        {"text": "raw\n"},
+        said(("user", "u")) | {"positions": [3, 5], "generate": None},
+        said(("user", "u"))
+        | {"generate": {"max_new_tokens": 7, "temperature": 0.123456789, "seed": 3}, "positions": "generated"}
+        | {"verbalise": {"temperature": 0.7, "samples": 2, "seed": 4, "max_new_tokens": 60}},
+    ],
+)
+def test_filling_and_asking_again_gives_the_same_request(asked: dict[str, Any]) -> None:
+    request = AnalysisRequest.model_validate(asked)
+    assert forms.request(forms.fill(request)) == request
+
+
+def test_turns_come_in_the_order_of_their_numbers_and_the_reply_is_begun_last() -> None:
+    turns = {
+        "turn-10-role": "user",
+        "turn-10-content": "b",
+        "turn-2-content": "a\r\nc",
+        "turn-2-role": "assistant",
+    }
+    request = forms.request(forms.read(SENT | turns | {"prefill": "So"}))
+    assert [(m.role, m.content) for m in request.messages or []] == [
+        ("user", "Hi\nthere"),
+        ("assistant", "a\nc"),
+        ("user", "b"),
+        ("assistant", "So"),
+    ]
+    assert request.continue_final_message
+
+
+def test_raw_text_leaves_out_what_a_chat_has() -> None:
+    fields = {"mode": "raw", "turn-0-role": "user", "turn-0-content": "", "prefill": "So"}
+    request = forms.request(forms.read(SENT | fields))
+    assert (request.text, request.messages, request.continue_final_message) == ("Hi\nthere", None, False)
+
+
+def test_a_turn_more_is_the_other_sides_and_a_turn_less_keeps_the_others() -> None:
+    form = forms.changed(forms.changed(forms.Form(), "add"), "add")
+    assert [turn.role for turn in form.turns] == ["assistant", "user"]
+    assert form.focus == "turn-1-content"
+    assert [turn.role for turn in forms.changed(form, "remove-0").turns] == ["user"]
+    assert forms.changed(form, "remove-7").turns == form.turns
+
+
+def test_an_example_leaves_no_turn_of_before() -> None:
+    form = forms.read(
+        SENT | {"turn-0-content": "a", "role": "assistant", "prefill": "So", "example": "hiding"}
     )
-    assert forms.request(forms.fill(asked)) == asked
+    assert (form.turns, form.role, form.prefill) == ((), "user", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"turn-0-role": "user", "turn-0-content": "\n"}, "turn-0-content"),
+        ({"turn-0-role": "narrator", "turn-0-content": "a"}, "form"),
+        ({"role": "narrator"}, "form"),
+        ({"reading_tokens": "0"}, "reading_tokens"),
+        ({"reply_seed": "x"}, "reply_seed"),
+        ({"positions": "3,x"}, "positions"),
+        ({"turns": "x", "errors": "x", "prompt": ""}, "prompt"),
+    ],
+)
+def test_what_is_wrong_with_a_turn_stands_beside_it(fields: dict[str, str], place: str) -> None:
+    with pytest.raises(forms.FormError) as caught:
+        forms.request(forms.read(SENT | fields))
+    assert list(caught.value.errors) == [place]
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("messages.0.content", "system"),
+        ("messages.1.content", "prompt"),
+        ("messages.2.content", "turn-0-content"),
+        ("messages.3.content", "prefill"),
+        ("messages", "prompt"),
+        ("continue_final_message", "prefill"),
+        ("generate.seed", "seed"),
+    ],
+)
+def test_complaints_about_a_message_find_its_turn(field: str, place: str) -> None:
+    form = forms.Form(system="s", turns=(Turn("user", "a"),), prefill="b")
+    assert forms.place((FieldError(field, "no"),), "no", form) == {place: "no"}
 
 
 @pytest.mark.parametrize(

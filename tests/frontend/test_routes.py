@@ -84,6 +84,82 @@ async def test_what_cannot_be_asked_is_told_beside_its_field(
     assert words(one(BeautifulSoup(answer.text, "html.parser"), f"#error-{field}"))
 
 
+TURNS = {
+    "role": "user",
+    "turn-0-role": "assistant",
+    "turn-0-content": "<b>\nyes",
+    "turn-1-role": "user",
+    "turn-1-content": "And?",
+    "prefill": "So",
+    "system": "Be brief.",
+    "samples": "2",
+}
+
+
+def typed(soup: BeautifulSoup) -> dict[str, str]:
+    """What stands in the composer's fields of text, and who speaks."""
+    texts = {
+        field["name"]: field.get_text().removeprefix("\n") for field in soup.select(".composer textarea")
+    }
+    return {str(name): text for name, text in texts.items()} | {
+        str(select["name"]): words(one(select, "[selected]")) for select in soup.select(".who select")
+    }
+
+
+@pytest.mark.parametrize("scripted", [True, False])
+async def test_a_turn_is_added_and_removed_and_what_was_typed_stays(
+    client: httpx.AsyncClient, scripted: bool
+) -> None:
+    client.headers.update({"hx-request": "true"} if scripted else {})
+    answer = await send(client, **TURNS, turn="add")
+    assert answer.status_code == 200
+    soup = BeautifulSoup(answer.text, "html.parser")
+    assert bool(soup.select("h1")) is not scripted
+    there = typed(soup)
+    assert there == {name: text for name, text in TURNS.items() if name != "samples"} | {
+        "prompt": "Hi you",
+        "turn-2-role": "assistant",
+        "turn-2-content": "",
+    }
+    assert one(soup, "[autofocus]")["name"] == "turn-2-content"
+    assert one(soup, "[name=samples]")["value"] == "2"
+    fewer = BeautifulSoup((await send(client, **TURNS, turn="remove-0")).text, "html.parser")
+    assert [name for name in typed(fewer) if name.startswith("turn")] == ["turn-0-content", "turn-0-role"]
+    assert typed(fewer)["turn-0-content"] == "And?"
+
+
+async def test_all_turns_are_asked_and_come_back_to_be_edited(client: httpx.AsyncClient) -> None:
+    address = (await send(client, **TURNS)).headers["location"]
+    id = address.removeprefix("/a/")
+    asked = (await client.get(f"/api/analyses/{id}")).json()["request"]
+    assert [(m["role"], m["content"]) for m in asked["messages"]] == [
+        ("system", "Be brief."),
+        ("user", "Hi you"),
+        ("assistant", "<b>\nyes"),
+        ("user", "And?"),
+        ("assistant", "So"),
+    ]
+    assert asked["continue_final_message"] is True
+    soup = BeautifulSoup((await client.get(f"/?from={id}")).text, "html.parser")
+    assert typed(soup) == {name: text for name, text in TURNS.items() if name != "samples"} | {
+        "prompt": "Hi you"
+    }
+    assert all(place.has_attr("open") for place in soup.select(".prefill, .system"))
+
+
+async def test_one_prompt_asks_nothing_more(client: httpx.AsyncClient) -> None:
+    soup = BeautifulSoup((await client.get("/")).text, "html.parser")
+    assert not soup.select(".turn, .who, .extras [open]")
+
+
+async def test_an_empty_turn_is_told_beside_it(client: httpx.AsyncClient) -> None:
+    answer = await send(client, **TURNS | {"turn-1-content": ""})
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    assert words(one(soup, "#error-turn-1-content")) == "Type this turn, or remove it."
+    assert one(soup, "[autofocus]")["aria-describedby"] == "error-turn-1-content"
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
