@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from frontend import turns
 from frontend.examples import BY_KEY, SUGGESTED
 from frontend.turns import Chat, Turn
+from server.analyses.address import SEVERAL
 from server.analyses.checks import LETTERS_PER_TOKEN
 from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Verbalise
 from server.errors import FieldError
@@ -214,6 +215,7 @@ def fill(asked: AnalysisRequest) -> Form:
     """The form that would ask for this again."""
     chat = Chat.of(asked)
     voice, reply = asked.verbalise, asked.generate
+    unasked = 0.0 if voice.samples == 1 else SEVERAL  # what an empty field stands for
     return Form(
         mode="raw" if asked.text is not None else "chat",
         pair=asked.pair or "",
@@ -228,7 +230,7 @@ def fill(asked: AnalysisRequest) -> Form:
         if isinstance(asked.positions, str)
         else ",".join(map(str, asked.positions)),
         reply_temperature=f"{reply.temperature if reply else 0:.12g}",
-        av_temperature="" if voice.temperature is None else f"{voice.temperature:.12g}",
+        av_temperature="" if voice.temperature in (None, unasked) else f"{voice.temperature:.12g}",
         samples=str(voice.samples),
         reading_tokens=str(voice.max_new_tokens),
         seed=str(voice.seed),

@@ -6,6 +6,7 @@ import pytest
 
 from frontend import forms
 from frontend.turns import Turn
+from server.analyses.address import normalised
 from server.analyses.schema import AnalysisRequest
 from server.errors import FieldError
 
@@ -100,7 +101,19 @@ def said(*turns: tuple[str, str]) -> dict[str, Any]:
 )
 def test_filling_and_asking_again_gives_the_same_request(asked: dict[str, Any]) -> None:
     request = AnalysisRequest.model_validate(asked)
-    assert forms.request(forms.fill(request)) == request
+    again = forms.request(forms.fill(request))
+    assert normalised(again, "pair") == normalised(request, "pair")
+
+
+@pytest.mark.parametrize(
+    ("samples", "temperature", "shown"), [(1, 0.0, ""), (2, 0.7, ""), (2, 0.0, "0"), (1, 0.7, "0.7")]
+)
+def test_a_temperature_that_nobody_chose_is_not_filled_in(
+    samples: int, temperature: float, shown: str
+) -> None:
+    voice = {"samples": samples, "temperature": temperature}
+    form = forms.fill(AnalysisRequest.model_validate({"text": "a", "verbalise": voice}))
+    assert form.av_temperature == shown
 
 
 def test_turns_come_in_the_order_of_their_numbers_and_the_reply_is_begun_last() -> None:
