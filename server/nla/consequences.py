@@ -80,7 +80,7 @@ def consequences(
             hidden = _run(model, [ids[start:]] * len(part), cache)  # [B, n, d]
             own = hidden[0] if own is None else own
             replies = _continued(model, stop_ids, hidden[:, -1], cache, further)
-        yield [_said(model, own, row, words, top, reply) for row, reply in zip(hidden, replies, strict=True)]
+        yield _said(model, own, hidden, words, top, replies)
 
 
 @contextmanager
@@ -133,33 +133,61 @@ def _continued(
     return replies
 
 
-def _said(model: Any, own: Tensor, hidden: Tensor, words: Sequence[int], top: int, reply: list[int]) -> Said:
-    """own, hidden: [n, d], normed, of the model as it is and of this row."""
-    step = max(1, CHUNK_BYTES // (4 * text_config(model).vocab_size))
-    parts = [slice(first, first + step) for first in range(0, len(hidden), step)]
-    kls = torch.cat([_kl(model, own[part], hidden[part]) for part in parts])
+def _said(
+    model: Any,
+    own: Tensor,
+    hidden: Tensor,
+    words: Sequence[int],
+    top: int,
+    replies: Sequence[list[int]],
+) -> list[Said]:
+    """own [n, d] of the model as it is, hidden [B, n, d] of the rows, both normed. The head reads its weights once for many
+    rows: read for each by itself, they are what an intervention waits for.
+    """
+    kls = _kls(model, own, hidden)
     if not bool(kls.isfinite().all()):
         raise ModelError(
             "What the target says with this patch is not finite: its precision overflows. Steer less far, or load it in "
             "bfloat16 or float32."
         )
-    logits = head(model, hidden[-1:])[0].float()
-    probs = logits.softmax(-1)
-    best = probs.topk(min(top, len(probs)))
-    wanted = torch.tensor(list(words), dtype=torch.long, device=logits.device)
-    ranks = (logits[None] > logits[wanted][:, None]).sum(-1)
-    return Said(
-        kls=kls.cpu().numpy(),
-        top_ids=best.indices.to(torch.int32).cpu().numpy(),
-        top_probs=best.values.cpu().numpy(),
-        probs=probs[wanted].cpu().numpy(),
-        ranks=ranks.to(torch.int32).cpu().numpy(),
-        reply=reply,
-    )
+    wanted = torch.tensor(list(words), dtype=torch.long, device=hidden.device)
+    found: list[Said] = []
+    for last in torch.split(hidden[:, -1], _rows(model)):
+        for logits in head(model, last):
+            probs = logits.softmax(-1)
+            best = probs.topk(min(top, len(probs)))
+            ranks = (logits[None] > logits[wanted][:, None]).sum(-1)
+            found.append(
+                Said(
+                    kls=kls[len(found)].cpu().numpy(),
+                    top_ids=best.indices.to(torch.int32).cpu().numpy(),
+                    top_probs=best.values.cpu().numpy(),
+                    probs=probs[wanted].cpu().numpy(),
+                    ranks=ranks.to(torch.int32).cpu().numpy(),
+                    reply=replies[len(found)],
+                )
+            )
+    return found
 
 
-def _kl(model: Any, own: Tensor, other: Tensor) -> Tensor:
-    """KL(own || other) of the next tokens, [n, d] twice -> [n], in nats."""
-    q = head(model, own).float().log_softmax(-1)
-    p = head(model, other).float().log_softmax(-1)
-    return torch.nn.functional.kl_div(p, q, reduction="none", log_target=True).sum(-1).clamp_min(0)
+def _kls(model: Any, own: Tensor, hidden: Tensor) -> Tensor:
+    """KL(own || row) of the next tokens, [n, d] and [B, n, d] -> [B, n], in nats."""
+    most = _rows(model)
+    parts = []
+    for first in range(0, len(own), most):
+        part = slice(first, first + most)
+        q = head(model, own[part]).log_softmax(-1)
+        each = []
+        for rows in torch.split(hidden[:, part], max(1, most // len(q))):
+            p = head(model, rows.flatten(0, 1)).log_softmax(-1).view(len(rows), *q.shape)
+            each.append(
+                torch.nn.functional.kl_div(p, q.expand_as(p), reduction="none", log_target=True).sum(-1)
+            )
+        parts.append(torch.cat(each))
+    return torch.cat(parts, dim=1).clamp_min(0)
+
+
+def _rows(model: Any) -> int:
+    """How many positions' logits are held at once."""
+    vocabulary: int = text_config(model).vocab_size
+    return max(1, CHUNK_BYTES // (4 * vocabulary))
