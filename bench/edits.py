@@ -1,24 +1,38 @@
-"""`python -m bench.edits`: how often an edit of one word in a reading changes what the model says.
+"""`python -m bench.edits`: how often an edit of one word in a reading changes what the model says, and how often the verdict
+"the model changes its mind" is given where nothing was said that could change it.
 
 Of every country whose capital the model knows, the reading of the country's token is edited to name another country, in the AV's
 own words, and patched in: by replacing the activation, and by steering at several strengths. It works when the model's next
-token is the other country's capital. Prints a Markdown table with what it ran on.
+token is the other country's capital. In the same way, watching the same capital, readings are patched in that say nothing of it.
+The unit of every interval is the country whose sentence is edited. Prints Markdown tables with what they ran on.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import to_jsonable_python
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from bench.machine import machine
-from bench.served import Served
+from bench.served import TEXT
+from server.analyses.interventions.run import Material, intervene
+from server.analyses.interventions.schema import Further, InterventionRequest
+from server.analyses.readings import Written, verbalise
+from server.analyses.reconstruction import reconstruct
+from server.analyses.schema import Verbalise
+from server.nla.pairs import DEFAULT, catalogue
+from server.nla.reconstructor import Reconstructor
+from server.nla.resident import ResidentPair, load
+from server.settings import Settings
 
 CAPITALS = {
     "France": "Paris",
@@ -37,94 +51,319 @@ CAPITALS = {
     "Norway": "Oslo",
     "Turkey": "Ankara",
     "Canada": "Ottawa",
+    "Denmark": "Copenhagen",
+    "Ireland": "Dublin",
+    "Hungary": "Budapest",
+    "Romania": "Bucharest",
+    "Bulgaria": "Sofia",
+    "Netherlands": "Amsterdam",
+    "Iceland": "Reykjavik",
+    "Israel": "Jerusalem",
+    "Pakistan": "Islamabad",
+    "Thailand": "Bangkok",
+    "Indonesia": "Jakarta",
+    "Kenya": "Nairobi",
+    "Ethiopia": "Addis",
+    "Cuba": "Havana",
+    "Chile": "Santiago",
+    "Brazil": "Brasília",
+    "Syria": "Damascus",
+    "Serbia": "Belgrade",
+    "Latvia": "Riga",
+    "Uganda": "Kampala",
+    "Nepal": "Kathmandu",
+    "Afghanistan": "Kabul",
+    "Taiwan": "Taipei",
+    "Philippines": "Manila",
 }
+NOUNS = ("bread", "window", "Tuesday", "violin", "river", "chemistry", "hammer", "winter")
 WAYS: list[dict[str, Any]] = [
     {"mode": "replace"},
-    *({"mode": "steer", "alpha": alpha} for alpha in (0.25, 0.5, 1.0)),
+    *({"mode": "steer", "alpha": alpha} for alpha in (0.5, 1.0)),
 ]
+EDIT = "the edit"
+RESAMPLES = 2000
+Answer = dict[str, Any]
+Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Known:
-    """A sentence that ends in the question for a capital, and what the AV says of its country."""
+    """A sentence that ends in the question for a capital: its ids, the activation [d] of its country, what the AV says of
+    that, and what it says of the other words.
+    """
 
     country: str
-    id: str
-    position: int
+    ids: list[int]
+    h: Vector
     reading: str
+    others: list[str]
 
 
-def known(served: Served) -> Iterator[Known]:
+@dataclass(frozen=True)
+class Made:
+    """One text patched in by one way. `kind`: the edit, or what is irrelevant in its place."""
+
+    country: str
+    kind: str
+    way: int
+    answer: Answer
+
+
+class ReadOnce:
+    """An AR that remembers what it has read: the same texts come again with each way."""
+
+    def __init__(self, reconstructor: Reconstructor) -> None:
+        self._reconstructor = reconstructor
+        self._known: dict[str, Vector] = {}
+
+    def in_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vector]]:
+        """All of them as one batch."""
+        for text in texts:
+            if text not in self._known:
+                ((_, vectors),) = self._reconstructor.in_batches([text])
+                self._known[text] = vectors[0]
+        yield list(range(len(texts))), np.stack([self._known[text] for text in texts])
+
+
+async def readings(pair: ResidentPair, activations: Vector) -> list[str]:
+    """What the AV says of each row [n, d]."""
+    found = {}
+    async for finding in verbalise(pair, activations, Verbalise()):
+        if isinstance(finding, Written):
+            found[finding.key[0]] = finding.text
+    return [found[n] for n in range(len(activations))]
+
+
+async def known(pair: ResidentPair, countries: Sequence[str]) -> list[Known]:
     """Countries whose capital the model says, and whose reading names them."""
-    for country, capital in CAPITALS.items():
-        made = served.client.post("/api/analyses", json={"text": f"The capital of {country} is"}).json()
-        with served.client.stream("GET", f"/api/analyses/{made['id']}/events") as events:
-            for _ in events.iter_lines():
-                pass
-        found = served.client.get(f"/api/analyses/{made['id']}").json()
-        position = len(found["tokens"]) - 2
-        reading = next(r["text"] for r in found["readings"] if r["position"] == position)
-        said = found["lens"]["top"][-1][-1][0][1]
-        if f" {capital}".startswith(said) and len(said) > 2 and country in reading:
-            yield Known(country, made["id"], position, reading)
+    asked: list[tuple[str, list[int], Vector]] = []
+    for country in countries:
+        ids = pair.prompter.encode(None, f"The capital of {country} is")
+        trace = await pair.in_lane("target", pair.target.trace, ids)
+        said = pair.prompter.token_text(int(trace.lens.top_ids[-1][-1][0]))
+        if f" {CAPITALS[country]}".startswith(said) and len(said) > 2:
+            asked.append((country, ids, trace.activations))
+    texts = iter(await readings(pair, np.concatenate([rows[1:] for _, _, rows in asked])))
+    found = []
+    for country, ids, rows in asked:
+        own = [next(texts) for _ in rows[1:]]
+        reading = own.pop(-2)
+        if country in reading:
+            found.append(Known(country, ids, rows[-2], reading, own))
+    return found
 
 
-def edits(served: Served, countries: list[Known], each: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every edit by every way: the number of the way, and the answer."""
-    for n, place in enumerate(countries):
+async def unrelated(pair: ResidentPair, count: int) -> list[str]:
+    """Readings of a text about something else."""
+    trace = await pair.in_lane("target", pair.target.trace, pair.prompter.encode(None, TEXT))
+    places = np.linspace(10, len(trace.activations) - 1, count).round().astype(int)
+    return await readings(pair, trace.activations[places])
+
+
+async def patched(
+    pair: ResidentPair, places: Sequence[Known], each: int, strangers: Sequence[str]
+) -> AsyncIterator[Made]:
+    """Every edit and what is irrelevant in its place, by every way, watching the same two capitals."""
+    for n, place in enumerate(places):
+        others = await reconstruct(pair, place.others)
         for step in range(1, each + 1):
-            other = countries[(n + step) % len(countries)].country
-            body = {
-                "position": place.position,
-                "text": place.reading.replace(place.country, other),
-                "targets": [f" {CAPITALS[place.country]}", f" {CAPITALS[other]}"],
-                "generate": {"max_new_tokens": 1},
+            other, third = (places[(n + far) % len(places)].country for far in (step, step + each))
+            turn = n * each + step
+            texts = {
+                EDIT: place.reading.replace(place.country, other),
+                "a reading of another text": strangers[turn % len(strangers)],
+                "a reading of another word here": place.others[turn % len(place.others)],
+                "a noun for the country": place.reading.replace(place.country, NOUNS[turn % len(NOUNS)]),
+                "a third country": place.reading.replace(place.country, third),
             }
-            for way, how in enumerate(WAYS):
-                answer = served.client.post(f"/api/analyses/{place.id}/interventions", json=body | how)
-                yield way, answer.raise_for_status().json()
+            for kind, text in texts.items():
+                kept = [v for v, words in zip(others, place.others, strict=True) if words != text]
+                for way, how in enumerate(WAYS):
+                    request = InterventionRequest(
+                        position=len(place.ids) - 2,
+                        until=len(place.ids) - 1,
+                        text=text,
+                        targets=[f" {CAPITALS[place.country]}", f" {CAPITALS[other]}"],
+                        generate=Further(max_new_tokens=1),
+                        delta="original" if how["mode"] == "steer" else None,
+                        **how,
+                    )
+                    material = Material(request, place.ids, place.h, place.reading, kept, None)
+                    answer = to_jsonable_python(await intervene(pair, material))
+                    yield Made(place.country, kind, way, answer)
 
 
-def line(made: list[dict[str, Any]]) -> list[str]:
-    """The figures of one way."""
-    worked = sum(a["after"]["top"][0][0] == a["after"]["targets"][1]["id"] for a in made)
-    changed = sum(a["after"]["top"][0][0] != a["before"]["top"][0][0] for a in made)
-    random = [next(c for c in a["controls"] if c["kind"] == "random") for a in made]
-    low, high = binomtest(worked, len(made)).proportion_ci(method="wilson")
-    return [
-        f"{worked} of {len(made)} ({worked / len(made):.0%}, {low:.0%} to {high:.0%})",
-        str(changed),
-        f"{statistics.mean(a['before']['targets'][1]['prob'] for a in made):.2%}",
-        f"{statistics.mean(a['after']['targets'][1]['prob'] for a in made):.1%}",
-        f"{statistics.mean(c['probs'][1] for c in random):.2%}",
-        f"{sum(c['n'] - c['kept'] for c in random)} of {sum(c['n'] for c in random)}",
-        f"{statistics.median(a['kl'] for a in made):.2f}",
-        f"{statistics.median(c['kl'] for c in random):.2f}",
+def control(answer: Answer, kind: str) -> Answer:
+    """The controls of one kind."""
+    found: Answer = next(c for c in answer["controls"] if c["kind"] == kind)
+    return found
+
+
+def first(answer: Answer) -> bool:
+    """Whether the other capital is the next token."""
+    return bool(answer["after"]["top"][0][0] == answer["after"]["targets"][1]["id"])
+
+
+def raised(answer: Answer) -> bool:
+    """Whether it is likelier than as it is, with each other reading, and with the reading as it is."""
+    controls = [
+        each for c in answer["controls"] if c["kind"] in ("other", "unedited") for each in c["each_probs"]
     ]
+    probs = [answer["before"]["targets"][1]["prob"], *(each[1] for each in controls)]
+    return bool(answer["after"]["targets"][1]["prob"] > max(probs))
+
+
+RULES: dict[str, Callable[[Answer], bool]] = {
+    "no random direction moves it as far": lambda a: control(a, "random")["above"] == 0,
+    "no other reading moves it as far": lambda a: control(a, "other")["above"] == 0,
+    "the watched word is likelier than with each control": raised,
+    "it is the first choice": first,
+    "the verdict: both": lambda a: bool(
+        a["verdict"] and a["verdict"]["changed"] and a["verdict"]["word"] == 1
+    ),
+}
+
+
+def share(made: Sequence[Made], holds: Callable[[Answer], bool]) -> str:
+    """How often it holds, with a 95 % interval that resamples countries. Where it never does, or always, there is nothing
+    to resample: the interval is then that of as many countries as there are, of none or all of which it holds.
+    """
+    countries = sorted({m.country for m in made})
+    counts = np.array(
+        [
+            [sum(holds(m.answer) for m in made if m.country == c), sum(m.country == c for m in made)]
+            for c in countries
+        ]
+    )  # [countries, 2]
+    held, of = counts.sum(0).tolist()
+    if held in (0, of):
+        low, high = binomtest(len(countries) if held else 0, len(countries)).proportion_ci(method="exact")
+    else:
+        drawn = np.random.default_rng(0).integers(len(countries), size=(RESAMPLES, len(countries)))
+        sums = counts[drawn].sum(1)
+        low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
+    return f"{held} of {of} ({held / of:.0%}, {low:.0%} to {high:.0%})"
+
+
+def effects(made: Sequence[Made]) -> list[str]:
+    """The figures of the edits by one way."""
+    answers = [m.answer for m in made]
+    random, other = ([control(a, kind) for a in answers] for kind in ("random", "other"))
+    changed = sum(a["after"]["top"][0][0] != a["before"]["top"][0][0] for a in answers)
+    return [
+        share(made, first),
+        f"{changed}",
+        f"{np.mean([a['before']['targets'][1]['prob'] for a in answers]):.2%}",
+        f"{np.mean([a['after']['targets'][1]['prob'] for a in answers]):.1%}",
+        f"{np.mean([c['probs'][1] for c in other]):.2%}",
+        f"{np.mean([c['probs'][1] for c in random]):.2%}",
+        f"{np.median([a['kls'][-1] for a in answers]):.2f}",
+        f"{np.median([kl for c in other for kl in c['each_kl']]):.2f}",
+        f"{np.median([kl for c in random for kl in c['each_kl']]):.2f}",
+    ]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """In Markdown."""
+    print("| " + " | ".join(head) + " |")
+    print("| --- " * len(head) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print()
+
+
+def told(made: Sequence[Made]) -> None:
+    """All tables."""
+    names = [how["mode"] + (f", α = {how['alpha']:g}" if "alpha" in how else "") for how in WAYS]
+    by = {
+        (way, kind): [m for m in made if (m.way, m.kind) == (way, kind)]
+        for way in range(len(WAYS))
+        for kind in dict.fromkeys(m.kind for m in made)
+    }
+    print("Edits:\n")
+    table(
+        [
+            "patch",
+            "other capital said (95 % interval)",
+            "first choice changed",
+            "P(other capital) as it is",
+            "patched",
+            "other readings",
+            "at random",
+            "KL, median",
+            "other readings",
+            "at random",
+        ],
+        [[name, *effects(by[way, EDIT])] for way, name in enumerate(names)],
+    )
+    print("How often each statement holds:\n")
+    irrelevant = {way: [m for m in made if m.way == way and m.kind != EDIT] for way in range(len(WAYS))}
+    table(
+        ["statement", "patch", EDIT, "irrelevant readings"],
+        [
+            [rule, name, share(by[way, EDIT], holds), share(irrelevant[way], holds)]
+            for rule, holds in RULES.items()
+            for way, name in enumerate(names)
+        ],
+    )
+    print("The verdict, by what is put in:\n")
+    *_, verdict = RULES.values()
+    kinds = list(dict.fromkeys(m.kind for m in made))
+    table(
+        ["put in", *names],
+        [[kind, *(share(by[way, kind], verdict) for way in range(len(WAYS)))] for kind in kinds],
+    )
+
+
+def note(raw: Path, made: Made) -> None:
+    """Add a line to the file of all answers."""
+    with raw.open("a", encoding="utf-8") as lines:
+        print(json.dumps(asdict(made)), file=lines)
+
+
+async def measured(tried: Sequence[str], each: int, raw: Path | None) -> tuple[list[Known], list[Made]]:
+    """The countries that serve, and every edit of them; in `raw` a line each, as they come."""
+    cache_dir = Settings().cache_dir
+    loaded = await load(catalogue(None, cache_dir)[DEFAULT], cache_dir=cache_dir)
+    try:
+        pair = replace(loaded, reconstructor=cast(Reconstructor, ReadOnce(loaded.reconstructor)))
+        places = await known(pair, tried)
+        strangers = await unrelated(pair, 16)
+        made = []
+        async for found in patched(pair, places, each, strangers):
+            made.append(found)
+            if raw is not None:
+                note(raw, found)
+        return places, made
+    finally:
+        await loaded.close()
 
 
 def main() -> None:
     """Ask, edit, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=3, help="other countries for each country")
-    each = parser.parse_args().each
-    answers: dict[int, list[dict[str, Any]]] = {way: [] for way in range(len(WAYS))}
-    with tempfile.TemporaryDirectory() as folder, Served(Path(folder)) as served:
-        countries = list(known(served))
-        for way, answer in edits(served, countries, each):
-            answers[way].append(answer)
-    print(f"{machine()} (`--each {each}`)\n")
+    parser.add_argument("--each", type=int, default=1, help="other countries for each country")
+    parser.add_argument("--countries", type=int, default=len(CAPITALS), help="how many countries to try")
+    parser.add_argument("--raw", type=Path, help="a file for all answers, a line each")
+    parser.add_argument(
+        "--read", type=Path, help="print the tables of a file that --raw wrote, and ask nothing"
+    )
+    asked = parser.parse_args()
+    if asked.read:
+        told([Made(**json.loads(line)) for line in asked.read.read_text("utf-8").splitlines()])
+        return
+    tried = list(CAPITALS)[: asked.countries]
+    places, made = asyncio.run(measured(tried, asked.each, asked.raw))
+    versions = machine()
+    print(f"{versions} (`--each {asked.each}`)\n")
     print(
-        f"{len(countries)} of {len(CAPITALS)} countries: the model says the capital, and the reading names the country.\n"
+        f"{len(places)} of {len(tried)} countries: the model says the capital, and the reading names the country.\n"
     )
     print(
-        "| patch | other capital said (95 % interval) | first choice changed | P(other capital) as it is | patched | at random "
-        "| first choice changed at random | KL, median | at random |"
+        f"Other readings beside each: {control(made[0].answer, 'other')['n']}, of the sentence's other words.\n"
     )
-    print("| --- " * 9 + "|")
-    for way, how in enumerate(WAYS):
-        name = how["mode"] + (f", α = {how['alpha']:g}" if "alpha" in how else "")
-        print("| " + " | ".join([name, *line(answers[way])]) + " |")
+    told(made)
 
 
 if __name__ == "__main__":
