@@ -12,7 +12,7 @@ from frontend import wording
 from frontend.contexts.edits import EditForm
 from frontend.forms import FormError, sent
 from frontend.typed_words import typed_words
-from server.analyses.interventions.schema import Delta, Intervention, InterventionRequest, Mode, Scope
+from server.analyses.interventions.schema import ALPHA, Delta, Intervention, InterventionRequest, Mode, Scope
 
 TARGET = "target-"
 """The fields of the words that are offered; a number follows."""
@@ -93,7 +93,7 @@ def filled(made: Intervention) -> EditForm:
     return EditForm(
         text=asked.text,
         mode=asked.mode,
-        alpha=f"{1.0 if asked.alpha is None else asked.alpha:g}",
+        alpha=f"{ALPHA if asked.alpha is None else asked.alpha:g}",
         delta=asked.delta or "original",
         scope=asked.scope,
         until=str(made.until),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from frontend import wording
@@ -19,6 +20,7 @@ from frontend.contexts.edits import (
 )
 from frontend.contexts.lens import Guess
 from frontend.edit_form import filled, whole
+from frontend.edit_verdict import compared, tried, verdict, warning
 from frontend.typed_words import likeliest
 from frontend.urls import urls
 from frontend.word_diff import word_diff
@@ -30,9 +32,15 @@ if TYPE_CHECKING:
     from server.analyses.lens import LensTable
 
 KINDS = {
-    "random": ("random directions", "As far from the activation, in directions of no meaning"),
+    "random": (
+        "random directions, a floor",
+        "Turned to the edit's angle: they do little, whatever their length",
+    ),
     "unedited": ("the reading as it is", "Its own words, through the reconstructor"),
-    "other": ("other tokens' readings", "Readings of other tokens of this text"),
+    "other": (
+        "other tokens' readings",
+        "Readings of other content tokens of this text, turned to the edit's angle",
+    ),
     "gold": ("the activation that was named", "Of another text, without any words"),
 }
 
@@ -103,8 +111,10 @@ def result(view: View, made: Intervention) -> EditResult:
     return EditResult(
         id=made.id,
         words=word_diff(made.original, made.request.text),
-        verdict=_verdict(view, made),
-        against=_against(made),
+        verdict=verdict(view, made),
+        compared=compared(made),
+        warning=warning(made),
+        tried=tried(made, view.edits),
         how=_how(view, made),
         watched=[wording.word(target.text, target.count) for target in made.before.targets],
         unpatched=[wording.small(target.prob) for target in made.before.targets],
@@ -116,46 +126,34 @@ def result(view: View, made: Intervention) -> EditResult:
     )
 
 
-def _verdict(view: View, made: Intervention) -> list[Bit]:
-    (was_id, was, p), (now_id, now, q) = made.before.top[0], made.after.top[0]
-    where = Bit(view.name(made.until), token=True)
-    said = Bit(wording.quoted(now), token=True)
-    if was_id == now_id:
-        rest = f": {wording.small(q)}, where it was {wording.small(p)}."
-        return [Bit("The model keeps its mind. After "), where, Bit(" it still says "), said, Bit(rest)]
-    before = Bit(wording.quoted(was), token=True)
-    return [
-        *(Bit("The model changes its mind. After "), where, Bit(" it says "), said),
-        *(Bit(f" ({wording.small(q)}) instead of "), before, Bit(f" ({wording.small(p)}).")),
-    ]
-
-
-def _against(made: Intervention) -> str:
-    """The sentence without which the verdict says nothing."""
-    random = next((control for control in made.controls if control.kind == "random"), None)
-    if random is None:
-        return ""
-    others = f"of {random.n} random directions of the same size"
-    if random.above == 0:
-        return f"None {others} moves it as far."
-    if random.above == random.n:
-        return f"But each {others} moves it as far or farther: that is no effect of the words."
-    doubt = "the words' part in it is doubtful." if random.above > random.n / 20 else ""
-    return f"{random.above} {others} {'moves' if random.above == 1 else 'move'} it as far or farther: {doubt}"
-
-
 def _how(view: View, made: Intervention) -> list[Bit]:
     """What was done, and how much of the activation the edited words hold."""
     asked = made.request
-    later = " and at every later token" if asked.scope == "onwards" else ""
+    onwards = asked.scope == "onwards"
+    later = " and at every later token" if onwards else ""
     if asked.mode == "replace":
-        done = f"{later} is replaced by what the reconstructor makes of the words."
+        length = " All of them then point the same way, each as long as it was." if onwards else ""
+        done = f"{later} is replaced by what the reconstructor makes of the words.{length}"
     else:
         source = "reading as it is" if asked.delta == "original" else "activation"
         strength = wording.number(asked.alpha, 2)
         done = f"{later} is steered from the {source} towards the words, \u03b1 = {strength}."
+        done += f" Each step is {strength} times as long as that token's own activation." if onwards else ""
+        done += _ratio(made)
     at = Bit(view.name(asked.position), token=True)
     return [Bit(f"The activation of layer {made.layer} at "), at, Bit(f"{done} {_held(view, made)}")]
+
+
+def _ratio(made: Intervention) -> str:
+    """How large \u0394 was before it was stretched to the step."""
+    if made.delta_ratio is None:
+        return ""
+    of = (
+        "\u2016v\u2080\u2016, v\u2080 being the reading as it is, reconstructed"
+        if made.request.delta == "original"
+        else "the activation, both at length 1"
+    )
+    return f" Before that, \u2016\u0394\u2016 is {wording.small(made.delta_ratio)} of {of}."
 
 
 def _held(view: View, made: Intervention) -> str:
@@ -180,7 +178,7 @@ def _row(made: Intervention, control: Control | None, width: float) -> EffectRow
             span="",
             width=round(width, 1),
             kept="kept" if kept else "changed",
-            probs=[wording.small(target.prob) for target in made.after.targets],
+            probs=[(wording.small(target.prob), "") for target in made.after.targets],
         )
     name, explained = KINDS[control.kind]
     span = "" if control.interval is None else " to ".join(map(wording.number, control.interval))
@@ -192,8 +190,15 @@ def _row(made: Intervention, control: Control | None, width: float) -> EffectRow
         span=span,
         width=round(width, 1),
         kept=single if control.n == 1 else f"{control.kept} keep it",
-        probs=[wording.small(p) for p in control.probs],
+        probs=[(wording.small(p), most) for p, most in zip(control.probs, _most(control), strict=True)],
     )
+
+
+def _most(control: Control) -> list[str]:
+    """The most that any of several gives each watched word."""
+    if control.n == 1 or not control.each_probs:
+        return [""] * len(control.probs)
+    return [f"up to {wording.small(max(each))}" for each in zip(*control.each_probs, strict=True)]
 
 
 def _nats(value: float) -> str:
@@ -218,8 +223,10 @@ def _strengths(made: Intervention) -> list[StrengthRow]:
             random=_nats(s.random_kl),
             span=" to ".join(map(wording.number, s.random_interval)),
             first=wording.quoted(s.first[1]),
+            others=_nats(fmean(s.other_kls)) if s.other_kls else "",
             probs=[
-                (wording.small(p), wording.small(q)) for p, q in zip(s.probs, s.random_probs, strict=True)
+                (wording.small(p), f"up to {wording.small(max(q))}" if q else "")
+                for p, *q in zip(s.probs, *s.other_probs, strict=True)
             ],
             chosen=s.alpha == made.request.alpha,
         )

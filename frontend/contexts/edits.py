@@ -18,7 +18,7 @@ class EditForm:
 
     text: str = ""
     mode: str = "replace"
-    alpha: str = "1"
+    alpha: str = "0.5"
     delta: str = "original"
     scope: str = "position"
     until: str = ""
@@ -49,7 +49,7 @@ class Bit:
 @dataclass(frozen=True)
 class EffectRow:
     """One kind of patch: how far it moves the next token, with a bar of `width` in percent of the farthest. `span` is the
-    middle of several.
+    middle of several. `probs`: each watched word's, and the most that any of several gives it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class EffectRow:
     span: str
     width: float
     kept: str
-    probs: list[str]
+    probs: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ class StrengthRow:
     width: float
     random: str
     span: str
+    others: str
     first: str
     probs: list[tuple[str, str]]
-    """Of each watched word: with the edit, and at random."""
+    """Of each watched word: with the edit, and the most that any other reading gives it."""
     chosen: bool
 
 
@@ -105,7 +106,9 @@ class EditResult:
     id: str
     words: WordDiff
     verdict: list[Bit]
-    against: str
+    compared: list[Bit]
+    warning: str
+    tried: str
     how: list[Bit]
     watched: list[str]
     unpatched: list[str]

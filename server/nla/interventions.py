@@ -5,7 +5,7 @@ Steering is the NLA paper's: h <- h + α‖h‖ Δ/‖Δ‖; replacing: h <- ‖
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,22 +58,26 @@ def steering(position: int, delta: Floats, alpha: float, *, onwards: bool = Fals
     return Patch(position, _unit(delta), alpha, onwards)
 
 
-def at_random(like: Patch, h: Floats, count: int, seed: int) -> list[Patch]:
-    """Patches that take the activation h [d] as far as `like` does, each in a direction of no meaning.
+def turned(like: Patch, h: Floats, v: Floats) -> Patch:
+    """The patch of the direction v [d], turned to the angle that `like` has with the activation h [d].
 
-    Steering: any direction, the same length. Replacing: h turned by the same angle, so as far off and as long.
+    A replacement is then as far off and as long as that of `like`, a step as long and no more along h or against it. Raises
+    ValueError where v points along h, and has no side to turn to.
     """
-    random = np.random.default_rng(seed)
     own = units(h)
-    cos = float(np.clip(own @ like.direction, -1, 1))
-    found = []
-    for _ in range(count):
-        direction: Floats = random.normal(size=len(h)).astype(np.float32)
-        if like.alpha is None:
-            aside = units(direction - (direction @ own) * own)
-            direction = cos * own + float(np.sqrt(1 - cos**2)) * aside
-        found.append(Patch(like.position, _unit(direction), like.alpha, like.onwards))
-    return found
+    cos = float(np.clip(own @ units(like.direction), -1, 1))
+    unit = units(v)
+    aside = unit - (unit @ own) * own
+    if np.linalg.norm(aside) < 1e-6:  # nothing but rounding
+        raise ValueError("What points along the activation cannot be turned away from it.")
+    aside = units(aside)
+    return replace(like, direction=_unit(cos * own + float(np.sqrt(1 - cos**2)) * aside))
+
+
+def at_random(like: Patch, h: Floats, count: int, seed: int) -> list[Patch]:
+    """Patches in random directions, each turned to the angle that `like` has with the activation h [d]."""
+    random = np.random.default_rng(seed)
+    return [turned(like, h, random.normal(size=len(h)).astype(np.float32)) for _ in range(count)]
 
 
 def _unit(v: Floats) -> Floats:

@@ -25,7 +25,7 @@ async def test_controls_of_a_replacement(app: FastAPI, id: str, pair: FakePair) 
     assert {kind: control.n for kind, control in controls.items()} == {
         "random": 16,
         "unedited": 1,
-        "other": 8,
+        "other": 13,
     }
     assert controls["random"].cos_original == pytest.approx(found.cos_original, abs=1e-5)
     assert controls["random"].kl == pytest.approx(found.kl, rel=1e-4)  # the fake's measures but the distance
@@ -37,16 +37,23 @@ async def test_controls_of_a_replacement(app: FastAPI, id: str, pair: FakePair) 
         0,
     )
     assert (unedited.text, unedited.probs) == ("A" + REPLY, [pytest.approx(0.5)])
-    others = patches(pair)[-8:]
-    assert all(min(cosine(p.direction, h(n)) for n in range(len(IDS))) < 1e-4 for p in others[:3])
-    kls = [float(np.linalg.norm(p.applied(h(3)) - h(3))) for p in others]
-    other = controls["other"]
-    assert (other.kl, other.interval) == (
-        pytest.approx(np.mean(kls), rel=1e-4),
-        pytest.approx(tuple(np.percentile(kls, [5, 95])), rel=1e-4),
-    )
-    assert (other.kept, other.above) == (sum(kl < 1 for kl in kls), sum(kl >= found.kl for kl in kls))
-    assert other.probs == [pytest.approx(np.mean([1 / (2 + kl) for kl in kls]), rel=1e-4)]
+    others = patches(pair)[-13:]
+    cos = found.cos_original
+    assert [1 - cosine(p.direction, h(3)) for p in others] == pytest.approx([cos] * 13, abs=1e-5)
+    other = controls["other"]  # the fake's measures but the distance, and all are as far
+    assert (other.kl, other.kept) == (pytest.approx(found.kl, rel=1e-4), 13 if found.kl < 1 else 0)
+    assert other.each_kl == pytest.approx([found.kl] * 13, rel=1e-4)
+    assert other.each_probs == [[pytest.approx(1 / (2 + kl), rel=1e-4)] for kl in other.each_kl]
+    assert other.probs == [pytest.approx(np.mean(other.each_probs), rel=1e-4)]
+
+
+async def test_other_readings_are_of_content(app: FastAPI, id: str, pair: FakePair) -> None:
+    await made(app, id)
+    aside = [n for n in range(len(IDS) + len(REPLY)) if n != 3]
+    kept = [token.position for token in (await analyses_of(app).get(id)).tokens if token.role != "template"]
+    others = patches(pair)[-13:]
+    assert 0 not in kept
+    assert len(others) == len({*kept} & {*aside})
 
 
 async def test_steering_goes_from_the_reading_to_the_edit(app: FastAPI, id: str, pair: FakePair) -> None:
@@ -70,10 +77,8 @@ async def test_steering_from_the_activation_compares_directions(
 async def test_readings_of_the_same_words_are_no_other_readings(
     app: FastAPI, id: str, pair: FakePair
 ) -> None:
-    await made(app, id)
-    assert any(cosine(patch.direction, h(5)) < 1e-4 for patch in patches(pair)[-8:])
-    await made(app, id, text=text_of(h(5)))
-    assert all(cosine(patch.direction, h(5)) > 1e-4 for patch in patches(pair)[-8:])
+    assert named(await made(app, id))["other"].n == 13
+    assert named(await made(app, id, text=text_of(h(5))))["other"].n == 12
 
 
 async def test_controls_reach_as_far_as_the_edit(app: FastAPI, id: str, pair: FakePair) -> None:

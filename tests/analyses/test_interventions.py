@@ -65,7 +65,7 @@ async def test_what_is_left_open_is_filled_in(app: FastAPI, id: str) -> None:
     assert (plain.until, plain.alpha, plain.delta) == (len(IDS) - 1, None, None)
     assert (plain.targets, plain.generate.max_new_tokens) == (["a", "b"], 24)
     steered = (await made(app, id, mode="steer")).request
-    assert (steered.alpha, steered.delta) == (1.0, "original")
+    assert (steered.alpha, steered.delta) == (0.5, "original")
     later = await made(app, id, position=len(IDS) + 2)
     assert later.until == later.request.until == len(IDS) + 2  # in the reply
 
@@ -86,15 +86,39 @@ async def test_every_strength_is_tried_beside_random_directions_of_its_length(
     assert found.sweep[1].probs == pytest.approx([1 / (2 + 2 * length)], rel=1e-4)
     swept = pair.target.patched[-1][1]
     alone = pair.target.patched[-2][1]
-    assert len(swept) == 2 * 9
-    assert np.array_equal(swept[9].direction, alone[0].direction)  # the edit's
-    assert all(np.array_equal(swept[10 + n].direction, alone[1 + n].direction) for n in range(8))
+    assert len(swept) == 2 * (1 + 8 + 8)
+    assert np.array_equal(swept[17].direction, alone[0].direction)  # the edit's
+    assert all(np.array_equal(swept[18 + n].direction, alone[1 + n].direction) for n in range(8))
 
 
 async def test_what_was_kept_before_there_were_sweeps_is_still_read(app: FastAPI, id: str) -> None:
     found = await made(app, id)
     older = found.model_dump(mode="json", exclude={"sweep": True, "request": {"sweep"}})
     assert Intervention.model_validate(older) == found
+
+
+async def test_what_was_kept_before_there_were_verdicts_is_still_read(app: FastAPI, id: str) -> None:
+    found = await made(app, id, mode="steer", alpha=1.0, sweep=[0.5], targets=["a"])
+    each = {"each_kl", "each_probs"}
+    later = {"verdict": True, "delta_ratio": True, "controls": {"__all__": each}}
+    older = found.model_dump(
+        mode="json", exclude=later | {"sweep": {"__all__": {"other_kls", "other_probs"}}}
+    )
+    read = Intervention.model_validate(older)
+    assert (read.verdict, read.delta_ratio, read.controls[0].each_kl) == (None, None, [])
+    assert (read.request.alpha, read.kl, read.after) == (1.0, found.kl, found.after)
+
+
+async def test_a_steer_tells_how_large_its_step_was_before_it_was_stretched(app: FastAPI, id: str) -> None:
+    v, original = vector_of("about dogs"), h(3)  # the fakes' reading holds the activation
+    found = await made(app, id, mode="steer")
+    assert found.delta_ratio == pytest.approx(
+        float(np.linalg.norm(v - original) / np.linalg.norm(original)), rel=1e-4
+    )
+    apart = v / np.linalg.norm(v) - original / np.linalg.norm(original)
+    steered = await made(app, id, mode="steer", delta="activation")
+    assert steered.delta_ratio == pytest.approx(float(np.linalg.norm(apart)), rel=1e-4)
+    assert (await made(app, id)).delta_ratio is None
 
 
 async def test_replacing_has_no_strengths(app: FastAPI, id: str, pair: FakePair) -> None:

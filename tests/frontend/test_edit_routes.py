@@ -40,7 +40,7 @@ async def test_without_scripts_an_edit_leads_to_its_permalink(
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"{address}?t=3&edit=")
     soup = BeautifulSoup((await client.get(answer.headers["location"])).text, "html.parser")
-    assert words(one(soup, ".edited .verdict")).startswith("The model ")
+    assert words(one(soup, ".edited .verdict")).startswith("After ")
     assert one(soup, "#words-3").get_text().strip() == "Something else."
 
 

@@ -9,10 +9,12 @@ from bs4 import BeautifulSoup
 
 from frontend import edit_form, edits, templating
 from frontend.contexts.edits import EditForm
+from frontend.edit_verdict import ordinal
 from frontend.forms import FormError
 from frontend.look import Look
 from frontend.view import View
-from server.analyses.interventions.schema import Control, Intervention
+from server.analyses.interventions.schema import Control, Intervention, Verdict
+from server.analyses.interventions.schema import Watched as TargetWord
 from server.analyses.schema import AnalysisRequest
 from tests.frontend import made
 from tests.frontend.parsed import one, words
@@ -24,7 +26,7 @@ FORM = {"text": "The final token is “dog”.", "mode": "replace", "alpha": "1"
 def spoken(*top: tuple[str, float], prob: float = 0.5, **fields: Any) -> dict[str, Any]:
     """What the model says: its likeliest tokens, and the word that is watched."""
     watched = {"text": " Paris", "id": 7, "token": " Paris", "parts": [" Paris"], "prob": prob, "rank": 0}
-    guesses = [(n, text, p) for n, (text, p) in enumerate(top)]
+    guesses = [(7 if text == " Paris" else n, text, p) for n, (text, p) in enumerate(top)]
     return {"top": guesses, "targets": [watched], "text": " and so on", "ended": False, **fields}
 
 
@@ -68,7 +70,9 @@ def intervention(**fields: Any) -> Intervention:
             "controls": [
                 control("random", 0.2),
                 control("unedited", 0.03),
-                control("other", 1.9, n=4, kept=0),
+                control(
+                    "other", 1.9, n=4, kept=0, interval=(0.95, 3.8), each_probs=[[0.2], [0.6], [0.5], [0.3]]
+                ),
             ],
             "sweep": [],
             "versions": {},
@@ -123,33 +127,128 @@ def test_nothing_is_open_until_an_edit_is_looked_at() -> None:
     assert one(soup, ".earlier a")["href"] == f"/a/abc123?t={PLACE}&edit=edit1"
 
 
-def test_a_change_of_mind_is_said_in_words_beside_the_random_directions() -> None:
-    soup = shown(intervention(), edit="edit1")
+WON = {"word": 1, "first": True, "others": 16, "above": 0, "unedited": False, "changed": True}
+TWO = {"text": " Madrid", "id": 9, "token": " Madrid", "parts": [" Madrid"], "rank": 0}
+
+
+def judged(verdict: dict[str, Any] | None, **fields: Any) -> Intervention:
+    """An edit that was judged by the word Madrid."""
+    found = intervention(**fields)
+    for said, prob in ((found.before, 0.002), (found.after, 0.45)):
+        said.targets.append(TargetWord.model_validate(TWO | {"prob": prob}))
+    found.verdict = None if verdict is None else Verdict.model_validate(WON | verdict)
+    return found
+
+
+def compared(found: Intervention) -> str:
+    """The sentences beside the verdict."""
+    return words(one(shown(found, edit="edit1"), ".edited > .compared"))
+
+
+def test_a_change_of_mind_is_said_in_words_beside_the_other_readings() -> None:
+    found = judged({}, controls=[control("other", 0.2, n=16), control("random", 0.2, above=1)])
+    soup = shown(found, edit="edit1")
     assert one(soup, ".edits > details").has_attr("open")
     verdict = words(one(soup, ".verdict"))
     assert verdict.startswith("The model changes its mind. After")
     assert "·Madrid (45 %) instead of ·Paris (77 %)." in verdict
-    assert "None of 16 random directions of the same size moves it as far." in words(one(soup, ".edited"))
+    assert compared(found) == (
+        "·Madrid goes from 0.2 % to 45 %. None of 16 other readings, turned to the same angle, makes it as likely "
+        "(p ≈ 0.06, the least that 16 can show). None of 16 other readings moves it as far. "
+        "The floor: 1 of 16 random directions moves it as far."
+    )
 
 
 def test_a_mind_that_is_kept_is_said_too() -> None:
-    same = intervention(after=spoken((" Paris", 0.7)))
+    same = judged({"first": False, "changed": False}, after=spoken((" Paris", 0.7)))
     verdict = words(one(shown(same, edit="edit1"), ".verdict"))
     assert verdict.startswith("The model keeps its mind.")
     assert "still says ·Paris: 70 %, where it was 77 %." in verdict
 
 
 @pytest.mark.parametrize(
-    ("above", "said"),
+    ("verdict", "said", "beside"),
     [
-        (1, "1 of 16 random directions of the same size moves it as far or farther"),
-        (5, "5 of 16 random directions of the same size move it as far or farther: the words' part in it is doubtful."),
-        (16, "But each of 16 random directions of the same size moves it as far or farther: that is no effect of the words."),
+        (
+            {"above": 3, "changed": False},
+            "The model says a watched word, but other readings have it said as well.",
+            "3 of 16 other readings, turned to the same angle, make it as likely (p ≈ 0.24).",
+        ),
+        (
+            {"first": False, "changed": False},
+            "The model does not change its mind to a watched word.",
+            "None of 16 other readings, turned to the same angle, makes it as likely",
+        ),
+        (
+            {"stretched": True, "changed": False},
+            "The model says a watched word, but the edit is nearly nothing, stretched.",
+            "None of 16 other readings, turned to the same angle, makes it as likely",
+        ),
+        (
+            {"unedited": True, "changed": False},
+            "The model says a watched word, but other readings have it said as well.",
+            "The reading as it is makes it as likely.",
+        ),
     ],
-)  # fmt: skip
-def test_an_effect_that_chance_has_too_is_called_so(above: int, said: str) -> None:
-    made_ = intervention(controls=[control("random", 4.5, above=above)])
-    assert said in words(one(shown(made_, edit="edit1"), ".edited"))
+)
+def test_what_is_no_change_of_mind_is_not_called_one(verdict: dict[str, Any], said: str, beside: str) -> None:
+    found = judged(verdict)
+    assert words(one(shown(found, edit="edit1"), ".verdict")).startswith(f"{said} After")
+    assert beside in compared(found)
+
+
+def test_without_a_watched_word_that_could_win_there_is_no_verdict() -> None:
+    found = intervention()
+    verdict = words(one(shown(found, edit="edit1"), ".verdict"))
+    assert verdict.startswith("After ") and "mind" not in verdict
+    assert compared(found).startswith(
+        "No word is watched but what the model says anyway, so this is no verdict"
+    )
+
+
+def test_distance_alone_is_not_called_an_effect_or_none() -> None:
+    far = [control("random", 4.5, above=16), control("other", 5.0, n=16, above=16)]
+    said = compared(intervention(controls=far))
+    assert (
+        "16 of 16 other readings move it as far. The floor: 16 of 16 random directions move it as far."
+        in said
+    )
+    assert "effect" not in said
+
+
+def test_an_edit_of_an_earlier_version_asks_to_be_patched_again() -> None:
+    older = judged(None, controls=[control("random", 0.2), control("other", 1.9, n=4)])
+    assert compared(older).startswith("This was kept by an earlier version")
+
+
+def test_how_many_were_tried_stands_beside_the_verdict() -> None:
+    tried = [intervention(id=f"edit{n}") for n in range(4)]
+    soup = shown(*tried, edit="edit2")
+    assert "The 3rd of 4 edits at this token: the more are tried" in words(one(soup, ".edited > .compared"))
+    assert "at this token: the more" not in compared(intervention())
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")]
+)
+def test_numbers_have_their_endings(n: int, said: str) -> None:
+    assert ordinal(n) == said
+
+
+@pytest.mark.parametrize(("ratio", "warned"), [(0.02, True), (0.05, False), (0.3, False), (None, False)])
+def test_a_step_that_is_nearly_nothing_is_warned_of(ratio: float | None, warned: bool) -> None:
+    request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 0.5, "delta": "original"}
+    soup = shown(intervention(request=request, delta_ratio=ratio), edit="edit1")
+    assert bool(soup.select(".edited > .stretched")) is warned
+    assert ("‖Δ‖ is" in words(one(soup, ".edited"))) is (ratio is not None)
+
+
+def test_what_onwards_does_later_is_said() -> None:
+    request = {"position": PLACE, "text": "x", "scope": "onwards"}
+    soup = shown(intervention(request=request), edit="edit1")
+    assert "All of them then point the same way, each as long as it was." in words(one(soup, ".edited"))
+    soup = shown(intervention(request=request | {"mode": "steer", "alpha": 0.5}), edit="edit1")
+    assert "Each step is 0.50 times as long as that token's own activation." in words(one(soup, ".edited"))
 
 
 def test_the_table_sets_the_edit_beside_every_control() -> None:
@@ -163,9 +262,9 @@ def test_the_table_sets_the_edit_beside_every_control() -> None:
         ["patched in", "moved", "first choice", "·Paris"],
         ["nothing", "–", "–", "77 %"],
         ["these words", "4.00", "changed", "0.4 %"],
-        ["16 random directions", "0.20 0.10 to 0.40", "16 keep it", "40 %"],
+        ["16 random directions, a floor", "0.20 0.10 to 0.40", "16 keep it", "40 %"],
         ["the reading as it is", "0.03", "kept", "40 %"],
-        ["4 other tokens' readings", "1.90", "0 keep it", "40 %"],
+        ["4 other tokens' readings", "1.90 0.95 to 3.80", "0 keep it", "40 % up to 60 %"],
     ]
 
 
@@ -291,11 +390,12 @@ AT_RANDOM = {"random_kl": 0.3, "random_interval": (0.1, 0.6), "random_probs": [0
 
 def test_other_strengths_stand_beside_random_directions_of_theirs() -> None:
     request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 1.0, "targets": [" Paris"]}
-    strengths = [STRENGTH | AT_RANDOM, STRENGTH | AT_RANDOM | {"alpha": 1.0, "kl": 4.0}]
+    others = {"other_kls": [0.5, 0.9], "other_probs": [[0.01], [0.03]]}
+    strengths = [STRENGTH | AT_RANDOM | others, STRENGTH | AT_RANDOM | {"alpha": 1.0, "kl": 4.0}]
     soup = shown(intervention(request=request, sweep=strengths), edit="edit1")
     table = one(soup, "[aria-label='The edit at other strengths']")
     rows = [[words(cell) for cell in row.select("th, td")] for row in table.select("tbody tr")]
-    assert rows[0] == ["0.5", "2.00", "0.30 0.10 to 0.60", "·Madrid", "0.4 % 70 %"]
+    assert rows[0] == ["0.5", "2.00", "0.70", "0.30 0.10 to 0.60", "·Madrid", "0.4 % up to 3.0 %"]
     assert [row.get("class") for row in table.select("tbody tr")] == [None, ["output"]]
 
 

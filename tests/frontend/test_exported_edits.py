@@ -55,7 +55,7 @@ def test_an_edit_stands_at_its_token_with_what_was_edited_and_what_it_did() -> N
     shown = panel.select(".edited")[0]
     assert shown.select("del")[0].get_text() == "sleep"
     assert shown.select("ins")[0].get_text() == "dog"
-    assert words(one(shown, ".verdict")).startswith("The model ")
+    assert words(one(shown, ".verdict")).startswith("After ")
     assert shown.select(".effects tr")
     links = [str(link["href"]) for link in panel.select(".edits a")]
     assert "http://here:8000/a/abc123?t=10&edit=edit1" in links

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.spatial.distance import cosine
 
-from server.nla.interventions import Patch, at_random, replacing, steering
+from server.nla.interventions import Patch, at_random, replacing, steering, turned
 from server.nla.lens import Floats
 
 D = 64
-_random = np.random.default_rng(1)
+_random = np.random.default_rng(11)
 H: Floats = (30 * _random.normal(size=D)).astype(np.float32)
 V: Floats = _random.normal(size=D).astype(np.float32)
 
@@ -93,6 +93,22 @@ def test_random_directions_push_the_activation_as_far_as_the_steering() -> None:
     for patch in at_random(edit, H, 16, 0):
         assert length(patch.applied(H) - H) == pytest.approx(0.4 * length(H), rel=1e-4)
         assert (patch.position, patch.alpha, patch.onwards) == (3, 0.4, False)
+
+
+@pytest.mark.parametrize("edit", [replacing(3, V + H / 20), steering(3, V + H / 40, 0.4)])
+def test_every_control_is_at_the_angle_of_the_edit(edit: Patch) -> None:
+    other = turned(edit, H, -V + np.roll(V, 7))
+    for patch in (other, *at_random(edit, H, 4, 0)):
+        assert cosine(patch.direction, H) == pytest.approx(cosine(edit.direction, H), abs=1e-5)
+        assert cosine(patch.applied(H), H) == pytest.approx(cosine(edit.applied(H), H), abs=1e-5)
+        assert length(patch.applied(H)) == pytest.approx(length(edit.applied(H)), rel=1e-4)
+    aside = [v - (v @ H) / (H @ H) * H for v in (other.direction, -V + np.roll(V, 7))]
+    assert cosine(*aside) == pytest.approx(0, abs=1e-5)
+
+
+def test_what_points_along_the_activation_is_not_turned() -> None:
+    with pytest.raises(ValueError, match="cannot be turned"):
+        turned(replacing(0, V), H, -3 * H)
 
 
 @pytest.mark.parametrize("edit", [replacing(0, V), steering(0, V, 1.0)])

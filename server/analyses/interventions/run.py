@@ -15,10 +15,12 @@ from server.analyses.interventions.schema import (
     InterventionRequest,
     Spoken,
     Strength,
+    Verdict,
     Watched,
     WordsScore,
 )
 from server.analyses.interventions.sweep import sweep
+from server.analyses.interventions.verdict import judge
 from server.analyses.reconstruction import reconstruct
 from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float32]
 RANDOM = 16
 """Random directions: enough for an interval."""
-OTHERS = 8
-"""Positions whose readings are put in the edit's place."""
+OTHERS = 16
+"""Positions whose readings are put in the edit's place, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Result:
     before: Spoken
     after: Spoken
     controls: list[Control]
+    delta_ratio: float | None
+    verdict: Verdict | None
     sweep: list[Strength]
 
 
@@ -85,14 +89,22 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
         if kind is not None:
             by_kind.setdefault(kind, []).append((patch, found))
     edit = patches[0][1]
+    before = _spoken(pair, own, request.targets, words)
+    patched = _spoken(pair, after, request.targets, words)
+    controls = [_control(pair, kind, made, material.h, own, after) for kind, made in by_kind.items()]
+    delta_ratio = _delta_ratio(request, edited, original, material.h)
     return Result(
         kls=after.kls.tolist(),
         cos_original=_cos(edit, material.h),
         score=score,
-        before=_spoken(pair, own, request.targets, words),
-        after=_spoken(pair, after, request.targets, words),
-        controls=[_control(pair, kind, made, material.h, own, after) for kind, made in by_kind.items()],
-        sweep=await sweep(pair, material, edit, followed),
+        before=before,
+        after=patched,
+        controls=controls,
+        delta_ratio=delta_ratio,
+        verdict=judge(before, patched, controls, delta_ratio),
+        sweep=await sweep(
+            pair, material, edit, [patch for kind, patch in patches if kind == "other"], followed
+        ),
     )
 
 
@@ -130,8 +142,20 @@ def _patches(
     wanted += [("gold", _as_long(material.gold, original))]
     for kind, vector in wanted:
         control = None if vector is None else _patch(request, vector, original, material.h)
+        if control is not None and kind == "other":
+            control = _turned(edit, material.h, control)
         if control is not None:
             yield kind, control
+
+
+def _turned(edit: Patch, h: Vector, patch: Patch) -> Patch | None:
+    """None where the patch points along the activation."""
+    from server.nla.interventions import turned
+
+    try:
+        return turned(edit, h, patch.direction)
+    except ValueError:
+        return None
 
 
 def _as_long(gold: Vector | None, original: Vector | None) -> Vector | None:
@@ -147,17 +171,36 @@ def _as_long(gold: Vector | None, original: Vector | None) -> Vector | None:
 def _patch(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> Patch | None:
     """None where there is no direction: words steered from themselves."""
     from server.nla.interventions import replacing, steering
-    from server.nla.scores import units
 
     onwards = request.scope == "onwards"
     try:
         if request.mode == "replace":
             return replacing(request.position, v, onwards=onwards)
         assert request.alpha is not None, "a normalised request has one"
-        delta = units(v) - units(h) if request.delta == "activation" or original is None else v - original
+        delta = _delta(request, v, original, h)[0]
         return steering(request.position, delta, request.alpha, onwards=onwards)
     except ValueError:
         return None
+
+
+def _delta(
+    request: InterventionRequest, v: Vector, original: Vector | None, h: Vector
+) -> tuple[Vector, Vector]:
+    """Δ, and the vector from which it leads away."""
+    from server.nla.scores import units
+
+    if request.delta == "activation" or original is None:
+        return units(v) - units(h), units(h)
+    return v - original, original
+
+
+def _delta_ratio(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> float | None:
+    """How large Δ is beside where it comes from, before it is stretched. None when replacing."""
+    if request.mode == "replace":
+        return None
+    delta, origin = _delta(request, v, original, h)
+    length = float(np.linalg.norm(origin))
+    return float(np.linalg.norm(delta)) / length if length else None
 
 
 def _score(h: Vector, v: Vector, variance: float | None) -> WordsScore:
@@ -218,4 +261,6 @@ def _control(
         above=int((last >= after.kls[-1]).sum()),
         probs=np.mean([said.probs for _, said in made], axis=0).tolist(),
         text=_reply(pair, made[0][1])[0],
+        each_kl=last.tolist(),
+        each_probs=[said.probs.tolist() for _, said in made],
     )

@@ -17,7 +17,8 @@ ControlKind = Literal["random", "unedited", "other", "gold"]
 Target = Annotated[str, Field(min_length=1, max_length=100)]
 REPLY = 24
 """Tokens of the continuation when none were asked for."""
-ALPHA = 1.0
+ALPHA = 0.5
+"""The strength of a steer when none was asked for. What is kept carries its own."""
 
 
 class Further(Generate):
@@ -51,7 +52,9 @@ class InterventionRequest(Asked):
     )
     """Further values of alpha to steer with, for the next token alone."""
     scope: Scope = "position"
-    """Onwards: at every later position too, those of the reply included."""
+    """Onwards: at every later position too, those of the reply included. Each keeps its own length: replacing, all of them
+    point the same way, that of v; steering, to each is added a step alpha times as long as it is.
+    """
     targets: list[Target] = Field(default_factory=list, max_length=6)
     """Words whose probability as the next one is wanted; a leading space is a part of a word."""
     until: Annotated[int, Field(ge=0)] | None = None
@@ -84,12 +87,13 @@ class Spoken(Answered):
 
 
 class Control(Answered):
-    """Patches that mean nothing, or something else: what they do is what this edit has to beat.
+    """Patches with other words, or with none: what they do is what this edit has to beat.
 
-    random: as far from the activation as the edit takes it, in `n` random directions. unedited: the reading as it is,
-    through the AR. other: the readings of `n` other positions. gold: the activation that was named. Numbers are means over
-    the `n`; `interval` spans their middle 90 %. `kept`: how many leave the model's first choice as it was. `above`: how many
-    have a `kl` at least as large as the edit's. `probs` are those of the targets. `text` is that of the first.
+    other: the readings of `n` other positions. random: `n` random directions, which do little whatever their length: a floor.
+    Both are turned to the edit's own angle with the activation, and as long. unedited: the reading as it is, through the
+    AR. gold: the activation that was named. Numbers are means over the `n`; `interval` spans their middle 90 %. `kept`: how
+    many leave the model's first choice as it was. `above`: how many have a `kl` at least as large as the edit's. `probs` are
+    those of the targets. `text` is that of the first. Of each by itself: `each_kl` [n] and `each_probs` [n][targets].
     """
 
     kind: ControlKind
@@ -102,11 +106,14 @@ class Control(Answered):
     above: int
     probs: list[float]
     text: str
+    each_kl: list[float] = Field(default_factory=list)
+    each_probs: list[list[float]] = Field(default_factory=list)
 
 
 class Strength(Answered):
     """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id, text, probability]`,
-    and the targets' probabilities; beside means over random directions of the same length.
+    and the targets' probabilities; beside random directions (means) and other readings (each by itself), both turned to the
+    edit's angle and as long.
     """
 
     alpha: float
@@ -116,6 +123,8 @@ class Strength(Answered):
     random_kl: float
     random_interval: tuple[float, float]
     random_probs: list[float]
+    other_kls: list[float] = Field(default_factory=list)
+    other_probs: list[list[float]] = Field(default_factory=list)
 
 
 class WordsScore(Answered):
@@ -126,12 +135,32 @@ class WordsScore(Answered):
     fve: float | None
 
 
+class Verdict(Answered):
+    """Whether the words changed the model's mind, judged by one target: the likeliest after the edit, of those that the model
+    did not say anyway.
+
+    `word`: its index. `first`: it has become the first choice. `above`: of the `others` (other readings) how many make it at
+    least as likely. `unedited`: the reading as it is does. `stretched`: the step is made of a Δ below 5 % (`delta_ratio`).
+    `changed`: it is the first choice, none of them does, and the step is not stretched.
+    """
+
+    word: int
+    first: bool
+    others: int
+    above: int
+    unedited: bool
+    stretched: bool = False
+    changed: bool
+
+
 class Intervention(Answered):
     """One edit, patched in, beside what the model says without it. What is kept of earlier versions is read by this too: a
     field that is new needs a default.
 
     `kl`: KL(before ‖ after) of the next token at `until`, in nats; `kls`: the same at each position from the patch to there.
     `cos_original`: between the activation and what took its place. `original`: the reading that was edited, if there was one.
+    `delta_ratio`: of a steer, how large Δ was before it was stretched: ‖Δ‖/‖AR(the reading as it is)‖, or, from the
+    activation, ‖Δ‖ between the two at length 1. `verdict`: None where no target could win, or nothing was compared.
     """
 
     id: str
@@ -150,6 +179,8 @@ class Intervention(Answered):
     before: Spoken
     after: Spoken
     controls: list[Control]
+    delta_ratio: float | None = None
+    verdict: Verdict | None = None
     sweep: list[Strength] = Field(default_factory=list)
     versions: dict[str, str]
     seconds: float

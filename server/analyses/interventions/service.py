@@ -29,7 +29,7 @@ from server.store.vectors import unpack
 if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same request would give another answer; those of before keep their address."""
 
 
@@ -156,6 +156,8 @@ class Interventions:
             before=result.before,
             after=result.after,
             controls=result.controls,
+            delta_ratio=result.delta_ratio,
+            verdict=result.verdict,
             sweep=result.sweep,
             versions=versions,
             seconds=round(time.monotonic() - began, 3),
@@ -265,15 +267,17 @@ def _original(analysis: Analysis, request: InterventionRequest) -> str | None:
 
 
 def _others(analysis: Analysis, request: InterventionRequest, original: str | None) -> list[int]:
-    """Positions spread evenly over those that were read and scored, and read otherwise than this one: steered from
+    """Content positions spread evenly over those that were read and scored, and read otherwise than this one: steered from
     equal words, only rounding would be left to follow.
     """
+    content = {token.position for token in analysis.tokens if token.content}
     scored = sorted(
         r.position
         for r in analysis.readings
         if r.cos is not None
         and r.sample == 0
         and r.position != request.position
+        and r.position in content
         and r.text not in (original, request.text)
     )
     if len(scored) <= OTHERS:

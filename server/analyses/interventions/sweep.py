@@ -17,18 +17,28 @@ if TYPE_CHECKING:
 
 RANDOM = 8
 """Random directions at each strength; they are the first ones of the edit's own."""
+OTHERS = 8
+"""Other readings at each strength."""
 
 
-async def sweep(pair: ResidentPair, material: Material, edit: Patch, words: Sequence[int]) -> list[Strength]:
-    """What the edit does at each strength that is asked for, beside random directions. `words` are token ids."""
+async def sweep(
+    pair: ResidentPair, material: Material, edit: Patch, others: Sequence[Patch], words: Sequence[int]
+) -> list[Strength]:
+    """What the edit does at each strength that is asked for, beside random directions and `others`, the patches of other
+    readings. `words` are token ids.
+    """
     from server.nla.consequences import Continuation
     from server.nla.interventions import at_random
 
     request = material.request
+    others = [
+        others[n] for n in np.linspace(0, len(others) - 1, min(OTHERS, len(others))).round().astype(int)
+    ]
     patches: list[Patch] = []
     for alpha in request.sweep:
         there = replace(edit, alpha=alpha)
         patches += [there, *at_random(there, material.h, RANDOM, request.seed)]
+        patches += [replace(other, alpha=alpha) for other in others]
     if not patches:
         return []
     batches = pair.target.consequences(material.ids, patches, words, Continuation(0))
@@ -37,8 +47,9 @@ async def sweep(pair: ResidentPair, material: Material, edit: Patch, words: Sequ
         said += batch
     found = []
     for n, alpha in enumerate(request.sweep):
-        first = 1 + n * (1 + RANDOM)
-        own, random = said[first], said[first + 1 : first + 1 + RANDOM]
+        first = 1 + n * (1 + RANDOM + len(others))
+        own, *rest = said[first : first + 1 + RANDOM + len(others)]
+        random, read = rest[:RANDOM], rest[RANDOM:]
         kls = [float(other.kls[-1]) for other in random]
         low, high = np.percentile(kls, [5, 95]).tolist()
         top = int(own.top_ids[0])
@@ -51,6 +62,8 @@ async def sweep(pair: ResidentPair, material: Material, edit: Patch, words: Sequ
                 random_kl=float(np.mean(kls)),
                 random_interval=(low, high),
                 random_probs=np.mean([other.probs for other in random], axis=0).tolist(),
+                other_kls=[float(other.kls[-1]) for other in read],
+                other_probs=[other.probs.tolist() for other in read],
             )
         )
     return found
