@@ -157,7 +157,7 @@ def _style() -> str:
     def font(match: re.Match[str]) -> str:
         return f'url("data:font/woff2;base64,{_base64(_bytes(match[1]))}")'
 
-    return _FONT.sub(font, _text("app.css")) + _text("export.css")
+    return _FONT.sub(font, _text("app.css")) + _text("export.css") + _text("print.css")
 
 
 def _bytes(name: str) -> bytes:

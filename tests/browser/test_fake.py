@@ -322,6 +322,27 @@ async def test_on_a_phone_the_labels_of_compared_texts_are_whole_words(page: Pag
         assert (box["width"] > 300, box["height"] < 40) == (True, True), await label.text_content()
 
 
+async def test_on_paper_all_is_open_and_nothing_is_a_control(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator(".near li").first).to_be_hidden()
+    await page.emulate_media(media="print", color_scheme="dark")
+    for opened in (
+        ".near li >> nth=0",
+        ".what p >> nth=0",
+        "#all-readings tbody tr >> nth=0",
+        "#panel blockquote",
+    ):
+        await expect(page.locator(opened)).to_be_visible()
+    for control in ("nav", ".tools", ".find", ".forget", ".edit", "button", ".choices"):
+        await expect(page.locator(control).filter(visible=True)).to_have_count(0)
+    cut, ink, paper = await page.evaluate(
+        "() => [document.querySelector('#panel').scrollHeight - document.querySelector('#panel').clientHeight,"
+        " getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]"
+    )
+    assert (cut, ink, paper) == (0, "rgb(31, 33, 36)", "rgb(255, 255, 255)")
+
+
 async def test_the_whole_way_without_scripts(browser: Browser, address: str) -> None:
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
