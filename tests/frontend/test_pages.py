@@ -15,7 +15,7 @@ from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Message
 from tests.frontend import made
 from tests.frontend.parsed import READY, curve, one, page, words
 
-LIMITS = forms.Limits(prompt_letters=9000, reply_tokens=300, samples=7)
+LIMITS = forms.Limits(prompt_letters=9000, reply_tokens=300, samples=7, reading_tokens=90)
 EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
 
 
