@@ -1,4 +1,4 @@
-"""POST /a/{id}/edit: patch edited words in, without scripts or with them."""
+"""/a/{id}/edit: patch edited words in, without scripts or with them."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ async def edit(
             "partial", "stream", templating.fragment("stream", urls.stream(id, look)), "outerHTML"
         )
     return HTMLResponse(html, headers={**templating.HEADERS, "HX-Push-Url": urls.analysis(id, look)})
+
+
+@router.get("/a/{id}/edit")
+async def draft(view: Viewed, models: Models, request: Request) -> Response:
+    """The page with its form as the address keeps it: what there is of drafts without scripts."""
+    if view.pinned is None or "text" not in request.query_params:
+        return RedirectResponse(urls.analysis(view.analysis.id, view.look), status_code=303)
+    return await _again(view, edit_form.read(request.query_params), 200, models, request)
 
 
 async def _again(view: View, form: EditForm, status: int, models: Models, request: Request) -> HTMLResponse:

@@ -46,12 +46,12 @@ KINDS = {
 
 
 def edits(view: View, position: int, form: EditForm | None = None) -> EditContext:
-    """The edits of the pinned token; `form` is one that has just been sent and could not be used."""
+    """The edits of the pinned token; `form` is one that could not be used, or that the address keeps."""
     a, shown = view.analysis, view.edit
     first = next((r for r in view.by_position.get(position, []) if r.text), None)
     if a.lens is None or (first is None and view.asked(position) and not view.final):
         return EditContext(position)
-    ends = _ends(view, position)
+    ends, returned = _ends(view, position), form is not None
     if form is None and shown is not None:
         form = filled(shown)
     elif form is None:
@@ -70,7 +70,7 @@ def edits(view: View, position: int, form: EditForm | None = None) -> EditContex
             view.choice(view.look.but(t=position, edit=made.id), label(made), made is shown)
             for made in view.edits
         ],
-        open=shown is not None or bool(form.errors),
+        open=shown is not None or returned,
     )
 
 

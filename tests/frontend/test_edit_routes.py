@@ -44,6 +44,22 @@ async def test_without_scripts_an_edit_leads_to_its_permalink(
     assert one(soup, "#words-3").get_text().strip() == "Something else."
 
 
+async def test_without_scripts_the_address_keeps_a_draft(client: httpx.AsyncClient, address: str) -> None:
+    soup = BeautifulSoup((await client.get(f"{address}?t=3")).text, "html.parser")
+    button = one(soup, ".edit noscript button")
+    assert (button["formmethod"], button["name"], button["value"]) == ("get", "t", "3")
+    fields = EDIT | {"mode": "steer", "alpha": "much", "watch": "Rome", "target-0": " Paris"}
+    answer = await client.get(f"{address}/edit", params=fields | {"t": "3"})
+    assert answer.status_code == 200
+    form = one(BeautifulSoup(answer.text, "html.parser"), ".edits details[open] .edit")
+    assert one(form, "#words-3").get_text().strip() == EDIT["text"]
+    assert one(form, "[name=mode] [selected]")["value"] == "steer"
+    assert (one(form, "[name=alpha]")["value"], one(form, "[name=watch]")["value"]) == ("much", "Rome")
+    assert [box["value"] for box in form.select("[name^=target-][checked]")] == [" Paris"]
+    assert not form.select(".error")
+    assert (await client.get(f"{address}/edit?t=3")).headers["location"] == f"{address}?t=3"
+
+
 async def test_with_scripts_it_comes_alone_and_the_address_follows(
     client: httpx.AsyncClient, address: str
 ) -> None:
