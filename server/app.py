@@ -83,6 +83,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         open_things.push_async_callback(state.models.close)
         state.models.start()
         open_things.push_async_callback(state.analyses.close)
-        await state.analyses.resume()
+        state.analyses.resume()
         open_things.push_async_callback(state.interventions.close)
         yield

@@ -102,6 +102,13 @@ class NotReady(NlaError):
     title = "The models are not ready"
 
 
+class Busy(NlaError):
+    """As much as this server does at a time is being done or waits; the detail says of what."""
+
+    status = 503
+    title = "The server is busy"
+
+
 class ModelError(NlaError):
     """A model that is loaded failed at its work."""
 

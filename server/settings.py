@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """
     score_batch: Annotated[int, Field(ge=1)] = 32
     """Readings that the AR takes at a time."""
+    max_edits: Annotated[int, Field(ge=1)] = 16
+    """Edits being made or waiting for the models at a time; further ones are refused for the moment."""
 
     @classmethod
     def settings_customise_sources(

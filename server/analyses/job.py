@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ class Job:
         self.pins = Pins()
         self.pins.focus = self.analysis.focus
         self.task: asyncio.Task[None] | None = None
-        self.stop_asked = False
+        self.stopping: asyncio.Task[None] | None = None
         """Somebody cancelled it (and not the server's own end)."""
         self.lost = False
         """It is not this server's any more: another works on it, or it was stopped there."""
@@ -79,6 +79,11 @@ class Job:
     def id(self) -> str:
         """The analysis's id."""
         return self.analysis.id
+
+    def interrupt(self) -> None:
+        """Cancel the work, once: a second time would cancel the keeping of its end."""
+        if self.task is not None and not self.task.cancelling():
+            self.task.cancel()
 
     def view(self) -> Analysis:
         """The analysis as it stands now; it does not change under the caller."""
@@ -116,7 +121,7 @@ class Job:
         prompt: Prompt,
         settings: Settings,
         also: Mapping[str, int | None],
-        shared: Callable[[], Awaitable[None]],
+        shared: Callable[[], None],
     ) -> None:
         """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known, whose analyses
         begin with the same forward pass; `shared` is called when they are kept. Raises what the models raise.
@@ -146,7 +151,7 @@ class Job:
             async for step in steps:
                 await self._take(step)
                 if isinstance(step, Traced) and also:
-                    await shared()
+                    shared()
         failed = [reading.error for reading in self._readings.values() if reading.error]
         if failed and len(failed) == len(self._readings):
             await self.end("failed", f"No position could be read. The first reason: {failed[0]}")

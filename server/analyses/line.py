@@ -8,13 +8,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+INTERVAL = 1.0
+"""Seconds between two rounds in which all that wait are told their positions."""
+
 
 class Line:
-    """First come, first served."""
+    """First come, first served. Positions are told in rounds: one for each change would cost the square of the length."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
-        self._waiting: dict[asyncio.Future[None], Callable[[int], None]] = {}
+    def __init__(self, places: int, interval: float = INTERVAL) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._interval = interval
+        self._waiting: dict[object, Callable[[int], None]] = {}
+        self._round: asyncio.TimerHandle | None = None
 
     @property
     def length(self) -> int:
@@ -23,41 +28,35 @@ class Line:
 
     @asynccontextmanager
     async def place(self, told: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a place at work; `told` hears how many wait before this one, whenever that changes."""
-        await self._enter(told)
+        """Hold a place at work. `told` hears how many wait before this one: at once, and after a change of that with the
+        next round.
+        """
+        if self._places.locked():
+            await self._wait(told)
+        else:
+            await self._places.acquire()
         try:
             yield
         finally:
-            self._leave()
+            self._places.release()
 
-    async def _enter(self, told: Callable[[int], None]) -> None:
-        if self._free > 0 and not self._waiting:
-            self._free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = told
+    async def _wait(self, told: Callable[[int], None]) -> None:
+        key = object()
+        self._waiting[key] = told
         told(len(self._waiting) - 1)
         try:
-            await turn
-        except asyncio.CancelledError:
-            if (
-                turn.done() and not turn.cancelled()
-            ):  # called in the same moment as cancelled: let the next one go
-                self._leave()
-            else:
-                self._waiting.pop(turn, None)
-                self._tell()
-            raise
-
-    def _leave(self) -> None:
-        self._free += 1
-        if self._waiting:
-            self._free -= 1
-            turn = next(iter(self._waiting))
-            del self._waiting[turn]
-            turn.set_result(None)
-            self._tell()
+            await self._places.acquire()
+        finally:
+            del self._waiting[key]
+            if self._round is None and self._waiting:
+                self._round = asyncio.get_running_loop().call_later(self._interval, self._tell)
 
     def _tell(self) -> None:
+        self._round = None
         for ahead, told in enumerate(self._waiting.values()):
             told(ahead)
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        if self._round is not None:
+            self._round.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -62,6 +62,7 @@ class Analyses:
         self._models = models
         self._settings = settings
         self._workshop = Workshop(store, models, settings, self.metrics)
+        self._before_delete: list[Callable[[str], Awaitable[object]]] = []
         self._watched: weakref.WeakSet[EventLog] = weakref.WeakSet()
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -284,15 +285,22 @@ class Analyses:
         """Remove it; for the time of UNDO it can be restored, then all that belongs to it goes. Returns the
         id. Raises NotFound.
         """
-        async with self._workshop.asking:
-            found = await self.check(analysis_id)
-            values: dict[str, object] = {"deleted": repository.now()}
+        found = await self.check(analysis_id)
+        for put_down in self._before_delete:
+            await put_down(found)
+        values: dict[str, object] = {"deleted": repository.now()}
+        while True:
             if job := self._workshop.jobs.get(found):
+                cancelled = job.stopping is not None
                 await self._workshop.stop(job)
-                if job.analysis.status == "cancelled":
+                if job.analysis.status == "cancelled" and not cancelled:
                     values["status"] = "queued"  # nobody cancelled it: restored, it goes on
-            await self._store.write(partial(leases.withdraw, found, values))
-            return found
+            async with self._workshop.asking:
+                if found in self._workshop.jobs:
+                    continue  # somebody has just asked for it again
+                await self.check(found)
+                await self._store.write(partial(leases.withdraw, found, values))
+                return found
 
     async def restore(self, analysis_id: str) -> str:
         """Undo a deletion; work that it interrupted goes on. Returns the id. Raises NotFound."""
@@ -305,12 +313,16 @@ class Analyses:
                 await self._workshop.start(row.id)
             return row.id
 
+    def before_delete(self, put_down: Callable[[str], Awaitable[object]]) -> None:
+        """Call this with the id of an analysis that is about to be deleted: to end what is being made of it."""
+        self._before_delete.append(put_down)
+
     # Beginning and end
 
-    async def resume(self) -> None:
-        """Take up what an earlier server left unfinished for these pairs."""
+    def resume(self) -> None:
+        """Take up in the background what an earlier server left unfinished for these pairs."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
-        await self._workshop.open()
+        self._workshop.open()
 
     def stop_streams(self) -> None:
         """End every event stream, so that the server can end; watchers come back with their last id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -31,7 +31,7 @@ class Shift:
     free, and nothing need be renewed.
     """
 
-    def __init__(self, store: Store, jobs: Mapping[str, Job], beat: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, store: Store, jobs: Mapping[str, Job], beat: Callable[[], None]) -> None:
         self._name = uuid.uuid4().hex
         self._store = store
         self._jobs = jobs
@@ -77,7 +77,7 @@ class Shift:
             await asyncio.sleep(BEAT)
             try:
                 await self._renew()
-                await self._beat()
+                self._beat()
             except Exception:  # whatever it was: without the next beat everything would be lost
                 _log.exception("the leases could not be renewed; the next try is in %s s", BEAT)
 
@@ -88,4 +88,4 @@ class Shift:
             if ours.get(job.id) != job.run and not job.log.closed and job.task is not None:
                 _log.info("analysis %s is not this server's any more", job.id)
                 job.lost = True
-                job.task.cancel()
+                job.interrupt()

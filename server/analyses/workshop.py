@@ -19,7 +19,7 @@ from server.analyses.metrics import Metrics
 from server.analyses.models import Models
 from server.analyses.run import Prompt, encode
 from server.analyses.schema import AnalysisRequest, Status
-from server.analyses.shift import Shift
+from server.analyses.shift import BEAT, Shift
 from server.errors import NlaError
 from server.settings import Settings
 from server.store import leases, repository
@@ -40,13 +40,17 @@ class Workshop:
     def __init__(self, store: Store, models: Models, settings: Settings, metrics: Metrics) -> None:
         self.jobs: dict[str, Job] = {}
         self.asking = asyncio.Lock()
-        """Held while it is decided whether an analysis exists: two askers must not both begin it."""
+        """Held while it is decided whether an analysis exists: two askers must not both begin it. Whoever holds it waits
+        for the store alone, never for a model or for the end of a job.
+        """
         self._store = store
         self._models = models
         self._settings = settings
         self._metrics = metrics
         self._shift = Shift(store, self.jobs, self._beat)
         self._open = False
+        self._taking_up: asyncio.Task[None] | None = None
+        self._more = False
         self._line = Line(settings.running)
         self._tokenising = asyncio.Lock()
         metrics.waiting.set_function(lambda: self._line.length)
@@ -78,7 +82,7 @@ class Workshop:
         for pair in also:
             sibling = siblings.row(analysis, pair, row.kin, ids)
             await self._store.write(partial(leases.add_sibling, sibling, None))
-        await self._take_up()
+        self._take_up()
 
     async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
         """What stands there already; else None, and the new analysis is kept, to be started here."""
@@ -89,16 +93,35 @@ class Workshop:
         whole = await self._shift.take(analysis_id)
         return None if whole is None else await self._begin(whole)
 
-    async def open(self) -> None:
-        """Put to work whatever these pairs still owe and nobody works on, now and whenever there is more."""
+    def open(self) -> None:
+        """Put to work whatever these pairs still owe and nobody works on, from now on and whenever there is more."""
         self._open = True
-        await self._take_up()
+        self._take_up()
         self._shift.begin()
 
-    async def _take_up(self) -> None:
-        async with self.asking:
-            while (whole := await self._shift.take_next(self._models.names)) is not None:
+    def _take_up(self) -> None:
+        """Look in the background for what nobody works on; one task does so at a time."""
+        self._more = True
+        if self._taking_up is None or self._taking_up.done():
+            self._taking_up = asyncio.create_task(self._take_all(), name="take-up")
+
+    async def _take_all(self) -> None:
+        while self._more:
+            self._more = False
+            try:
+                while await self._take_one():
+                    pass
+            except SQLAlchemyError:
+                _log.exception("unfinished analyses could not be taken up; the next try is in %s s", BEAT)
+                self._more = True
+                await asyncio.sleep(BEAT)
+
+    async def _take_one(self) -> bool:
+        async with self.asking:  # for one at a time: whoever asks meanwhile does not wait for all of them
+            whole = await self._shift.take_next(self._models.names)
+            if whole is not None:
                 await self._begin(whole)
+        return whole is not None
 
     async def _begin(self, whole: Whole) -> Job:
         self._shift.begin()
@@ -109,26 +132,35 @@ class Workshop:
         return job
 
     async def stop(self, job: Job) -> None:
-        """Cancel an analysis; what is finished of it is kept."""
-        job.stop_asked = True
-        if job.task is not None:
-            job.task.cancel()
-            await asyncio.gather(job.task, return_exceptions=True)
-        if self.jobs.pop(job.id, None):  # it was stopped before its first step
-            await self._end_badly(job, "cancelled", None)
+        """Cancel an analysis and wait until its end is kept and told; what is finished of it is kept. The caller does not
+        hold `asking`; any number may call, and all wait for the same end.
+        """
+        if job.stopping is None:
+            job.stopping = asyncio.create_task(self._stop(job), name=f"stop-{job.id}")
+        await asyncio.shield(job.stopping)
+
+    async def _stop(self, job: Job) -> None:
+        assert job.task is not None, "it has been begun"
+        job.interrupt()
+        await asyncio.wait([job.task])
 
     async def close(self) -> None:
         """Put everything down. What is unfinished stays so, for another server or the next start."""
         await self._shift.end()
-        tasks = [job.task for job in self.jobs.values() if job.task is not None]
-        for task in tasks:
-            task.cancel()
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+            await asyncio.wait([self._taking_up])
+        jobs = list(self.jobs.values())
+        for job in jobs:
+            job.interrupt()
+        tasks = [task for job in jobs for task in (job.task, job.stopping) if task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._line.close()
         await self._shift.release()
 
-    async def _beat(self) -> None:
+    def _beat(self) -> None:
         if self._open and self._models.state == "ready":
-            await self._take_up()
+            self._take_up()
 
     async def _work(self, job: Job) -> None:
         try:
@@ -141,7 +173,7 @@ class Workshop:
                         also = await self._further(job)
                         await job.work(pair, prompt, self._settings, also, self._take_up)
         except asyncio.CancelledError:
-            if not job.stop_asked:
+            if job.stopping is None:
                 raise
             await self._end_badly(job, "cancelled", None)
         except Taken:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from server.analyses.interventions.schema import Intervention, InterventionRequest
 from server.analyses.interventions.service import Interventions
+from server.analyses.schema import Answered
 
 router = APIRouter(prefix="/api/analyses/{analysis_id}/interventions", tags=["interventions"])
 
@@ -18,6 +19,12 @@ def service(request: Request) -> Interventions:
     """The app's interventions."""
     interventions: Interventions = request.app.state.interventions
     return interventions
+
+
+class Cancelled(Answered):
+    """The edits that were stopped."""
+
+    cancelled: list[str]
 
 
 Service = Annotated[Interventions, Depends(service)]
@@ -40,6 +47,12 @@ async def of(
 ) -> list[Intervention]:
     """Those of an analysis, or of one position of it, oldest first."""
     return await interventions.of(analysis_id, position)
+
+
+@router.post("/cancel")
+async def cancel(analysis_id: str, interventions: Service) -> Cancelled:
+    """Stop all edits of the analysis that are being made; whoever waits for one is answered with 409."""
+    return Cancelled(cancelled=await interventions.cancel(analysis_id))
 
 
 @router.get("/{intervention_id}")

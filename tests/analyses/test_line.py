@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from server.analyses.line import Line
+from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio
 
@@ -14,24 +16,34 @@ class Someone:
 
     def __init__(self, line: Line) -> None:
         self.told: list[int] = []
+        self.news = asyncio.Event()
         self.inside = asyncio.Event()
         self.go = asyncio.Event()
         self.task = asyncio.create_task(self.visit(line))
 
     async def visit(self, line: Line) -> None:
-        async with line.place(self.told.append):
+        async with line.place(self.hear):
             self.inside.set()
             await self.go.wait()
 
+    def hear(self, ahead: int) -> None:
+        self.told.append(ahead)
+        self.news.set()
+
+    async def hears(self, ahead: int) -> None:
+        while self.told[-1:] != [ahead]:
+            self.news.clear()
+            await self.news.wait()
+
 
 async def test_first_come_first_served_and_told_how_many_are_before() -> None:
-    line = Line(1)
+    line = Line(1, interval=0)
     first, second, third = (Someone(line) for _ in range(3))
     await first.inside.wait()
     assert (first.told, second.told, third.told) == ([], [0], [1])
     first.go.set()
     await second.inside.wait()
-    assert third.told == [1, 0]
+    await third.hears(0)
     assert not third.inside.is_set()
     second.go.set()
     third.go.set()
@@ -40,26 +52,42 @@ async def test_first_come_first_served_and_told_how_many_are_before() -> None:
 
 
 async def test_who_gives_up_lets_the_others_move_up() -> None:
-    line = Line(1)
+    line = Line(1, interval=0)
     first, second, third = (Someone(line) for _ in range(3))
     await first.inside.wait()
     second.task.cancel()
-    await asyncio.gather(second.task, return_exceptions=True)
-    assert third.told == [1, 0]
+    await third.hears(0)
     first.go.set()
     await third.inside.wait()
     third.go.set()
     await third.task
 
 
-async def test_a_place_given_to_somebody_who_has_just_left_is_not_lost() -> None:
-    line = Line(1)
-    first, second, third = (Someone(line) for _ in range(3))
-    await first.inside.wait()
-    first.go.set()
-    await first.task  # second has been called, but has not yet run
-    second.task.cancel()
-    await asyncio.gather(second.task, return_exceptions=True)
-    await third.inside.wait()
-    third.go.set()
-    await third.task
+async def test_many_changes_are_told_in_one_round() -> None:
+    line = Line(1, interval=0)
+    crowd = [Someone(line) for _ in range(100)]
+    await crowd[0].inside.wait()
+    for someone in crowd[1:99]:
+        someone.task.cancel()
+    await crowd[99].hears(0)
+    assert crowd[99].told == [98, 0]
+    for someone in (crowd[0], crowd[99]):
+        someone.go.set()
+        await someone.task
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places: int) -> None:
+    for run in runs():
+        line = Line(places, interval=60)
+        await play(run, lambda _, line=line: line.place(lambda _: None))
+        line.close()
+        async with asyncio.timeout(10), AsyncExitStack() as stack:
+            for _ in range(places):
+                await stack.enter_async_context(line.place(lambda _: None))
+            more = asyncio.create_task(line.place(lambda _: None).__aenter__())
+            await asyncio.sleep(0)
+            assert line.length == 1, run
+            more.cancel()
+            await asyncio.wait([more])
+        assert line.length == 0, run

@@ -183,8 +183,8 @@ async def test_a_server_that_was_cut_off_cannot_disturb_its_successor(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _two(shared) as two:
-        for step in ("_renew", "_beat"):
-            monkeypatch.setattr(two.first._workshop._shift, step, _nothing)
+        monkeypatch.setattr(two.first._workshop._shift, "_renew", _nothing)
+        monkeypatch.setattr(two.first._workshop._shift, "_beat", lambda: None)
         two.one.verbaliser.limit(3)
         id = (await two.first.create(chat()))[0].id
         await until(two.second, id, "progress", done=3)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.nla.verbalisers.room import Room
+from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +88,15 @@ async def test_who_is_cancelled_leaves_no_place_taken(anyio_backend: str, waitin
         await b.leave()
     assert await inside(c) == [True]
     await c.leave()
+
+
+@pytest.mark.parametrize("places", [None, 3])
+async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(
+    anyio_backend: str, places: int | None
+) -> None:
+    for run in runs():
+        room = Room(places)
+        await play(run, lambda n, room=room: room.take(n + 1))
+        async with asyncio.timeout(10), room.take(99):
+            assert room._free == 0, run
+        assert room._free == (places or 1), run

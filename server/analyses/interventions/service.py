@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from server.analyses.models import Models
 from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
-from server.errors import BadInput, Conflict, NotFound
+from server.errors import BadInput, Busy, Conflict, NotFound
 from server.settings import Settings
 from server.store import interventions as kept
 from server.store import repository
@@ -54,6 +54,17 @@ class _Wish:
         return short(digest([FORMAT, self.analysis.id, asked, self.original, list(self.others)]))
 
 
+_Made = tuple[Intervention, bool]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An intervention that is being made."""
+
+    analysis: str
+    task: asyncio.Task[_Made]
+
+
 class Interventions:
     """All interventions of this server. One outlives whoever asked for it, as an analysis does."""
 
@@ -62,30 +73,50 @@ class Interventions:
         self._store = store
         self._models = models
         self._settings = settings
-        self._at_work: dict[str, asyncio.Task[tuple[Intervention, bool]]] = {}
+        self._at_work: dict[str, _Work] = {}
+        analyses.before_delete(self.cancel_all)
 
     async def create(self, analysis_id: str, request: InterventionRequest) -> tuple[Intervention, bool]:
         """The intervention of this request and whether it existed. Raises NotFound, BadInput for what cannot be done,
-        Conflict while the analysis has no activations or is of another pair, NotReady, and what the models raise.
+        Conflict while the analysis has no activations, is of another pair, or when somebody cancels it, Busy when too many
+        are being made, NotReady, and what the models raise.
         """
         analysis = await self._analyses.get(analysis_id)
         wish = _wish(request, analysis)
         id = wish.id
-        task = self._at_work.get(id)
-        if task is None:
+        if id not in self._at_work and len(self._at_work) >= self._settings.max_edits:
+            if (found := await self._find(analysis.id, id)) is not None:
+                return found, True
+            raise Busy(f"{len(self._at_work)} edits are being made already. Try again in a while.")
+        if id not in self._at_work:
             task = asyncio.create_task(self._find_or_make(id, wish), name=f"intervention-{id}")
-            self._at_work[id] = task
+            self._at_work[id] = _Work(analysis.id, task)
             task.add_done_callback(lambda done: self._ended(id, done))
-        return await asyncio.shield(task)
+        task = self._at_work[id].task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise  # whoever asked has left
+            raise Conflict("This edit was cancelled before it was made.") from None
+
+    async def cancel(self, analysis_id: str) -> list[str]:
+        """End the making of all edits of an analysis; their askers are told. Returns the ids. Raises NotFound."""
+        return await self.cancel_all(await self._analyses.check(analysis_id))
+
+    async def cancel_all(self, analysis_id: str) -> list[str]:
+        """As `cancel`, of an analysis of this very id."""
+        ended = {id: work.task for id, work in self._at_work.items() if work.analysis == analysis_id}
+        await _cancel(ended.values())
+        return list(ended)
 
     async def get(self, analysis_id: str, intervention_id: str) -> Intervention:
         """One that is kept. Raises NotFound."""
         analysis = await self._analyses.check(analysis_id)
-        look = partial(kept.get, analysis, intervention_id)
-        found = await self._store.read(look) if _well_formed(intervention_id) else None
+        found = await self._find(analysis, intervention_id) if _well_formed(intervention_id) else None
         if found is None:
             raise NotFound(f"This analysis has no intervention {intervention_id!r}.")
-        return Intervention.model_validate_json(found)
+        return found
 
     async def of(self, analysis_id: str, position: int | None = None) -> list[Intervention]:
         """Those of an analysis, or of one position, oldest first. Raises NotFound."""
@@ -102,19 +133,21 @@ class Interventions:
 
     async def close(self) -> None:
         """Put down what is at work."""
-        for task in (tasks := list(self._at_work.values())):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel([work.task for work in self._at_work.values()])
 
-    def _ended(self, id: str, task: asyncio.Task[tuple[Intervention, bool]]) -> None:
+    def _ended(self, id: str, task: asyncio.Task[_Made]) -> None:
         del self._at_work[id]
         if not task.cancelled():
             task.exception()  # whoever asked may have left before it was raised
 
+    async def _find(self, analysis_id: str, id: str) -> Intervention | None:
+        found = await self._store.read(partial(kept.get, analysis_id, id))
+        return None if found is None else Intervention.model_validate_json(found)
+
     async def _find_or_make(self, id: str, wish: _Wish) -> tuple[Intervention, bool]:
         analysis = wish.analysis.id
-        if (found := await self._store.read(partial(kept.get, analysis, id))) is not None:
-            return Intervention.model_validate_json(found), True
+        if (found := await self._find(analysis, id)) is not None:
+            return found, True
         made = await self._make(id, wish)
         row = InterventionRow(
             id=id,
@@ -218,6 +251,12 @@ class Interventions:
             raise BadInput("gold.analysis" if blob is None else "gold.position", detail)
         found: Vector = unpack(blob)[gold.position]
         return found
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[_Made]]) -> None:
+    for task in (tasks := list(tasks)):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _well_formed(id: str) -> bool:

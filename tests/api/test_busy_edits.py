@@ -1,0 +1,68 @@
+"""Edits that take long: bounded in number, and stopped when somebody says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.errors import Conflict
+from server.settings import Settings
+from tests.analyses.editing import at_work
+from tests.api.test_analyses import done
+from tests.api.test_bad_input import problem
+from tests.fakes import FakePair
+
+pytestmark = pytest.mark.anyio
+OTHER = {"position": 2, "text": "about fish"}
+BEING_MADE = {"position": 3, "text": "about dogs"}
+"""As `at_work` asks for it."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"max_edits": 1})
+
+
+@pytest.fixture
+async def id(app: FastAPI, client: httpx.AsyncClient) -> str:
+    found: str = (await done(app, client, {"text": "cats"}))["id"]
+    return found
+
+
+async def test_more_than_the_server_takes_are_refused_for_the_moment(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair, id: str
+) -> None:
+    address = f"/api/analyses/{id}/interventions"
+    known = await client.post(address, json={**OTHER, "text": "known"})
+    async with at_work(app, pair, id) as asked:
+        refused = await client.post(address, json=OTHER)
+        told = problem(refused, 503)
+        assert (told["title"], told["detail"]) == (
+            "The server is busy",
+            "1 edits are being made already. Try again in a while.",
+        )
+        assert refused.headers["retry-after"] == "5"
+        assert (await client.post(address, json=known.json()["request"])).status_code == 200
+        joined = asyncio.create_task(client.post(address, json=BEING_MADE))
+        await asyncio.sleep(0)
+    assert (await joined).json()["id"] == (await asked)[0].id
+    assert (await client.post(address, json=OTHER)).status_code == 201
+
+
+async def test_whoever_waits_for_a_cancelled_one_is_told(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair, id: str
+) -> None:
+    address = f"/api/analyses/{id}/interventions"
+    async with at_work(app, pair, id) as asked:
+        being_made = list(app.state.interventions._at_work)
+        assert (await client.post("/api/analyses/nobody/interventions/cancel")).status_code == 404
+        answer = await client.post(f"{address}/cancel")
+        assert (answer.status_code, answer.json()) == (200, {"cancelled": being_made})
+        with pytest.raises(Conflict, match="cancelled before it was made"):
+            await asked
+        assert (await client.post(f"{address}/cancel")).json() == {"cancelled": []}
+    assert (await client.get(address)).json() == []
+    assert (await client.post(address, json=BEING_MADE)).status_code == 201
