@@ -58,7 +58,8 @@ async def test_kill_9_loses_nothing_that_was_told(tmp_path: Path) -> None:
     assert {key[0] for key in source.pair.verbaliser.finished} == set(after) - set(readings)
     assert source.pair.target.traced == []
     assert {event.data.position for event in rest if event.kind == "reading"} == set(after) - set(readings)
-    assert all(event.id > last for event in rest)
+    # A watcher who comes before the analysis is taken up is told of that first, with the id that he had.
+    assert all(event.id > last for event in rest if event.kind != "progress")
 
     async with running(Settings(data_dir=tmp_path / "fresh", pair="fake"), FakeSource()) as app:
         unharmed = await finish(analyses_of(app), chat(PROMPT))
