@@ -10,6 +10,7 @@ from frontend.beside import beside
 from frontend.contexts.links import Choice
 from frontend.contexts.panel import Figure, NeighbourContext, PanelContext, ReadingContext, StepContext
 from frontend.edits import edits
+from frontend.flags import flag
 from frontend.layers import layers
 from frontend.urls import urls
 from server.analyses.schema import Analysis, Baselines, Reading
@@ -37,7 +38,8 @@ def panel(view: View, position: int) -> PanelContext:
         neighbours=_neighbours(view, position),
         beside=beside(view, position),
         baselines=[*_means(view), *_baselines(a.baselines)],
-        flags=[wording.flag(name) for name in token.flags],
+        flags=[flag(name, position, a.card) for name in token.flags],
+        card=a.card.readings if a.card else "",
         edits=edits(view, position),
         layers=layers(view, position, next_name(view, position)),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from frontend import wording
 from frontend.contexts.text import RowContext, TokenContext
+from frontend.flags import title
 from frontend.urls import urls
 from server.analyses.schema import Reading, Token
 
@@ -112,7 +113,7 @@ def token(view: View, position: int) -> TokenContext:
         classes=" ".join(classes),
         href=urls.analysis(view.analysis.id, view.look.but(t=position)),
         panel=urls.panel(view.analysis.id, view.look.but(t=position)),
-        tip=" \u00b7 ".join([shown, f"position {position}", said, *(wording.flag(f).title for f in flags)]),
+        tip=" \u00b7 ".join([shown, f"position {position}", said, *(title(f) for f in flags)]),
         label=f"{shown}, {said}",
         marked=bool(flags) and not (t.special or _voice(t) == TEMPLATE),
         pinned=position == view.pinned,

@@ -25,43 +25,6 @@ class Bit:
     text: str
 
 
-@dataclass(frozen=True)
-class Flag:
-    """Why a position's reading deserves less trust: a short name and one sentence."""
-
-    name: str
-    title: str
-    sentence: str
-
-
-FLAGS = {
-    "early": Flag(
-        "early",
-        "Early position",
-        "The pair was trained on later positions: within the first ten tokens, readings are less reliable.",
-    ),
-    "template": Flag(
-        "template",
-        "Template token",
-        "This token belongs to the chat template. Such tokens were not in the pair's training data.",
-    ),
-    "end-of-turn": Flag(
-        "end-of-turn",
-        "End of a turn",
-        "At an end-of-turn token the reading may quote that token and thereby break off in mid-sentence.",
-    ),
-    "huge-norm": Flag(
-        "huge-norm",
-        "Outsized activation",
-        "This activation is far longer than the others: some positions serve as a sink, not as words.",
-    ),
-    "glyph-part": Flag(
-        "glyph-part",
-        "Part of a character",
-        "One visible character spans several tokens. Each part has an activation and a reading of its own.",
-    ),
-}
-
 STAGES = {
     "queued": "Waiting for its turn",
     "loading": "The models are loading",
@@ -71,13 +34,6 @@ STAGES = {
     "readings": "Writing readings",
     "tuned_lens": "Tuning the lens",
 }
-
-
-def flag(name: str) -> Flag:
-    """The words for a flag; an unknown one names itself rather than vanish."""
-    return FLAGS.get(name) or Flag(
-        name, name.replace("-", " ").capitalize(), "This position is marked as unusual."
-    )
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,12 @@ def write(folder: Path, av: Tuned, ar: Tuned, spec: AvSpec, tokenizer: Any, v: f
     critic = {
         **common,
         "role": "ar",
-        "extraction": {"injection_scale": None, "mse_scale": "sqrt_d_model", "fve_variance": round(v, 5)},
+        # Of an AR the authors' client takes no word for the root of d, but the number.
+        "extraction": {
+            "injection_scale": None,
+            "mse_scale": math.sqrt(spec.d_model),
+            "fve_variance": round(v, 5),
+        },
         "tokens": {"critic_suffix_ids": suffix},
         "prompt_templates": {"ar": tune.AR_PROMPT},
     }

@@ -8,7 +8,7 @@ from frontend.agreement import Span
 from frontend.contexts.edits import EditContext
 from frontend.contexts.lens import LayersContext
 from frontend.contexts.links import Choice
-from frontend.wording import Flag
+from frontend.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -95,5 +95,7 @@ class PanelContext:
     beside: BesideContext
     baselines: list[str]
     flags: list[Flag]
+    card: str
+    """What the pair's own card says of its readings; empty where it says nothing."""
     edits: EditContext
     layers: LayersContext

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
+from server.nla.card import Card
 from server.nla.flags import is_content
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -262,7 +263,7 @@ class SiblingReadings(Sibling):
 
 class Analysis(Answered):
     """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
-    none; `tuned_lens` is like `lens`, where the target has translators.
+    none; `tuned_lens` is like `lens`, where the target has translators; `card` is what the pair's makers say of it.
     """
 
     id: str
@@ -271,6 +272,7 @@ class Analysis(Answered):
     error: str | None = None
     request: AnalysisRequest
     pair: str
+    card: Card | None = None
     layer: int | None = None
     fve_variance: float | None = None
     focus: int | None = None

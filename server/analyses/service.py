@@ -35,6 +35,7 @@ from server.analyses.schema import (
 from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound
+from server.nla.card import cards
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -61,6 +62,7 @@ class Analyses:
         self._store = store
         self._models = models
         self._settings = settings
+        self._cards = cards(settings.pairs_file)
         self._workshop = Workshop(store, models, settings, self.metrics)
         self._before_delete: list[Callable[[str], Awaitable[object]]] = []
         self._watched: weakref.WeakSet[EventLog] = weakref.WeakSet()
@@ -134,10 +136,11 @@ class Analyses:
             whole = await self._whole(found)
             analysis = await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
             kin = whole.row.kin
-        if kin is None:
-            return analysis
-        rows = await self._store.read(partial(repository.kindred, kin))
-        return analysis.model_copy(update={"siblings": siblings.named(rows, analysis.pair)})
+        known: dict[str, object] = {"card": self._cards.get(analysis.pair)}
+        if kin is not None:
+            rows = await self._store.read(partial(repository.kindred, kin))
+            known["siblings"] = siblings.named(rows, analysis.pair)
+        return analysis.model_copy(update=known)
 
     async def beside(self, analysis: Analysis, position: int) -> list[Beside]:
         """What its siblings read at a position. One whose reply has come out otherwise is left out there."""

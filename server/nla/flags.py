@@ -1,4 +1,4 @@
-"""Marks of positions whose readings are less to be trusted: outside what pairs are trained on. Shown, never hidden."""
+"""Marks of positions that some pairs were not trained on. Shown, never hidden; card.py has what each pair says."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from server.errors import CheckpointError, SettingsError
 from server.nla import demo, lora, places
+from server.nla.card import Card
 from server.nla.checkpoint import layer_of, read_av
 from server.nla.memory.figures import Shape
 from server.nla.places import Place, local
@@ -54,6 +55,8 @@ class PairEntry:
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned_lens: str | None = None
     """A file of translators, see tuned.py."""
+    card: Card | None = None
+    """What the user's file says of it; those of the built-in pairs stand in card.py."""
 
     def place(self, role: Role) -> Place:
         """Where one of its models stands."""
@@ -255,6 +258,11 @@ def _own(path: Path, known: Mapping[str, PairEntry]) -> dict[str, PairEntry]:
         given = dict(table)
         if "profile" in given:
             given["profile"] = _profile(given["profile"], where)
+        if "card" in given:
+            try:
+                given["card"] = Card.of(given["card"])
+            except ValueError as error:
+                raise SettingsError(f"{where}: {error}.") from error
         entry = PairEntry(**given) if base is None else replace(base, **given)
         entries[entry.name] = entry
     return entries
@@ -278,5 +286,6 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "fve_variance": (int, float),
     "profile": (str, dict),
     "answers": dict,
+    "card": dict,
 }
 """What a `[[pair]]` table may say, and the types."""

@@ -97,7 +97,3 @@ def test_a_quoted_token_shows_its_blanks() -> None:
 
 def test_a_long_token_is_cut() -> None:
     assert wording.quoted("x" * 100, 10) == "x" * 9 + "\u2026"
-
-
-def test_an_unknown_flag_names_itself() -> None:
-    assert wording.flag("odd-thing").title == "Odd thing"

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from server.nla import demo
 from server.nla.checkpoint import read_av
+from server.nla.sidecar import SIDECAR
 from server.nla.weights import HEAD_FILE
 from server.settings import Settings
 from training import context, lora, report, texts, tune
@@ -45,6 +47,7 @@ def test_the_recipe_runs_from_texts_to_report_and_can_be_taken_up_again(
     said = train(work, out)
     assert "| positions, held-out texts and topics | 6 |" in said
     assert (out / "ar" / HEAD_FILE).exists()
+    assert yaml.safe_load((out / "ar" / SIDECAR).read_text())["extraction"]["mse_scale"] == 24.0
     assert read_av(demo_folder(work, out, tmp_path)).injection_scale == tune.INJECTION_NORM
 
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}
