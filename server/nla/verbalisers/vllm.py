@@ -7,6 +7,7 @@ wait, so the engine has its own. A dead engine fails the readings that were in i
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import threading
@@ -306,6 +307,10 @@ def derived(folder: Path, length: int, plan: Plan) -> dict[str, Any]:
         "scheduling_policy": "priority",
         "disable_log_stats": True,
     }
+    config = folder / "config.json"
+    if config.is_file() and "vision_config" in json.loads(config.read_text()):
+        # A wrapper (Gemma 3) is asked for no picture, and its folder need not say how one is prepared.
+        options["limit_mm_per_prompt"] = {"image": 0}
     if cpu:
         # A CPU's block is 128 tokens by default: a prompt shorter than that would never be cached.
         return options | {"block_size": 32, "enforce_eager": True}

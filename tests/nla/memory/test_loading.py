@@ -181,6 +181,12 @@ class TestEngine:
         wanted = (part.weights + part.beside + plan.cache + RESERVE) / (80 * GIB)
         assert given["gpu_memory_utilization"] == pytest.approx(wanted, abs=1e-3)
 
+    def test_a_multimodal_wrapper_is_asked_for_no_pictures(self, tmp_path: Path) -> None:
+        plan = demand(_needs(RELEASED[1]), imagined([80] * 2), Wishes("bf16"))
+        for config, limit in (('{"text_config": {}, "vision_config": {}}', {"image": 0}), ("{}", None)):
+            (tmp_path / "config.json").write_text(config)
+            assert vllm.derived(tmp_path, 500, plan).get("limit_mm_per_prompt") == limit
+
     def test_an_av_over_two_gpus(self) -> None:
         given, plan = self.options("bf16", [80] * 8, RELEASED[3])
         assert given["tensor_parallel_size"] == 2
