@@ -168,6 +168,7 @@ class View:
             stage=_stage(a),
             done=progress.done,
             total=progress.total,
+            fraction=progress.fraction,
             left=wording.duration(progress.seconds_left),
             reason=wording.plain(a.error or ""),
             cancel=urls.cancel(a.id),

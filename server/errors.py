@@ -134,6 +134,21 @@ class SettingsError(NlaError):
     title = "The settings do not fit together"
 
 
+class StoreUnavailable(NlaError):
+    """The database cannot be read or written at the moment: locked, full, read-only, or out of reach. Asked again later, it
+    may well be.
+    """
+
+    status = 503
+    title = "The database cannot be used at the moment"
+
+
+class Unreadable(NlaError):
+    """What is kept under this address is damaged, or of a version that this one cannot read."""
+
+    title = "This analysis cannot be read"
+
+
 class StoreError(NlaError):
     """The database cannot be used: of a newer version, damaged, held by another server."""
 

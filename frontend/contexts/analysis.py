@@ -21,6 +21,7 @@ class StatusContext:
     stage: str
     done: int
     total: int | None
+    fraction: float | None
     left: str
     reason: str
     cancel: str

@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
 from server.analyses import records, siblings
+from server.analyses.estimate import Estimate
 from server.analyses.lens import LensTable
 from server.analyses.pins import Pins
-from server.analyses.readings import Finding, Marked, Scored, Words, Written
+from server.analyses.readings import Finding, Key, Marked, Scored, Scores, Vector, Words, Written
 from server.analyses.run import (
     Compared,
+    Found,
     Plan,
     Prompt,
     Reply,
@@ -31,8 +33,8 @@ from server.analyses.run import (
 from server.analyses.run import (
     Reading as Readings,
 )
-from server.analyses.schema import Analysis, Progress, Reading, Status
-from server.errors import NlaError
+from server.analyses.schema import Analysis, EventKind, Progress, Reading, Status
+from server.errors import NlaError, StoreUnavailable
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -55,6 +57,8 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self.stopping: asyncio.Task[None] | None = None
         """Somebody cancelled it (and not the server's own end)."""
+        self.keeping: asyncio.Task[None] | None = None
+        """Its end has been told, but the store has not taken it yet."""
         self.lost = False
         """It is not this server's any more: another works on it, or it was stopped there."""
         self.run = whole.row.runs
@@ -72,8 +76,8 @@ class Job:
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
         self._clock = 0.0
-        self._reading_since = 0.0
-        self._scored_before = 0
+        self._estimate = Estimate()
+        self._end: Callable[[Session], None] | None = None
 
     @property
     def id(self) -> str:
@@ -94,14 +98,15 @@ class Job:
         self, stage: str, *, ahead: int | None = None, message: str | None = None, id: int | None = None
     ) -> None:
         """Say how far it is."""
-        done = sum(reading.scored for reading in self._readings.values())
-        total = self.analysis.progress.total
-        left = None
-        fresh = done - self._scored_before
-        if stage == "readings" and total is not None and fresh > 1:
-            left = round((time.monotonic() - self._reading_since) / fresh * (total - done), 1)
+        reading = stage == "readings"
         self.analysis.progress = Progress(
-            stage=stage, done=done, total=total, seconds_left=left, ahead=ahead, message=message
+            stage=stage,
+            done=sum(reading.scored for reading in self._readings.values()),
+            total=self.analysis.progress.total,
+            fraction=self._estimate.fraction if reading else None,
+            seconds_left=self._estimate.seconds_left if reading else None,
+            ahead=ahead,
+            message=message,
         )
         self.log.put("progress", self.analysis.progress, id=id)
 
@@ -133,6 +138,7 @@ class Job:
             )
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
+        self._estimate = Estimate(await self._store.read(partial(repository.typical_length, pair.name)))
         plan = await asyncio.to_thread(self._plan, prompt, settings)
         self._also = tuple(also)
         plan.also = {name: layer for name, layer in also.items() if layer is not None}
@@ -159,21 +165,26 @@ class Job:
             await self.end("done")
 
     def _plan(self, prompt: Prompt, settings: Settings) -> Plan:
-        """What is left to do after what earlier runs have kept."""
+        """What is left to do after what earlier runs have kept. Raises Unreadable when that is damaged."""
         assert self._whole is not None, "a job works once"
         row, trace, readings = self._whole.row, self._whole.trace, self._whole.readings
         self._whole = None
+        with records.readable(self.id):
+            generated = unpack_ids(row.generated_ids) if row.generated_ids is not None else None
+            activations = unpack(trace.activations) if trace is not None else None
+            kept = records.kept_of(readings)
         return Plan(
             request=self.analysis.request,
             prompt=prompt,
-            generated_ids=unpack_ids(row.generated_ids) if row.generated_ids is not None else None,
+            generated_ids=generated,
             tokens=self.analysis.tokens,
             lens=self.analysis.lens,
             tuned_lens=self.analysis.tuned_lens,
-            activations=unpack(trace.activations) if trace is not None else None,
-            kept=records.kept_of(readings),
+            activations=activations,
+            kept=kept,
             window=settings.window,
             score_batch=settings.score_batch,
+            estimate=self._estimate,
         )
 
     async def _take(self, step: Step) -> None:
@@ -190,8 +201,7 @@ class Job:
                 self._mark("lens")
                 await self._take_trace(step)
             case Readings():
-                self._reading_since = time.monotonic()
-                self._scored_before = sum(reading.scored for reading in self._readings.values())
+                self._estimate.begin(step.total, {key for key, r in self._readings.items() if r.scored})
                 self.analysis.progress = self.analysis.progress.model_copy(update={"total": step.total})
                 self.tell_progress("readings")
             case Compared():
@@ -201,8 +211,8 @@ class Job:
             case Tuned():
                 self._mark("tuned_lens")
                 await self._take_tuned(step.lens)
-            case _:
-                await self._take_finding(step)
+            case Found():
+                await self._take_findings(step.findings)
 
     def _show(self, step: Text | Traced) -> None:
         self.analysis.tokens = step.tokens
@@ -259,90 +269,108 @@ class Job:
         rows = [siblings.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
         return [siblings.born(row, step, trace, words) for row in rows]
 
-    async def _take_finding(self, finding: Finding) -> None:
-        match finding:
-            case Words():
+    async def _take_findings(self, findings: Sequence[Finding]) -> None:
+        """Keep in one transaction whatever has piled up, then tell it in the order in which it was made."""
+        for finding in findings:
+            if isinstance(finding, Words):  # not kept; first, since ids are to rise in the order of telling
                 self._mark("first_words")
                 self.log.write(*finding.key, finding.text)
-                return
-            case Written():
+        spare = self.log.next_id()
+        changes = _Changes(self.id, self._readings)
+        for finding in findings:
+            if isinstance(finding, Written):
                 self._mark("first_reading")
-                position, sample = finding.key
-                reading = Reading(
-                    position=position, sample=sample, text=finding.text, truncated=finding.truncated
-                )
-                await self._keep_reading(reading, finding.tokens)
-            case Marked():
-                position, sample = finding.key
-                before = self._readings.get(finding.key, Reading(position=position, sample=sample))
-                await self._keep_reading(before.model_copy(update={"error": finding.reason}))
-            case Scored():
+                self._estimate.written(finding.key, len(finding.text))
+                changes.write(finding, self.log.next_id())
+            elif isinstance(finding, Marked):
+                if not finding.passing:
+                    self._estimate.scored(finding.key)
+                changes.mark(finding, self.log.next_id())
+            elif isinstance(finding, Scored):
                 self._mark("last_score", again=True)
-                await self._keep_scores(finding)
-        if not isinstance(finding, Written):
+                for score in finding.scores:
+                    self._estimate.scored(score.key)
+                    changes.score(score, finding.vectors[score.key], self.log.next_id())
+        if changes.told:
+            await self._write(changes.keep, spare)
+        for event, reading in changes.told:
+            key = (reading.position, reading.sample)
+            self._readings[key] = reading
+            self.log.put("reading", reading, key=key, id=event)
+        if any(not isinstance(finding, Written | Words) for finding in findings) or not findings:
             self.tell_progress("readings")
 
-    async def _keep_reading(self, reading: Reading, tokens: int = 0) -> None:
-        event = self.log.next_id()
-        row = ReadingRow(analysis_id=self.id, tokens=tokens, event=event, **reading.model_dump())
-        await self._write(partial(repository.put_readings, [row]))
-        key = (reading.position, reading.sample)
-        self._readings[key] = reading
-        self.log.put("reading", reading, key=key, id=event)
-
-    async def _keep_scores(self, scored: Scored) -> None:
-        rows, told = [], []
-        for score in scored.scores:
-            numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
-            numbers["rank_of"] = score.rank_of
-            reading = self._readings[score.key].model_copy(update=numbers)
-            event = self.log.next_id()
-            told.append((event, reading))
-            key = {"analysis_id": self.id, "position": reading.position, "sample": reading.sample}
-            vector = pack(scored.vectors[score.key], exact=False)
-            rows.append({**key, **numbers, "event": event, "vector": vector})
-        await self._write(partial(repository.put_scores, rows))
-        for event, reading in told:
-            key_ = (reading.position, reading.sample)
-            self._readings[key_] = reading
-            self.log.put("reading", reading, key=key_, id=event)
-
     async def end(self, status: Status, error: str | None = None) -> None:
-        """Keep and tell how it ended."""
+        """Keep how it ended, as soon as the store takes it, and tell."""
+        spare = self.log.next_id()
+        tell = self._ending(status, error)
+        await self.keep_end(spare)
+        tell()
+
+    async def break_off(self, status: Status, error: str | None = None) -> None:
+        """Keep and tell how it ended. Raises StoreUnavailable when it is told but not kept: then `keep_end` has to be."""
+        tell = self._ending(status, error)
+        assert self._end is not None
+        try:
+            await self._store.write(self._end)
+        except StoreUnavailable:
+            tell()
+            raise
+        tell()
+
+    async def keep_end(self, spare: int | None = None) -> None:
+        """Keep the end as soon as the store takes it."""
+        assert self._end is not None, "it has ended"
+        await self._write(self._end, spare)
+
+    def _ending(self, status: Status, error: str | None) -> Callable[[], None]:
+        """Settle what is to be kept of the end; call what this returns to tell it."""
         progress_event, end_event = self.log.next_id(), self.log.next_id()
         if self._clock:
             self._mark("total", again=True)
         finished = repository.now()
-        await self._keep(
-            status=status,
-            error=error,
-            finished=finished,
-            baselines=_json(self.analysis.baselines) if self.analysis.baselines else None,
-            timings=_json(self.analysis.timings),
-            end_event=end_event,
-            owner=None,
-        )
-        self.analysis.status, self.analysis.error, self.analysis.finished = status, error, finished
-        self.tell_progress(status, id=progress_event)
-        self.log.put("done" if status == "done" else "failed", records.end_of(self.analysis), id=end_event)
+        values = {
+            "status": status,
+            "error": error,
+            "finished": finished,
+            "baselines": _json(self.analysis.baselines) if self.analysis.baselines else None,
+            "timings": _json(self.analysis.timings),
+            "end_event": end_event,
+            "owner": None,
+        }
+        self._end = self._held(partial(repository.change, self.id, values))
 
-    def tell_end(self, status: Status, error: str | None) -> None:
-        """Tell an end that the store could not keep."""
-        self.analysis.status, self.analysis.error = status, error
-        self.tell_progress(status)
-        self.log.put("failed", records.end_of(self.analysis))
+        def tell() -> None:
+            self.analysis.status, self.analysis.error, self.analysis.finished = status, error, finished
+            self.tell_progress(status, id=progress_event)
+            kind: EventKind = "done" if status == "done" else "failed"
+            self.log.put(kind, records.end_of(self.analysis), id=end_event)
+
+        return tell
 
     async def _keep(self, **values: object) -> None:
         await self._write(partial(repository.change, self.id, values))
 
-    async def _write(self, work: Callable[[Session], None]) -> None:
-        """Keep something of this run. Raises Taken if it is over."""
+    async def _write(self, work: Callable[[Session], None], spare: int | None = None) -> None:
+        """Keep something of this run as soon as the store takes it. Raises Taken if the run is over. A caller that has given
+        out ids of events for what it keeps has a `spare` one before them, under which the waiting is told.
+        """
+        waits = False
 
+        def failed(error: StoreUnavailable) -> None:
+            nonlocal waits
+            if not waits and not self.log.closed:
+                self.tell_progress(self.analysis.progress.stage, message=error.detail, id=spare)
+            waits = True
+
+        await self._store.write_until_kept(self._held(work), failed)
+
+    def _held(self, work: Callable[[Session], None]) -> Callable[[Session], None]:
         def held(session: Session) -> None:
             leases.hold(self.id, self.run, session)
             work(session)
 
-        await self._store.write(held)
+        return held
 
     def _mark(self, name: str, *, again: bool = False) -> None:
         """Seconds of work to the first (or, `again`, the latest) time that this is reached, over all runs."""
@@ -352,3 +380,52 @@ class Job:
 
 def _json(document: object) -> str:
     return to_json(document, inf_nan_mode="null").decode()
+
+
+class _Changes:
+    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its event's id."""
+
+    def __init__(self, analysis_id: str, readings: Mapping[Key, Reading]) -> None:
+        self.told: list[tuple[int, Reading]] = []
+        self._id = analysis_id
+        self._now = dict(readings)
+        self._rows: dict[Key, ReadingRow] = {}
+        self._scores: dict[Key, dict[str, Any]] = {}
+
+    def write(self, finding: Written, event: int) -> None:
+        """A reading has ended."""
+        position, sample = finding.key
+        reading = Reading(position=position, sample=sample, text=finding.text, truncated=finding.truncated)
+        self._put(finding.key, reading, event, finding.tokens)
+
+    def mark(self, finding: Marked, event: int) -> None:
+        """A reading, or its score, has failed."""
+        position, sample = finding.key
+        before = self._now.get(finding.key, Reading(position=position, sample=sample))
+        self._put(finding.key, before.model_copy(update={"error": finding.reason}), event, 0)
+
+    def score(self, score: Scores, vector: Vector, event: int) -> None:
+        """A reading has its score."""
+        numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
+        numbers["rank_of"] = score.rank_of
+        reading = self._now[score.key].model_copy(update=numbers)
+        self._tell(score.key, reading, event)
+        position, sample = score.key
+        key = {"analysis_id": self._id, "position": position, "sample": sample}
+        self._scores[score.key] = {**key, **numbers, "event": event, "vector": pack(vector, exact=False)}
+
+    def keep(self, session: Session) -> None:
+        """Write all of it."""
+        if self._rows:
+            repository.put_readings(list(self._rows.values()), session)
+            session.flush()
+        if self._scores:
+            repository.put_scores(list(self._scores.values()), session)
+
+    def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
+        self._tell(key, reading, event)
+        self._rows[key] = ReadingRow(analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump())
+
+    def _tell(self, key: Key, reading: Reading, event: int) -> None:
+        self._now[key] = reading
+        self.told.append((event, reading))

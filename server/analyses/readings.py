@@ -7,13 +7,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.analyses.estimate import Estimate
 from server.analyses.pins import Pins
 from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 TRIES = 3
 """How often a reading is asked for whose engine died over it: it may be what the engine dies of."""
+SILENCE = 1.0
+"""Seconds without a finding after which the caller hears that work goes on."""
 Key = tuple[int, int]  # position, sample
 Vector = NDArray[np.float32]
 
@@ -99,18 +102,28 @@ class Read:
     kept: Mapping[Key, Kept] = field(default_factory=dict)
     window: int = 64
     score_batch: int = 32
+    estimate: Estimate = field(default_factory=Estimate)
+    """Is told what is decoded of each reading."""
 
 
-async def read(pair: ResidentPair, job: Read, pins: Pins) -> AsyncGenerator[Finding, None]:
-    """All findings, in the order in which they are made. Raises what the AV raises; close it to stop the
-    work.
+async def read(pair: ResidentPair, job: Read, pins: Pins) -> AsyncGenerator[list[Finding], None]:
+    """All findings, in the order in which they are made: whatever has piled up since the last, or nothing after a while of
+    SILENCE. Raises what the AV raises; close it to stop the work.
     """
     desk = _Desk(pair, job, pins)
     task = asyncio.create_task(desk.work())
     task.add_done_callback(lambda _: desk.findings.put_nowait(None))
     try:
-        while (finding := await desk.findings.get()) is not None:
-            yield finding
+        ended = False
+        while not ended:
+            found: list[Finding | None] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE):
+                    found.append(await desk.findings.get())
+            while not desk.findings.empty():
+                found.append(desk.findings.get_nowait())
+            ended = None in found
+            yield [finding for finding in found if finding is not None]
         await task
     finally:
         await _stop(task)
@@ -263,6 +276,7 @@ async def _window(
         async for answer in answers:
             key = cast(Key, answer.key)
             if isinstance(answer, Delta):
+                job.estimate.decoded(key, len(answer.text))
                 untold[key] += answer.text
                 if key[0] in pins and untold[key]:
                     yield Words(key, untold[key])

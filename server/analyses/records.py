@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pydantic import TypeAdapter
 
@@ -26,6 +27,7 @@ from server.analyses.schema import (
     Token,
     url_of,
 )
+from server.errors import Unreadable
 from server.store.repository import Summary, Whole, now
 from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
@@ -115,8 +117,25 @@ def baselines_of(row: AnalysisRow) -> Baselines | None:
     return Baselines.model_validate_json(row.baselines) if row.baselines else None
 
 
+@contextmanager
+def readable(analysis_id: str) -> Iterator[None]:
+    """Tell what is damaged, or of another version, from a mistake of this program. Raises Unreadable."""
+    try:
+        yield
+    except Exception as error:  # damage raises whatever the decoder at that place raises
+        raise Unreadable(
+            f"What is kept of the analysis {analysis_id} is damaged, or was written by another version "
+            f"({type(error).__module__}.{type(error).__name__}). Analyse the prompt again, delete it, or restore a backup."
+        ) from error
+
+
 def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
-    """A kept analysis as GET answers it."""
+    """A kept analysis as GET answers it. Raises Unreadable."""
+    with readable(whole.row.id):
+        return _analysis_of(whole, progress)
+
+
+def _analysis_of(whole: Whole, progress: Progress | None) -> Analysis:
     row = whole.row
     readings = [reading_of(reading) for reading in whole.readings]
     status = _STATUS.validate_python(row.status)

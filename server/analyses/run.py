@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from server.analyses.estimate import Estimate
 from server.analyses.lens import LensTable
 from server.analyses.pins import Pins
 from server.analyses.readings import Finding, Kept, Read, read
@@ -96,7 +97,14 @@ class Tuned:
     lens: LensTable
 
 
-Step: TypeAlias = Text | Reply | Traced | Reading | Finding | Compared | Tuning | Tuned
+@dataclass(frozen=True)
+class Found:
+    """What has piled up of readings and scores, oldest first; nothing new where the readings take their time."""
+
+    findings: Sequence[Finding]
+
+
+Step: TypeAlias = Text | Reply | Traced | Reading | Found | Compared | Tuning | Tuned
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,7 @@ class Plan:
     """Further layers that are wanted of the same forward pass, by pair."""
     window: int = 64
     score_batch: int = 32
+    estimate: Estimate = field(default_factory=Estimate)
 
 
 def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
@@ -151,10 +160,11 @@ async def analyse(pair: ResidentPair, plan: Plan, pins: Pins) -> AsyncGenerator[
     vectors: dict[tuple[int, int], Activations] = {
         k: v.vector for k, v in plan.kept.items() if v.vector is not None
     }
-    async with aclosing(read(pair, _job(plan, wanted), pins)) as findings:
-        async for finding in findings:
-            vectors.update(getattr(finding, "vectors", {}))
-            yield finding
+    async with aclosing(read(pair, _job(plan, wanted), pins)) as batches:
+        async for findings in batches:
+            for finding in findings:
+                vectors.update(getattr(finding, "vectors", {}))
+            yield Found(findings)
     yield Compared(await _compare(pair, plan, vectors))
     if pair.target.translators is not None and plan.tuned_lens is None:
         # Last, although it needs no reading: it takes as long as the plain one, and is looked at by fewer people.
@@ -173,6 +183,7 @@ def _job(plan: Plan, wanted: Sequence[int]) -> Read:
         kept=plan.kept,
         window=plan.window,
         score_batch=plan.score_batch,
+        estimate=plan.estimate,
     )
 
 

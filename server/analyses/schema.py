@@ -185,13 +185,14 @@ class Reading(Answered):
 class Progress(Answered):
     """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or cancelled.
 
-    `done` of `total` readings are scored. `ahead` counts the analyses in front of a queued one; `message`
+    `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others. `ahead` counts the analyses in front of a queued one; `message`
     says in words what is waited for.
     """
 
     stage: str
     done: int = 0
     total: int | None = None
+    fraction: float | None = None
     seconds_left: float | None = None
     ahead: int | None = None
     message: str | None = None

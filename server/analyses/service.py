@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import partial
 from typing import IO
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from server.analyses import elsewhere, records, siblings
@@ -34,7 +33,7 @@ from server.analyses.schema import (
 )
 from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
-from server.errors import BadInput, NotFound
+from server.errors import BadInput, NotFound, StoreUnavailable, Unreadable
 from server.nla.card import cards
 from server.settings import Settings
 from server.store import leases, repository
@@ -101,9 +100,16 @@ class Analyses:
     async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
         row = await self._workshop.claim_or_add(new)
         standing = new if row is None else row
-        if standing.id not in self._workshop.jobs and standing.status != "done":
-            await self._workshop.start(standing.id)
-        return await self.get(standing.id), row is not None
+        try:
+            return await self._started(standing.id, standing.status), row is not None
+        except Unreadable:
+            await self._store.write(partial(repository.start_over, standing.id, new.request))
+            return await self._started(standing.id, "queued"), False
+
+    async def _started(self, analysis_id: str, status: str) -> Analysis:
+        if analysis_id not in self._workshop.jobs and status != "done":
+            await self._workshop.start(analysis_id)
+        return await self.get(analysis_id)
 
     async def _check_pair(self, name: str) -> None:
         if name in self._models.names:
@@ -296,6 +302,10 @@ class Analyses:
             if job := self._workshop.jobs.get(found):
                 cancelled = job.stopping is not None
                 await self._workshop.stop(job)
+                if job.keeping is not None:
+                    raise StoreUnavailable(
+                        "How this analysis ended cannot be kept at the moment. Delete it in a while."
+                    )
                 if job.analysis.status == "cancelled" and not cancelled:
                     values["status"] = "queued"  # nobody cancelled it: restored, it goes on
             async with self._workshop.asking:
@@ -346,7 +356,7 @@ class Analyses:
         while True:
             try:
                 await self._store.write(partial(repository.purge, repository.now() - UNDO))
-            except SQLAlchemyError:
+            except StoreUnavailable:
                 _log.exception("what was deleted could not be removed; the next try is in an hour")
             await asyncio.sleep(SWEEP)
 

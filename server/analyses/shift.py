@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from server.analyses.job import Job
+from server.errors import StoreUnavailable
 from server.store import leases
 from server.store.database import Store
 from server.store.repository import Whole
@@ -69,7 +68,7 @@ class Shift:
         """Let go of everything: another server may go on with it at once."""
         try:
             await self._store.write(partial(leases.release, self._name))
-        except SQLAlchemyError:
+        except StoreUnavailable:
             _log.exception("the leases could not be given back; they end by themselves in %s", LEASE)
 
     async def _keep_beating(self) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from server.analyses import records, siblings
 from server.analyses.address import address, kinship
@@ -20,10 +19,10 @@ from server.analyses.models import Models
 from server.analyses.run import Prompt, encode
 from server.analyses.schema import AnalysisRequest, Status
 from server.analyses.shift import BEAT, Shift
-from server.errors import NlaError
+from server.errors import NlaError, StoreUnavailable, Unreadable
 from server.settings import Settings
 from server.store import leases, repository
-from server.store.database import Store
+from server.store.database import Store, until_available
 from server.store.leases import Taken
 from server.store.repository import Whole
 from server.store.tables import AnalysisRow
@@ -111,8 +110,8 @@ class Workshop:
             try:
                 while await self._take_one():
                     pass
-            except SQLAlchemyError:
-                _log.exception("unfinished analyses could not be taken up; the next try is in %s s", BEAT)
+            except StoreUnavailable as error:
+                _log.error("unfinished analyses could not be taken up: %s", error.detail)
                 self._more = True
                 await asyncio.sleep(BEAT)
 
@@ -120,12 +119,20 @@ class Workshop:
         async with self.asking:  # for one at a time: whoever asks meanwhile does not wait for all of them
             whole = await self._shift.take_next(self._models.names)
             if whole is not None:
-                await self._begin(whole)
+                with suppress(Unreadable):  # it is marked and logged, and the others go on
+                    await self._begin(whole)
         return whole is not None
 
     async def _begin(self, whole: Whole) -> Job:
+        """Put to work what this server has just taken. Raises Unreadable when it is damaged; then it has failed."""
         self._shift.begin()
-        job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
+        try:
+            job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
+        except Unreadable as error:
+            _log.error("%s", error.detail)
+            values = {"status": "failed", "error": error.detail, "finished": repository.now(), "owner": None}
+            await self._store.write(partial(repository.change, whole.row.id, values))
+            raise
         self.jobs[job.id] = job
         self._tell_outlook(job)
         job.task = asyncio.create_task(self._work(job), name=f"analysis-{job.id}")
@@ -153,7 +160,9 @@ class Workshop:
         jobs = list(self.jobs.values())
         for job in jobs:
             job.interrupt()
-        tasks = [task for job in jobs for task in (job.task, job.stopping) if task is not None]
+            if job.keeping is not None:
+                job.keeping.cancel()
+        tasks = [t for job in jobs for t in (job.task, job.stopping, job.keeping) if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         self._line.close()
         await self._shift.release()
@@ -169,7 +178,7 @@ class Workshop:
                 self._line.place(lambda ahead: _tell_place(job, ahead)),
             ):
                 with self._metrics.running.track_inprogress():
-                    if (prompt := await self._settle(job, pair)) is not None:
+                    if (prompt := await self._settle_when_possible(job, pair)) is not None:
                         also = await self._further(job)
                         await job.work(pair, prompt, self._settings, also, self._take_up)
         except asyncio.CancelledError:
@@ -185,7 +194,8 @@ class Workshop:
             reason = f"The server failed at this ({type(error).__name__}). Its log tells more."
             await self._end_badly(job, "failed", reason)
         finally:
-            self.jobs.pop(job.id, None)
+            if job.keeping is None:
+                self.jobs.pop(job.id, None)
             if job.lost and not job.log.closed:
                 job.log.move(job.id)  # watchers go on with what the store says
             self._count(job)
@@ -197,6 +207,14 @@ class Workshop:
             [] if job.born else [name for name in job.analysis.request.also if name in self._models.names]
         )
         return {name: (await self._models.aim(name)).layer for name in wanted}
+
+    async def _settle_when_possible(self, job: Job, pair: ResidentPair) -> Prompt | None:
+        """`_settle`, tried again until the store can be used."""
+
+        def failed(error: StoreUnavailable) -> None:
+            job.tell_progress(job.analysis.progress.stage, message=error.detail)
+
+        return await until_available(partial(self._settle, job, pair), failed)
 
     async def _settle(self, job: Job, pair: ResidentPair) -> Prompt | None:
         """Tokenise, and learn the content address.
@@ -229,12 +247,21 @@ class Workshop:
         if job.log.closed:
             return
         try:
-            await job.end(status, error)
+            await job.break_off(status, error)
         except Taken:
             job.lost = True
-        except SQLAlchemyError:
-            _log.exception("the end of analysis %s could not be kept", job.id)
-            job.tell_end(status, error)
+        except StoreUnavailable as reason:
+            _log.error("the end of analysis %s is kept later: %s", job.id, reason.detail)
+            job.keeping = asyncio.create_task(self._keep_end(job), name=f"end-{job.id}")
+
+    async def _keep_end(self, job: Job) -> None:
+        """Keep an end that has been told as soon as the store takes it; till then the job stands for the analysis."""
+        try:
+            await job.keep_end()
+        except Taken:
+            _log.info("analysis %s is not this server's any more", job.id)
+        finally:
+            self.jobs.pop(job.id, None)
 
     def _tell_loading(self) -> None:
         for job in self.jobs.values():

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,16 +23,20 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from server.errors import StoreError
+from server.errors import StoreError, StoreUnavailable
 from server.store.backup import restore
 from server.store.lock import prepare
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT = 10.0
+"""Seconds that SQLite waits for another writer."""
+FIRST_RETRY, LAST_RETRY = 0.25, 15.0
+"""Seconds before a write is tried again: twice as long after each failure, up to the last."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +74,12 @@ def connect(url: str) -> Engine:
 
 def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT * 1000:.0f}",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     # SQLite's own lower() knows ASCII alone; searches are to find Zürich as ZÜRICH.
@@ -110,6 +121,30 @@ def migrate(engine: Engine) -> None:
         raise StoreError(f"{engine.url!r} cannot be used as a database: {error.orig}. {cure}") from error
 
 
+async def until_available(call: Callable[[], Awaitable[T]], failed: Callable[[StoreUnavailable], None]) -> T:
+    """Await `call()`, again and again until it does not raise StoreUnavailable. `failed` is called after each try that did."""
+    delay = FIRST_RETRY
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            failed(error)
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, LAST_RETRY)
+
+
+@contextmanager
+def _availability() -> Iterator[None]:
+    """Tell a database that cannot be used at the moment from a mistake in what is asked of it."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(
+            f"The database cannot be used at the moment ({error.orig}). Is its disk full or read-only, or does another "
+            "program hold it? What is unfinished goes on by itself; try again in a while."
+        ) from error
+
+
 class Store:
     """The database for async callers: `write` runs in the one writer thread, one transaction each, `read` in
     any of a few. `beginning` is a backup that a new SQLite database starts as.
@@ -135,24 +170,34 @@ class Store:
         migrate(self.engine)
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction; it is committed when this returns. A cancelled caller does not tear
-        it.
+        """Run `work` in one transaction; it is committed when this returns. A cancelled caller does not tear it. Raises
+        StoreUnavailable when nothing was written and a later try may succeed.
         """
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, self._write, work))
 
+    async def write_until_kept(
+        self, work: Callable[[Session], T], failed: Callable[[StoreUnavailable], None]
+    ) -> T:
+        """`write`, tried again until the database takes it: for results that must not be lost. `failed` is called after each
+        try that did not succeed; cancel the caller to give up.
+        """
+        return await until_available(partial(self.write, work), failed)
+
     async def read(self, work: Callable[[Session], T]) -> T:
-        """Run `work` on a consistent view of the database. Rows stay usable after the session."""
+        """Run `work` on a consistent view of the database. Rows stay usable after the session. Raises StoreUnavailable when
+        a later try may succeed.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _write(self, work: Callable[[Session], T]) -> T:
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with _availability(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             if self._sqlite:  # another process may write too: wait for it now, not half-way
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             return work(session)
 
     def _read(self, work: Callable[[Session], T]) -> T:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with _availability(), Session(self.engine, expire_on_commit=False) as session:
             if self._sqlite:  # its driver begins no transaction before it reads
                 session.connection().exec_driver_sql("BEGIN")
             else:

@@ -18,6 +18,8 @@ from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 UNFINISHED = ("queued", "running")
 DELETED = "deleted"
 """In the place of a status: the analyses whose deletion can still be undone, whatever their status."""
+SAMPLE = 500
+"""Readings of whose lengths a mean is taken."""
 Place = tuple[datetime, str]
 """Where an analysis stands in the library, newest first: when it was made, and its id."""
 
@@ -183,6 +185,45 @@ def readings_in_parts(analysis_id: str, size: int, session: Session) -> Iterator
     query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id)
     query = query.order_by(ReadingRow.position, ReadingRow.sample).execution_options(yield_per=size)
     yield from session.scalars(query).partitions()
+
+
+def typical_length(pair: str, session: Session) -> float | None:
+    """Characters of a reading of this pair, as the mean of those that were kept last; None if there are none."""
+    lengths = (
+        select(func.length(ReadingRow.text).label("characters"))
+        .join(AnalysisRow, AnalysisRow.id == ReadingRow.analysis_id)
+        .where(AnalysisRow.pair == pair, ReadingRow.error.is_(None))
+        .order_by(AnalysisRow.created.desc())
+        .limit(SAMPLE)
+        .subquery()
+    )
+    found = session.scalar(select(func.avg(lengths.c.characters)))
+    return None if found is None else float(found)
+
+
+def start_over(analysis_id: str, request: str, session: Session) -> None:
+    """Forget all that is kept of an analysis but its address and its edits; it is to be made again from its request."""
+    for table in (ReadingRow, TraceRow):
+        session.execute(delete(table).where(table.analysis_id == analysis_id))
+    values: dict[str, Any] = {
+        "request": request,
+        "status": "queued",
+        "timings": "{}",
+        "versions": "{}",
+        "token_count": 0,
+    }
+    for column in (
+        "error",
+        "finished",
+        "tokens",
+        "baselines",
+        "prompt_ids",
+        "generated_ids",
+        "focus",
+        "owner",
+    ):
+        values[column] = None
+    change(analysis_id, values, session)
 
 
 def put_scores(scores: Sequence[dict[str, Any]], session: Session) -> None:

@@ -40,8 +40,11 @@ def job(**more: Any) -> Read:
     )
 
 
-def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:
-    return read(cast(Any, pair), job, pins or Pins())
+async def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:
+    async with aclosing(read(cast(Any, pair), job, pins or Pins())) as batches:
+        async for batch in batches:
+            for finding in batch:
+                yield finding
 
 
 async def all_of(pair: FakePair, job: Read, pins: Pins | None = None) -> list[Finding]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -14,12 +15,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from server.errors import StoreError
-from server.store import repository
+from server.errors import StoreError, StoreUnavailable
+from server.store import database, repository
 from server.store.database import MIGRATIONS, Store, connect, migrate
 from server.store.search import edits_with
 from server.store.tables import AnalysisRow, Base, ReadingRow
@@ -238,3 +239,50 @@ async def test_readers_do_not_wait_for_the_writer(store: Store) -> None:
     let.set()
     await writing
     assert await store.read(partial(repository.get, "a")) is not None
+
+
+@pytest.mark.anyio
+async def test_a_full_disk_is_told_from_a_mistake_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "FIRST_RETRY", 0.01)
+    store = Store(f"sqlite:///{tmp_path / 'a.db'}")
+    await store.open()
+    pages = 1  # no fewer than there are
+
+    def bound(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}").close()
+
+    event.listen(store.engine, "checkout", bound)
+    row = analysis("long")
+    row.title = "x" * 100_000
+    with pytest.raises(StoreUnavailable, match="database or disk is full"):
+        await store.write(partial(repository.add, row))
+    assert await store.read(partial(repository.get, "long")) is None
+
+    def freed(error: StoreUnavailable) -> None:
+        nonlocal pages
+        assert "disk is full" in error.detail
+        pages = 2**30
+
+    again = analysis("long")
+    again.title = "x" * 100_000
+    await store.write_until_kept(partial(repository.add, again), freed)
+    assert await store.read(partial(repository.get, "long")) is not None
+    with pytest.raises(IntegrityError):  # a mistake stays one
+        await store.write(partial(repository.add, analysis("long")))
+    await store.close()
+
+
+def test_how_long_a_reading_usually_is(session: Session) -> None:
+    assert repository.typical_length("fake", session) is None
+    session.add(analysis("a"))
+    session.flush()
+    for position, words in enumerate(["four", "sixsix"]):
+        session.add(
+            ReadingRow(
+                analysis_id="a", position=position, sample=0, text=words, truncated=False, tokens=1, event=1
+            )
+        )
+    session.flush()
+    assert repository.typical_length("fake", session) == 5
