@@ -5,32 +5,41 @@ from __future__ import annotations
 import time
 
 Key = tuple[int, int]  # position, sample
-SCORING = 0.1
-"""The part of a reading's work that is left for the AR once the AV has written it."""
+SHARE = 0.4
+"""The AR's part of the time that a reading takes, before a pair's first analysis has shown it."""
+ENOUGH = 8
+"""Readings that have to be scored after the AV has ended before they tell of the AR's speed."""
 ALMOST = 0.95
 """As far as a reading that is being written can be: how long it becomes is known at its end alone."""
-SOONEST = 1.0
-"""Seconds of work before there is an estimate."""
+LEAST = 0.03
+"""The part of the work that a run has to do before it tells of its speed: the first tokens of a reading are not its words."""
 
 
 class Estimate:
     """Progress in characters of the readings, which come in step with the AV's tokens: a batch that decodes together moves
-    long before its first reading has ended. `typical` is how long a reading of this pair usually is, None if unknown.
+    long before its first reading has ended. `share` is the AR's part of the time, as an earlier analysis has shown it.
     """
 
-    def __init__(self, typical: float | None = None) -> None:
-        self._typical = typical
+    def __init__(self, share: float = SHARE) -> None:
+        self.typical: float | None = None
+        """Characters of a reading of this pair; None if unknown."""
+        self._share = share
         self._total = 0
         self._scored: set[Key] = set()
         self._written: dict[Key, int] = {}
         self._decoded: dict[Key, int] = {}
         self._began = 0.0
         self._before = 0.0
+        self._all_written: tuple[float, int] | None = (
+            None  # when the AV ended, and how many were scored by then
+        )
 
-    def begin(self, total: int, scored: set[Key]) -> None:
-        """Start the clock: of `total` readings some have been scored by earlier runs."""
+    def begin(self, total: int, written: set[Key], scored: set[Key]) -> None:
+        """Start the clock: of `total` readings earlier runs have written some, and scored some of those."""
         self._total, self._scored = total, set(scored)
-        self._began, self._before = time.monotonic(), self.fraction or 0.0
+        self._written = dict.fromkeys(written, 0)
+        self._began = time.monotonic()
+        self._before = self.fraction or 0.0
 
     def decoded(self, key: Key, characters: int) -> None:
         """Count what the AV has added to a reading."""
@@ -40,11 +49,13 @@ class Estimate:
         """Note that the AV has ended a reading of so many characters."""
         self._decoded.pop(key, None)
         self._written[key] = characters
+        self._note_all_written()
 
     def scored(self, key: Key) -> None:
         """Note that nothing is left to do for a reading: it has its score, or has failed."""
         self._decoded.pop(key, None)
         self._scored.add(key)
+        self._note_all_written()
 
     @property
     def fraction(self) -> float | None:
@@ -53,20 +64,49 @@ class Estimate:
             return None
         expected = self._expected()
         parts = sum(min(ALMOST, n / expected) for n in self._decoded.values())
-        written = len(self._written.keys() - self._scored)
-        return min(1.0, (len(self._scored) + (1 - SCORING) * (written + parts)) / self._total)
+        done = (1 - self._share) * (self._through_av + parts) + self._share * len(self._scored)
+        return min(1.0, done / self._total)
 
     @property
     def seconds_left(self) -> float | None:
         """Seconds to the end at the speed of this run so far; None while that is unknown."""
-        fraction, elapsed = self.fraction, time.monotonic() - self._began
-        if fraction is None or elapsed < SOONEST or fraction <= self._before:
+        fraction, now = self.fraction, time.monotonic()
+        if fraction is None or fraction - self._before < LEAST:
             return None
-        return round(elapsed * (1 - fraction) / (fraction - self._before), 1)
+        if (each := self._seconds_a_score(now)) is not None:
+            return round(each * (self._total - len(self._scored)), 1)
+        return round((now - self._began) * (1 - fraction) / (fraction - self._before), 1)
+
+    def share(self) -> float:
+        """The AR's part of the time, as this analysis has shown it; call it at the end."""
+        now = time.monotonic()
+        each = self._seconds_a_score(now)
+        if each is None or self._all_written is None:
+            return self._share
+        ended, scored = self._all_written
+        writing = max(0.0, ended - self._began - each * scored) / self._total
+        return min(0.9, max(0.05, each / (each + writing)))
+
+    @property
+    def _through_av(self) -> int:
+        return len(self._written.keys() | self._scored)
+
+    def _note_all_written(self) -> None:
+        if self._all_written is None and self._through_av >= self._total:
+            self._all_written = time.monotonic(), len(self._scored)
+
+    def _seconds_a_score(self, now: float) -> float | None:
+        """The AR's own speed, once it is alone at work and has shown it."""
+        if self._all_written is None:
+            return None
+        ended, scored = self._all_written
+        alone = len(self._scored) - scored
+        return None if alone < ENOUGH else (now - ended) / alone
 
     def _expected(self) -> float:
         """Characters of a reading: as in the readings that have ended here or, before any has, as is typical."""
-        if self._written:
-            return max(1.0, sum(self._written.values()) / len(self._written))
+        ended = [n for n in self._written.values() if n]
+        if ended:
+            return max(1.0, sum(ended) / len(ended))
         longest = max(self._decoded.values(), default=0)
-        return max(1.0, self._typical or 0.0, longest / ALMOST)
+        return max(1.0, self.typical or 0.0, longest / ALMOST)

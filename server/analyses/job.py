@@ -45,6 +45,9 @@ from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
 
+PROGRESS = 1.0
+"""Seconds between two messages of progress while readings are being written and none has ended."""
+
 
 class Job:
     """The live state of one analysis. `analysis` is what GET answers, `log` what watchers are told."""
@@ -76,7 +79,8 @@ class Job:
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
         self._clock = 0.0
-        self._estimate = Estimate()
+        self.estimate = Estimate()
+        self._told = 0.0
         self._end: Callable[[Session], None] | None = None
 
     @property
@@ -103,8 +107,8 @@ class Job:
             stage=stage,
             done=sum(reading.scored for reading in self._readings.values()),
             total=self.analysis.progress.total,
-            fraction=self._estimate.fraction if reading else None,
-            seconds_left=self._estimate.seconds_left if reading else None,
+            fraction=self.estimate.fraction if reading else None,
+            seconds_left=self.estimate.seconds_left if reading else None,
             ahead=ahead,
             message=message,
         )
@@ -138,7 +142,7 @@ class Job:
             )
         spent = max(self.analysis.timings.values(), default=0.0)  # by earlier runs
         self._clock = time.monotonic() - spent
-        self._estimate = Estimate(await self._store.read(partial(repository.typical_length, pair.name)))
+        self.estimate.typical = await self._store.read(partial(repository.typical_length, pair.name))
         plan = await asyncio.to_thread(self._plan, prompt, settings)
         self._also = tuple(also)
         plan.also = {name: layer for name, layer in also.items() if layer is not None}
@@ -184,7 +188,7 @@ class Job:
             kept=kept,
             window=settings.window,
             score_batch=settings.score_batch,
-            estimate=self._estimate,
+            estimate=self.estimate,
         )
 
     async def _take(self, step: Step) -> None:
@@ -201,7 +205,9 @@ class Job:
                 self._mark("lens")
                 await self._take_trace(step)
             case Readings():
-                self._estimate.begin(step.total, {key for key, r in self._readings.items() if r.scored})
+                written = {key for key, r in self._readings.items() if r.error is None}
+                scored = {key for key in written if self._readings[key].scored}
+                self.estimate.begin(step.total, written, scored)
                 self.analysis.progress = self.analysis.progress.model_copy(update={"total": step.total})
                 self.tell_progress("readings")
             case Compared():
@@ -280,16 +286,16 @@ class Job:
         for finding in findings:
             if isinstance(finding, Written):
                 self._mark("first_reading")
-                self._estimate.written(finding.key, len(finding.text))
+                self.estimate.written(finding.key, len(finding.text))
                 changes.write(finding, self.log.next_id())
             elif isinstance(finding, Marked):
                 if not finding.passing:
-                    self._estimate.scored(finding.key)
+                    self.estimate.scored(finding.key)
                 changes.mark(finding, self.log.next_id())
             elif isinstance(finding, Scored):
                 self._mark("last_score", again=True)
                 for score in finding.scores:
-                    self._estimate.scored(score.key)
+                    self.estimate.scored(score.key)
                     changes.score(score, finding.vectors[score.key], self.log.next_id())
         if changes.told:
             await self._write(changes.keep, spare)
@@ -297,7 +303,8 @@ class Job:
             key = (reading.position, reading.sample)
             self._readings[key] = reading
             self.log.put("reading", reading, key=key, id=event)
-        if any(not isinstance(finding, Written | Words) for finding in findings) or not findings:
+        if changes.told or time.monotonic() - self._told > PROGRESS:
+            self._told = time.monotonic()
             self.tell_progress("readings")
 
     async def end(self, status: Status, error: str | None = None) -> None:

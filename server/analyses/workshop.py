@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from server.analyses import records, siblings
 from server.analyses.address import address, kinship
 from server.analyses.checks import check_prompt
+from server.analyses.estimate import SHARE, Estimate
 from server.analyses.job import Job
 from server.analyses.line import Line
 from server.analyses.metrics import Metrics
@@ -47,6 +48,8 @@ class Workshop:
         self._settings = settings
         self._metrics = metrics
         self._shift = Shift(store, self.jobs, self._beat)
+        self._shares: dict[str, float] = {}
+        """The AR's part of the time of each pair's readings, for the next estimate."""
         self._open = False
         self._taking_up: asyncio.Task[None] | None = None
         self._more = False
@@ -180,7 +183,9 @@ class Workshop:
                 with self._metrics.running.track_inprogress():
                     if (prompt := await self._settle_when_possible(job, pair)) is not None:
                         also = await self._further(job)
+                        job.estimate = Estimate(self._shares.get(pair.name, SHARE))
                         await job.work(pair, prompt, self._settings, also, self._take_up)
+                        self._shares[pair.name] = job.estimate.share()
         except asyncio.CancelledError:
             if job.stopping is None:
                 raise
