@@ -17,6 +17,7 @@ from sqlalchemy import event
 from server.settings import Settings
 from server.store import database, repository
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
+from tests.analyses.editing import interventions_of, made
 from tests.conftest import client_of, running
 from tests.fakes import FakePair, FakeSource
 
@@ -104,6 +105,18 @@ async def test_asking_while_the_store_cannot_be_written_is_answered_with_503(
         assert answer.headers["retry-after"]
         assert answer.json()["title"] == "The database cannot be used at the moment"
         assert (await client.post("/api/analyses", json={"text": "cats"})).status_code == 202
+
+
+async def test_an_edit_that_is_made_is_kept_later(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    id = (await finish(analyses_of(app), chat())).id
+    with locked(app):
+        making = asyncio.create_task(made(app, id))
+        async with asyncio.timeout(DEADLINE):
+            while "is kept later" not in caplog.text:  # noqa: ASYNC110 - it tells its log alone
+                await asyncio.sleep(0.001)
+        assert not making.done()
+    found = await making
+    assert await interventions_of(app).of(id) == [found]
 
 
 async def test_the_server_ends_while_the_store_cannot_be_written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from server.analyses.models import Models
 from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
-from server.errors import BadInput, Busy, Conflict, NotFound
+from server.errors import BadInput, Busy, Conflict, NotFound, StoreUnavailable
 from server.settings import Settings
 from server.store import interventions as kept
 from server.store import repository
@@ -29,6 +30,7 @@ from server.store.vectors import unpack
 if TYPE_CHECKING:
     from server.nla.resident import ResidentPair
 
+_log = logging.getLogger(__name__)
 FORMAT = 2
 """Raised when the same request would give another answer; those of before keep their address."""
 
@@ -157,7 +159,11 @@ class Interventions:
             result=made.model_dump_json(ensure_ascii=True),
             search_text="\n".join([made.request.text, *made.request.targets]),
         )
-        if not await self._store.write(partial(kept.keep, row)):
+
+        def failed(error: StoreUnavailable) -> None:
+            _log.error("intervention %s is kept later: %s", id, error.detail)
+
+        if not await self._store.write_until_kept(partial(kept.keep, row), failed):
             raise NotFound("The analysis has just been deleted.")
         return made, False
 
