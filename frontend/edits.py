@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KINDS = {
     "random": (
         "random directions, a floor",
-        "Turned to the edit's angle: they do little, whatever their length",
+        "Turned to the edit's angle: what a disturbance without words does, not what an edit has to beat",
     ),
     "unedited": ("the reading as it is", "Its own words, through the reconstructor"),
     "other": (

@@ -30,9 +30,7 @@ def flag(name: str, position: int, card: Card | None) -> Flag:
         case "end-of-turn":
             return Flag(name, "End of a turn", _end_of_turn(card.trained_on_template))
         case "huge-norm":
-            sentence = (
-                "This activation is far longer than the others: some positions serve as a sink, not as words."
-            )
+            sentence = "This activation is far longer than the text's others. Its length is not in the score, and it is not counted as content."
             return Flag(name, "Outsized activation", sentence)
         case "glyph-part":
             sentence = "One visible character spans several tokens. Each part has an activation and a reading of its own."
@@ -67,7 +65,4 @@ def _end_of_turn(trained: bool | None) -> str:
         return f"This token ends a turn. {SILENT} tokens."
     if trained:
         return "This token ends a turn. The pair was trained on such tokens too."
-    return (
-        "This token ends a turn. Such tokens were not in the pair's training data, and a reading that quotes one ends "
-        "with it, in mid-sentence."
-    )
+    return "This token ends a turn. Such tokens were not in the pair's training data."

@@ -58,7 +58,7 @@ METRICS = {
         "entropy",
         "How undecided the layer is, in nats",
         lambda lens: 1 - _wide(lens.entropy) / UNSURE,
-        "12 nats: anything goes",
+        "12 nats: undecided",
         "0: decided",
     ),
     "kl": Metric(

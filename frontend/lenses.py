@@ -26,7 +26,7 @@ KINDS = {
     "plain": Kind(
         "logit lens",
         "Logit lens",
-        "the rows below are a lens: what each layer would say if it were the last. A low layer may well know more "
+        "the rows below are a lens: what each layer would say if it were the last. A low layer may hold more "
         "than the lens can read.",
         "A lens makes every layer guess the next token before the model is done. It is an instrument, not what the "
         "model believes at that layer; only the last point is the model's own answer.",

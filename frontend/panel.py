@@ -76,7 +76,7 @@ def _norm(a: Analysis, position: int, norm: float) -> str:
     norms = [t.norm for t in a.tokens if t.content and t.norm is not None and t.position != position]
     if norms:
         shorter = sum(other < norm for other in norms)
-        said += f", longer than {wording.percent(shorter / len(norms))} of this text's content"
+        said += f", longer than {wording.percent(shorter / len(norms))} of this text's other content tokens"
     return said
 
 
@@ -209,7 +209,7 @@ def _means(view: View) -> list[str]:
     lines = []
     for name, readings in (
         ("all readings of this text's content, on average", inside),
-        ("those of its template and special tokens, which no other figure here counts", outside),
+        ("those of what is not counted as content: template, special, first and outsized tokens", outside),
     ):
         if len(readings) > 1:
             fves = [r.fve for r in readings if r.fve is not None]

@@ -33,7 +33,7 @@ def gap_sentence(pairs: Sequence[tuple[Reading | None, Reading | None]], *, one_
     a, b = scores.mean(0).tolist()
     said = (
         f"Over the {len(scores)} content tokens that both read, A holds {wording.percent(a)} and B {wording.percent(b)} of "
-        f"the activation: a difference of {wording.points(a - b)}"
+        f"the activation's direction: a difference of {wording.points(a - b)}"
     )
     if len(gap) < ENOUGH:
         return f"{said}. They are too few for an interval."

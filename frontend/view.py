@@ -199,7 +199,7 @@ class View:
             r.fve is not None for r in self.analysis.readings
         )
         return LegendContext(
-            measure="How much of the activation the words hold"
+            measure="How much of the activation's direction the words hold"
             if known
             else "Cosine of the words with the activation",
             low="0" if not known else wording.percent(0),

@@ -5,7 +5,6 @@ Everything here turns numbers and raw token text into strings; escaping is the t
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,8 +65,8 @@ def small(value: float) -> str:
         return f"{number(value * 100, 1)}{NARROW}%"
     if value >= 0.00005:
         return f"{number(value * 100, 2)}{NARROW}%"
-    exponent = math.floor(math.log10(value))
-    return f"{value / 10**exponent:.0f} × 10{str(exponent).translate(_RAISED)}"
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit} × 10{str(int(exponent)).translate(_RAISED)}"
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -76,7 +75,7 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def headline(fve: float | None, cos: float | None) -> str:
     """One reading's score in words. `fve` is None when the pair's variance is unknown."""
     if fve is None:
-        return "" if cos is None else f"points along the activation with cosine {number(cos)}"
+        return "" if cos is None else f"has cosine {number(cos)} with the activation"
     if fve < 0.005:
         return "holds none of the activation"
     return f"holds {percent(fve)} of the activation"

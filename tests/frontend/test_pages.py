@@ -55,7 +55,7 @@ class TestPanel:
         lines = [words(li) for li in page(made.analysis()).select(".baselines li")]
         assert lines == [
             "all readings of this text's content, on average: 52 % (of 26)",
-            "those of its template and special tokens, which no other figure here counts: 20 % (of 8)",
+            "those of what is not counted as content: template, special, first and outsized tokens: 20 % (of 8)",
             "shuffled within this text, each reading dealt to its other content tokens: none (\u221242 %)",
             "always answering the mean of its other content tokens: 4 %",
             "their own activation is the nearest of 26 content tokens, for 81 % of the readings",
@@ -86,7 +86,7 @@ class TestPanel:
 
     def test_the_last_position_follows_the_models_own_choice(self) -> None:
         soup = page(made.analysis(), len(made.CHAT) - 1)
-        assert "settles on its next token" in words(one(soup, ".layers figcaption"))
+        assert "the model's own first choice" in words(one(soup, ".layers figcaption"))
 
     def test_a_reading_that_is_being_written_shows_its_words(self) -> None:
         running = made.analysis(status="running", readings=[])
@@ -273,7 +273,7 @@ class TestNeighbours:
 
 def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
     # Norms grow with the position: the user's nine tokens are shorter, of 26.
-    assert "length of the activation 212, longer than 35 % of this text's content" in words(
+    assert "length of the activation 212, longer than 35 % of this text's other content tokens" in words(
         one(page(made.analysis(), 12), ".where")
     )
 

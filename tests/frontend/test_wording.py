@@ -13,7 +13,7 @@ from frontend.wording import Bit
         (1.0, 1.0, "holds 100\u202f% of the activation"),
         (0.004, 0.6, "holds none of the activation"),
         (-1.3, 0.1, "holds none of the activation"),
-        (None, 0.871, "points along the activation with cosine 0.87"),
+        (None, 0.871, "has cosine 0.87 with the activation"),
         (None, None, ""),
     ],
 )
@@ -97,3 +97,16 @@ def test_a_quoted_token_shows_its_blanks() -> None:
 
 def test_a_long_token_is_cut() -> None:
     assert wording.quoted("x" * 100, 10) == "x" * 9 + "\u2026"
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (0.62, "62\u202f%"),
+        (0.0004, "0.04\u202f%"),
+        (2.1e-7, "2 \u00d7 10\u207b\u2077"),
+        (9.7e-6, "1 \u00d7 10\u207b\u2075"),
+    ],
+)
+def test_a_small_probability_is_one_digit_and_a_power(probability: float, words: str) -> None:
+    assert wording.small(probability) == words

@@ -89,7 +89,7 @@ class Spoken(Answered):
 class Control(Answered):
     """Patches with other words, or with none: what they do is what this edit has to beat.
 
-    other: the readings of `n` other positions. random: `n` random directions, which do little whatever their length: a floor.
+    other: the readings of `n` other positions. random: `n` random directions, a floor.
     Both are turned to the edit's own angle with the activation, and as long. unedited: the reading as it is, through the
     AR. gold: the activation that was named. Numbers are means over the `n`; `interval` spans their middle 90 %. `kept`: how
     many leave the model's first choice as it was. `above`: how many have a `kl` at least as large as the edit's. `probs` are
