@@ -350,6 +350,11 @@ def main() -> None:
         "--read", type=Path, help="print the tables of a file that --raw wrote, and ask nothing"
     )
     asked = parser.parse_args()
+    fewest = 2 * asked.each + 1  # for each country `each` others, and as many third ones
+    if asked.countries < fewest:
+        parser.error(
+            f"--countries {asked.countries}: at least {fewest} countries are needed with --each {asked.each}."
+        )
     if asked.read:
         told([Made(**json.loads(line)) for line in asked.read.read_text("utf-8").splitlines()])
         return

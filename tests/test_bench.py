@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import engines, gpu
+from bench import edits, engines, gpu
 from bench.random_pair import NAME, QWEN, random_av, random_pair
 from server.nla.checkpoint import read_av
 from server.nla.verbalisers.base import Finished
@@ -56,3 +56,14 @@ def test_agreement_counts_equal_readings_and_how_far_the_others_go_together() ->
     theirs = {n: Finished(n, "abcd", False, 4) for n in range(2)}
     ours = {0: theirs[0], 1: Finished(1, "abXd", False, 4)}
     assert gpu.agreement(ours, theirs) == ("1 of 2 equal, 75% of the letters before the first difference")
+
+
+def test_too_few_countries_to_edit_are_refused_before_anything_is_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench.edits", "--countries", "2"])
+    monkeypatch.setattr(edits, "measured", None)
+    with pytest.raises(SystemExit) as refusal:
+        edits.main()
+    assert refusal.value.code == 2
+    assert "at least 3 countries are needed" in capsys.readouterr().err

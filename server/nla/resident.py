@@ -127,11 +127,12 @@ def _load(
 ) -> ResidentPair:
     from transformers import AutoModel, AutoModelForCausalLM
 
+    free = devices()  # a GPU that cannot be used is said before anything is fetched
     here = not serving.elsewhere
     wishes = serving.wishes(entry.profile)
     expected = needs(entry, av_weights=here)
     if expected is not None:
-        check_libraries(demand_room(expected, devices(), wishes))
+        check_libraries(demand_room(expected, free, wishes))
     places = fetch(entry, cache_dir, progress, av_weights=here)
     progress("checking the pair")
     subject = Subject(entry, places, av_weights=here, wishes=wishes)
