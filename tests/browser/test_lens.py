@@ -102,7 +102,7 @@ async def test_a_word_is_compared_and_taken_away(page: Page) -> None:
 async def test_a_layer_under_the_mouse_is_told_in_figures(page: Page) -> None:
     await finished(page)
     curve = page.locator("layer-curve")
-    await expect(curve.locator("[role=img]")).to_have_attribute("aria-label", re.compile("over 3 layers"))
+    await expect(curve.locator("div[role=img]")).to_have_attribute("aria-label", re.compile("over 3 layers"))
     await curve.locator("g[aria-label=dot] circle").nth(1).hover(force=True)  # Plot draws the largest first
     await expect(curve.locator("g[aria-label=tip]")).to_contain_text(
         re.compile(r"layer 0.*rank \d+.*first guess")
@@ -181,7 +181,7 @@ async def test_one_switch_changes_the_lens_of_map_and_curve(
     assert watched.complaints == []
 
 
-async def test_a_click_is_answered_before_the_server_is(page: Page) -> None:
+async def test_a_click_is_marked_at_once_and_takes_the_outline_with_the_answer(page: Page) -> None:
     await finished(page)
     held = asyncio.Event()
 
@@ -190,10 +190,13 @@ async def test_a_click_is_answered_before_the_server_is(page: Page) -> None:
         await route.continue_()
 
     await page.route("**/panel*", hold)
-    outlined = await page.evaluate(
+    outlined = page.locator("#text [aria-current]")
+    before = await outlined.get_attribute("id")
+    asked = await page.evaluate(
         "() => { document.querySelector('#tok-3').click();"
-        " return document.querySelector('#text [aria-current]').id; }"
+        " return [document.querySelector('#tok-3').ariaBusy, document.querySelector('#text [aria-current]').id]; }"
     )
-    assert outlined == "tok-3"
+    assert asked == ["true", before]
     held.set()
     await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await expect(outlined).to_have_attribute("id", "tok-3")
