@@ -33,6 +33,12 @@ def progress_of(whole: Whole) -> Progress | None:
     return Progress(stage=stage, done=done, message="Another server works on this.")
 
 
+def unreadable(analysis_id: str, cursor: int, error: str) -> Event:
+    """The last that a watcher is told of an analysis of which what is kept cannot be read."""
+    end = End(id=analysis_id, url=url_of(analysis_id), status="failed", error=error)
+    return Event(cursor + 1, "failed", end)
+
+
 def deleted(analysis_id: str, cursor: int) -> Event:
     """The last that a watcher is told of an analysis which somebody has deleted elsewhere."""
     end = End(id=analysis_id, url=url_of(analysis_id), status="cancelled")

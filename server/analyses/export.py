@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from server.analyses import records
+from server.analyses.records import readable
 from server.analyses.schema import Analysis, Reading, SiblingReadings, Token
 from server.store import repository
 from server.store.tables import ReadingRow
@@ -112,7 +113,8 @@ def readings_parquet(analysis: Analysis, session: Session) -> IO[bytes]:
     Returns an open temporary file, to be read from its beginning and closed.
     """
     blob = repository.activations(analysis.id, session)
-    activations = None if blob is None else unpack(blob)
+    with readable(analysis.id):
+        activations = None if blob is None else unpack(blob)
     vector = (
         pa.list_(pa.float32(), activations.shape[1]) if activations is not None else pa.list_(pa.float32())
     )

@@ -225,7 +225,11 @@ class Analyses:
         step.
         """
         cursor = last_event_id or 0
-        standing, log, away = await self._look(analysis_id)
+        try:
+            standing, log, away = await self._look(analysis_id)
+        except Unreadable as error:
+            yield elsewhere.unreadable(analysis_id, cursor, error.detail)
+            return
         with self.metrics.watchers.track_inprogress():
             while True:
                 self._watched.add(log)

@@ -177,6 +177,7 @@ async def test_a_damaged_analysis_fails_by_itself_and_can_be_made_again(settings
             answer = await client.get(f"/api/analyses/{id}")
             assert (answer.status_code, answer.json()["title"]) == (500, "This analysis cannot be read")
             assert "restore a backup" in answer.json()["detail"]
+            assert [e.data.status for e in await watch(analyses_of(app), id)] == ["failed"]
         listed = {each["id"]: each["status"] for each in (await client.get("/api/analyses")).json()}
         assert [listed[id] for id in ids] == ["failed", "failed", "done"]
         for text, id in zip(("tokens", "request"), ids[:2], strict=True):

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cosine
 
 from server.analyses.catalogue import Aim
 from server.app import create_app
+from server.nla.flags import is_content
 from server.nla.pairs import DEFAULT
 from server.nla.resident import ResidentPair
 from server.settings import Settings
@@ -113,7 +114,12 @@ async def test_every_score_is_that_of_the_text_it_stands_beside(
         assert reading["mse"] == pytest.approx(2 * (1 - own), abs=2e-3)
         assert pair.variance is not None
         assert reading["fve"] == pytest.approx(1 - 2 * (1 - own) / pair.variance, abs=5e-3)
-        assert reading["rank"] == 1 + sum(c > own + 1e-6 for c in cosines)
+        others = [
+            c
+            for token, c in zip(found["tokens"], cosines, strict=True)
+            if is_content(token["position"], token["special"], token["flags"])
+        ]
+        assert reading["rank"] == 1 + sum(c > own + 1e-6 for c in others)
 
 
 async def test_norms_and_lens_are_those_of_the_trace(client: httpx.AsyncClient, pair: ResidentPair) -> None:
