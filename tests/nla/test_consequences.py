@@ -172,20 +172,21 @@ def test_nothing_stays_behind_in_the_model(
     pair: ResidentPair, ids: list[int], spain: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOGETHER", 1)
+    before = hooks(pair)  # transformers leaves some of its own where hidden states have been asked for
     batches = pair.target.consequences(ids, [replacing(FRANCE, spain)] * 3, [], SHORT)
     next(batches)
     next(batches)
-    assert hooks(pair) == 0  # others use the model between two batches
+    assert hooks(pair) == before  # others use the model between two batches
     del batches
 
     def fails(*_: Any) -> None:
-        assert hooks(pair) == 1
+        assert hooks(pair) == before + 1
         raise ZeroDivisionError
 
     monkeypatch.setattr(module, "_continued", fails)
     with pytest.raises(ZeroDivisionError):
         said(pair, ids, [replacing(FRANCE, spain)])
-    assert hooks(pair) == 0
+    assert hooks(pair) == before
 
 
 def test_numbers_that_overflow_are_an_error(pair: ResidentPair, ids: list[int], spain: Floats) -> None:

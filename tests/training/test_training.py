@@ -45,7 +45,7 @@ def test_the_recipe_runs_from_texts_to_report_and_can_be_taken_up_again(
     monkeypatch.setattr(report, "CROWD", 5)
     out = tmp_path / "adapters"
     said = train(work, out)
-    assert "| positions, held-out texts and topics | 6 |" in said
+    assert "| positions, held-out texts and topics | 6 of 1 texts |" in said
     assert (out / "ar" / HEAD_FILE).exists()
     assert yaml.safe_load((out / "ar" / SIDECAR).read_text())["extraction"]["mse_scale"] == 24.0
     assert read_av(demo_folder(work, out, tmp_path)).injection_scale == tune.INJECTION_NORM
