@@ -11,6 +11,8 @@ ENOUGH = 8
 """Readings that have to be scored after the AV has ended before they tell of the AR's speed."""
 ALMOST = 0.95
 """As far as a reading that is being written can be: how long it becomes is known at its end alone."""
+OVERRUN = 0.2
+"""The part of itself that a reading longer than expected is taken to have before it."""
 LEAST = 0.03
 """The part of the work that a run has to do before it tells of its speed: the first tokens of a reading are not its words."""
 
@@ -28,6 +30,7 @@ class Estimate:
         self._scored: set[Key] = set()
         self._written: dict[Key, int] = {}
         self._decoded: dict[Key, int] = {}
+        self._since: dict[Key, float] = {}
         self._began = 0.0
         self._before = 0.0
         self._all_written: tuple[float, int] | None = (
@@ -43,6 +46,7 @@ class Estimate:
 
     def decoded(self, key: Key, characters: int) -> None:
         """Count what the AV has added to a reading."""
+        self._since.setdefault(key, time.monotonic())
         self._decoded[key] = self._decoded.get(key, 0) + characters
 
     def written(self, key: Key, characters: int) -> None:
@@ -75,7 +79,8 @@ class Estimate:
             return None
         if (each := self._seconds_a_score(now)) is not None:
             return round(each * (self._total - len(self._scored)), 1)
-        return round((now - self._began) * (1 - fraction) / (fraction - self._before), 1)
+        left = (now - self._began) * (1 - fraction) / (fraction - self._before)
+        return round(max(left, self._longest_left(now)), 1)
 
     def share(self) -> float:
         """The AR's part of the time, as this analysis has shown it; call it at the end."""
@@ -102,6 +107,20 @@ class Estimate:
         ended, scored = self._all_written
         alone = len(self._scored) - scored
         return None if alone < ENOUGH else (now - ended) / alone
+
+    def _longest_left(self, now: float) -> float:
+        """Seconds to the end of the last reading that is being written, each at its own speed: one that is much longer than
+        the others goes on by itself when they are done.
+        """
+        expected = self._expected()
+        return max(
+            (
+                max(expected - n, OVERRUN * n) * (now - self._since[key]) / n
+                for key, n in self._decoded.items()
+                if n
+            ),
+            default=0.0,
+        )
 
     def _expected(self) -> float:
         """Characters of a reading: as in the readings that have ended here or, before any has, as is typical."""

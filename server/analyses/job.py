@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
@@ -16,7 +16,8 @@ from server.analyses import records, siblings
 from server.analyses.estimate import Estimate
 from server.analyses.lens import LensTable
 from server.analyses.pins import Pins
-from server.analyses.readings import Finding, Key, Marked, Scored, Scores, Vector, Words, Written
+from server.analyses.reading_writes import ReadingWrites
+from server.analyses.readings import Finding, Marked, Scored, Words, Written
 from server.analyses.run import (
     Compared,
     Found,
@@ -33,13 +34,13 @@ from server.analyses.run import (
 from server.analyses.run import (
     Reading as Readings,
 )
-from server.analyses.schema import Analysis, EventKind, Progress, Reading, Status
+from server.analyses.schema import Analysis, EventKind, Progress, Status
 from server.errors import NlaError, StoreUnavailable
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import Whole
-from server.store.tables import ReadingRow, TraceRow
+from server.store.tables import TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ class Job:
                 self._mark("first_words")
                 self.log.write(*finding.key, finding.text)
         spare = self.log.next_id()
-        changes = _Changes(self.id, self._readings)
+        changes = ReadingWrites(self.id, self._readings)
         for finding in findings:
             if isinstance(finding, Written):
                 self._mark("first_reading")
@@ -387,52 +388,3 @@ class Job:
 
 def _json(document: object) -> str:
     return to_json(document, inf_nan_mode="null").decode()
-
-
-class _Changes:
-    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its event's id."""
-
-    def __init__(self, analysis_id: str, readings: Mapping[Key, Reading]) -> None:
-        self.told: list[tuple[int, Reading]] = []
-        self._id = analysis_id
-        self._now = dict(readings)
-        self._rows: dict[Key, ReadingRow] = {}
-        self._scores: dict[Key, dict[str, Any]] = {}
-
-    def write(self, finding: Written, event: int) -> None:
-        """A reading has ended."""
-        position, sample = finding.key
-        reading = Reading(position=position, sample=sample, text=finding.text, truncated=finding.truncated)
-        self._put(finding.key, reading, event, finding.tokens)
-
-    def mark(self, finding: Marked, event: int) -> None:
-        """A reading, or its score, has failed."""
-        position, sample = finding.key
-        before = self._now.get(finding.key, Reading(position=position, sample=sample))
-        self._put(finding.key, before.model_copy(update={"error": finding.reason}), event, 0)
-
-    def score(self, score: Scores, vector: Vector, event: int) -> None:
-        """A reading has its score."""
-        numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
-        numbers["rank_of"] = score.rank_of
-        reading = self._now[score.key].model_copy(update=numbers)
-        self._tell(score.key, reading, event)
-        position, sample = score.key
-        key = {"analysis_id": self._id, "position": position, "sample": sample}
-        self._scores[score.key] = {**key, **numbers, "event": event, "vector": pack(vector, exact=False)}
-
-    def keep(self, session: Session) -> None:
-        """Write all of it."""
-        if self._rows:
-            repository.put_readings(list(self._rows.values()), session)
-            session.flush()
-        if self._scores:
-            repository.put_scores(list(self._scores.values()), session)
-
-    def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
-        self._tell(key, reading, event)
-        self._rows[key] = ReadingRow(analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump())
-
-    def _tell(self, key: Key, reading: Reading, event: int) -> None:
-        self._now[key] = reading
-        self.told.append((event, reading))

@@ -69,6 +69,19 @@ def test_once_the_ar_is_alone_its_own_speed_counts_and_is_kept_for_the_next_anal
     assert found.share() == pytest.approx(3 / 4)  # 3 s a reading beside the AV's 1 s
 
 
+def test_a_reading_that_is_longer_than_all_others_holds_up_the_end(clock: Clock) -> None:
+    found = begun(10, typical=10)
+    for position in range(10):
+        found.decoded((position, 0), 10)
+    clock.now += 10
+    for position in range(9):
+        found.written((position, 0), 10)
+        found.scored((position, 0))
+    clock.now += 20
+    found.decoded((9, 0), 20)
+    assert found.seconds_left == pytest.approx(0.2 * 30)  # a fifth more, at a character a second
+
+
 def test_what_earlier_runs_have_done_does_not_count_as_this_one_s_speed(clock: Clock) -> None:
     found = Estimate(0.25)
     found.begin(4, {(0, 0), (1, 0)}, {(0, 0)})

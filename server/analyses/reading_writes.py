@@ -1,0 +1,63 @@
+"""What one transaction keeps of some findings: readings, failures and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from server.analyses.readings import Key, Marked, Scores, Vector, Written
+from server.analyses.schema import Reading
+from server.store import repository
+from server.store.tables import ReadingRow
+from server.store.vectors import pack
+
+
+class ReadingWrites:
+    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its event's id."""
+
+    def __init__(self, analysis_id: str, readings: Mapping[Key, Reading]) -> None:
+        self.told: list[tuple[int, Reading]] = []
+        self._id = analysis_id
+        self._now = dict(readings)
+        self._rows: dict[Key, ReadingRow] = {}
+        self._scores: dict[Key, dict[str, Any]] = {}
+
+    def write(self, finding: Written, event: int) -> None:
+        """A reading has ended."""
+        position, sample = finding.key
+        reading = Reading(position=position, sample=sample, text=finding.text, truncated=finding.truncated)
+        self._put(finding.key, reading, event, finding.tokens)
+
+    def mark(self, finding: Marked, event: int) -> None:
+        """A reading, or its score, has failed."""
+        position, sample = finding.key
+        before = self._now.get(finding.key, Reading(position=position, sample=sample))
+        self._put(finding.key, before.model_copy(update={"error": finding.reason}), event, 0)
+
+    def score(self, score: Scores, vector: Vector, event: int) -> None:
+        """A reading has its score."""
+        numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
+        numbers["rank_of"] = score.rank_of
+        reading = self._now[score.key].model_copy(update=numbers)
+        self._tell(score.key, reading, event)
+        position, sample = score.key
+        key = {"analysis_id": self._id, "position": position, "sample": sample}
+        self._scores[score.key] = {**key, **numbers, "event": event, "vector": pack(vector, exact=False)}
+
+    def keep(self, session: Session) -> None:
+        """Write all of it."""
+        if self._rows:
+            repository.put_readings(list(self._rows.values()), session)
+            session.flush()
+        if self._scores:
+            repository.put_scores(list(self._scores.values()), session)
+
+    def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
+        self._tell(key, reading, event)
+        self._rows[key] = ReadingRow(analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump())
+
+    def _tell(self, key: Key, reading: Reading, event: int) -> None:
+        self._now[key] = reading
+        self.told.append((event, reading))
