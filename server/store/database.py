@@ -23,7 +23,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -138,10 +145,13 @@ def _availability() -> Iterator[None]:
     """Tell a database that cannot be used at the moment from a mistake in what is asked of it."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        # A damaged file is a plain DatabaseError; what is wrong with a statement is one of its other kinds.
+        if not isinstance(error, OperationalError | InterfaceError) and type(error) is not DatabaseError:
+            raise
         raise StoreUnavailable(
-            f"The database cannot be used at the moment ({error.orig}). Is its disk full or read-only, or does another "
-            "program hold it? What is unfinished goes on by itself; try again in a while."
+            f"The database cannot be used at the moment ({error.orig}). Is its disk full or read-only, its file damaged, "
+            "or does another program hold it? What is unfinished goes on by itself; try again in a while."
         ) from error
 
 

@@ -274,6 +274,21 @@ async def test_a_full_disk_is_told_from_a_mistake_and_tried_again(
     await store.close()
 
 
+@pytest.mark.anyio
+async def test_a_file_that_is_damaged_meanwhile_is_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    store = Store(f"sqlite:///{file}")
+    await store.open()
+    await store.write(partial(repository.add, analysis("a")))
+    store.engine.dispose()  # the last connection writes the log back into the file
+    with file.open("r+b") as damaged:
+        damaged.seek(4096)
+        damaged.write(b"x" * (file.stat().st_size - 4096))
+    with pytest.raises(StoreUnavailable, match="malformed"):
+        await store.read(partial(repository.get, "a"))
+    await store.close()
+
+
 def test_how_long_a_reading_usually_is(session: Session) -> None:
     assert repository.typical_length("fake", session) is None
     session.add(analysis("a"))
