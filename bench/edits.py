@@ -75,11 +75,21 @@ CAPITALS = {
     "Afghanistan": "Kabul",
     "Taiwan": "Taipei",
     "Philippines": "Manila",
+    "Finland": "Helsinki",
+    "Belgium": "Brussels",
+    "Ukraine": "Kiev",
+    "Iran": "Tehran",
+    "Iraq": "Baghdad",
+    "Vietnam": "Hanoi",
+    "Peru": "Lima",
+    "Lebanon": "Beirut",
+    "Croatia": "Zagreb",
+    "Libya": "Tripoli",
 }
 NOUNS = ("bread", "window", "Tuesday", "violin", "river", "chemistry", "hammer", "winter")
 WAYS: list[dict[str, Any]] = [
     {"mode": "replace"},
-    *({"mode": "steer", "alpha": alpha} for alpha in (0.5, 1.0)),
+    *({"mode": "steer", "alpha": alpha} for alpha in (0.25, 0.5, 1.0)),
 ]
 EDIT = "the edit"
 RESAMPLES = 2000

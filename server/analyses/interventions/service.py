@@ -245,16 +245,17 @@ class Interventions:
             other = await self._analyses.get(gold.analysis)
         except NotFound as error:
             raise BadInput("gold.analysis", error.detail) from error
+        blob = await self._store.read(partial(repository.activations, other.id))
+        if blob is None:
+            raise BadInput("gold.analysis", "It has no activations yet.")
         if (other.pair, other.layer) != (analysis.pair, analysis.layer):
             raise BadInput(
                 "gold.analysis",
-                f"It is by {other.pair}, this one by {analysis.pair}: their activations do not fit.",
+                f"It is by {other.pair} at layer {other.layer}, this one by {analysis.pair} at layer {analysis.layer}: "
+                "their activations do not fit.",
             )
-        blob = await self._store.read(partial(repository.activations, other.id))
-        if blob is None or gold.position >= len(other.tokens):
-            last = len(other.tokens) - 1
-            detail = "It has no activations yet." if blob is None else f"It ends at position {last}."
-            raise BadInput("gold.analysis" if blob is None else "gold.position", detail)
+        if gold.position >= len(other.tokens):
+            raise BadInput("gold.position", f"It ends at position {len(other.tokens) - 1}.")
         found: Vector = unpack(blob)[gold.position]
         return found
 
