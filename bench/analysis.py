@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.machine import machine
 from bench.served import Served
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 from server.nla.verbalisers.base import Delta, Order
 
 

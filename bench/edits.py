@@ -29,9 +29,9 @@ from server.analyses.interventions.schema import Further, InterventionRequest
 from server.analyses.readings import Written, verbalise
 from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
-from server.nla.pairs import DEFAULT, catalogue
-from server.nla.reconstructor import Reconstructor
-from server.nla.resident import ResidentPair, load
+from server.nla.checkpoints.pairs import DEFAULT, catalogue
+from server.nla.models.loaded_pair import ResidentPair, load
+from server.nla.models.reconstructor import Reconstructor
 from server.settings import Settings
 
 CAPITALS = {

@@ -21,8 +21,8 @@ from bench.machine import VLLM, machine, used
 from bench.random_pair import LAYER, NAME, QWEN, random_pair
 from bench.served import Served
 from server.analyses.catalogue import Catalogue
-from server.nla.lens import Floats
 from server.nla.memory.figures import GIB
+from server.nla.types import Floats
 from server.nla.verbalisers.base import CLOSING, Delta, Order
 from server.nla.verbalisers.vllm import VllmVerbaliser
 from server.settings import Settings

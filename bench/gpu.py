@@ -24,14 +24,14 @@ import torch
 from bench import engines
 from bench.machine import CUDA, VLLM, free, machine, used
 from bench.random_pair import LAYER, NAME, QWEN, random_pair
-from server.nla import demo
-from server.nla.checkpoint import AvSpec, read_av
-from server.nla.lens import Floats
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.memory.figures import GIB, Longest
 from server.nla.memory.plan import Plan
 from server.nla.planning import alone
+from server.nla.types import Floats
 from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
-from server.nla.verbalisers.choose import Serving, make
+from server.nla.verbalisers.factory import Serving, make
 from server.settings import Settings
 
 COMPARED = 8

@@ -19,9 +19,9 @@ import torch
 
 from bench.machine import machine
 from bench.served import Served
-from server.nla import demo
-from server.nla.lens import CHUNK_BYTES, lens
-from server.nla.target import TOP_K, TargetModel
+from server.nla.checkpoints import demo
+from server.nla.lens.logit_lens import CHUNK_BYTES, lens
+from server.nla.models.target import TOP_K, TargetModel
 from server.settings import Settings
 
 

@@ -11,9 +11,9 @@ import yaml
 from safetensors.torch import save_file
 
 from bench.machine import CUDA, free
-from server.nla import demo
-from server.nla.sidecar import SIDECAR
-from server.nla.weights import HEAD_FILE
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.weights import HEAD_FILE
 from server.settings import Settings
 
 NAME = "random"

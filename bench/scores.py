@@ -13,8 +13,8 @@ import time
 import numpy as np
 
 from bench.machine import machine
-from server.nla.lens import Floats
 from server.nla.scores import Scorer, units
+from server.nla.types import Floats
 
 BATCH = 32
 """Readings at a time, as the server has it (`score_batch`)."""

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from server.app import create_app
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 from server.settings import Settings
 
 TEXT = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.nla.card import Card
+from server.nla.checkpoints.card import Card
 
 UNKNOWN = Card()
 SILENT = "It is not known here whether the pair was trained on such"

@@ -227,7 +227,7 @@ def _print_analysis(analysis: Analysis) -> None:
 
 def _lens(options: argparse.Namespace, settings: Settings) -> int:
     # It imports torch: seconds that the other commands need not wait for.
-    tuned = importlib.import_module("server.nla.tuned")
+    tuned = importlib.import_module("server.nla.lens.tuned_lens")
     found = tuned.convert(options.folder, options.out)
     print(f"{options.out} holds {len(found.layers)} translators for {found.target}.")
     return 0

@@ -13,7 +13,7 @@ from server.nla.memory.table import document, lines, short
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.checks.run import Verdict
+    from server.nla.checkpoints.checks.run import Verdict
     from server.nla.memory.plan import Plan
 
 

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from server.analyses.catalogue import Aim
 from server.errors import ModelError, NlaError, PromptError
 from server.nla.cancellation import check_cancelled, run_cancellable
-from server.nla.checks.run import Verdict
-from server.nla.consequences import Continuation, Said
-from server.nla.interventions import Patch
-from server.nla.lens import Lens
+from server.nla.checkpoints.checks.run import Verdict
+from server.nla.lens.logit_lens import Lens
+from server.nla.models.target import Trace
+from server.nla.patching.patched_forward import Continuation, Said
+from server.nla.patching.patches import Patch
 from server.nla.prompt import Piece
-from server.nla.target import Trace
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
-from server.nla.verbalisers.room import Room
+from server.nla.verbalisers.capacity import Room
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]

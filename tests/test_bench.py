@@ -11,7 +11,7 @@ import pytest
 
 from bench import edits, engines, gpu
 from bench.random_pair import NAME, QWEN, random_av, random_pair
-from server.nla.checkpoint import read_av
+from server.nla.checkpoints.specs import read_av
 from server.nla.verbalisers.base import Finished
 
 TINY = QWEN | {

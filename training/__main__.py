@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from server.nla.demo import ADAPTERS, unpack_target
+from server.nla.checkpoints.demo import ADAPTERS, unpack_target
 from training import export, models, report, rounds, texts, tune
 from training.positions import Positions, collect
 

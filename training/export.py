@@ -10,9 +10,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from server.nla.checkpoint import AvSpec
-from server.nla.sidecar import SIDECAR
-from server.nla.weights import HEAD_FILE
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.specs import AvSpec
+from server.nla.checkpoints.weights import HEAD_FILE
 from training import lora, tune
 from training.models import Tuned
 from training.positions import LAYER
@@ -27,7 +27,7 @@ def variance(activations: torch.Tensor) -> float:
 
 
 def write(folder: Path, av: Tuned, ar: Tuned, spec: AvSpec, tokenizer: Any, v: float) -> None:
-    """`folder/av` and `folder/ar`, which `server.nla.demo` merges into checkpoint folders."""
+    """`folder/av` and `folder/ar`, which `server.nla.checkpoints.demo` merges into checkpoint folders."""
     assert ar.head is not None
     lora.save(av.model, folder / "av")
     lora.save(ar.model, folder / "ar", stem="model.")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from server.nla import demo
-from server.nla.lens import Floats
-from server.nla.pairs import PairEntry
-from server.nla.resident import ResidentPair, load
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.pairs import PairEntry
+from server.nla.models.loaded_pair import ResidentPair, load
 from server.nla.scores import units
+from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, Order
 from training.describe import name_token
 from training.export import variance

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from server.nla.tuned import Translator
+from server.nla.lens.tuned_lens import Translator
 
 
 @dataclass

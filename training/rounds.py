@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from server.nla.checkpoint import AvSpec
+from server.nla.checkpoints.specs import AvSpec
 from server.nla.verbalisers.base import Finished, Order
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 from training import lora, tune

@@ -22,11 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from server.nla import demo, tuned
-from server.nla.anatomy import text_model
-from server.nla.lens import Floats, lens
-from server.nla.target import TargetModel
-from server.nla.tuned import Translator, Translators
+from server.nla.checkpoints import demo
+from server.nla.lens import tuned_lens
+from server.nla.lens.logit_lens import lens
+from server.nla.lens.tuned_lens import Translator, Translators
+from server.nla.models.model_parts import text_model
+from server.nla.models.target import TargetModel
+from server.nla.types import Floats
 from training import models
 from training.__main__ import SEED, Plan, Work
 from training.positions import LAYER, PER_TEXT, Layout, choose, layouts
@@ -212,7 +214,7 @@ def train(work: Work, model: Any, recipe: Recipe) -> Translators:
 def report(work: Work, model: Any, path: Path, recipe: Recipe) -> str:
     """Both lenses on texts on held-out topics, through the file as it is shipped: a Markdown table."""
     shape = model.config
-    translators = tuned.read(path, shape.hidden_size, shape.num_hidden_layers)
+    translators = tuned_lens.read(path, shape.hidden_size, shape.num_hidden_layers)
     target = TargetModel(model, LAYER)
     moved = translators.to(model.device, model.dtype)
     held = [each for each in _laid(work, work.written(model)) if each[1].text.held_out]

@@ -12,11 +12,11 @@ from server.errors import BadInput
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.checks.run import Verdict
+    from server.nla.checkpoints.checks.run import Verdict
+    from server.nla.checkpoints.pairs import PairEntry
     from server.nla.memory.plan import Plan
-    from server.nla.pairs import PairEntry
-    from server.nla.resident import ResidentPair
-    from server.nla.verbalisers.choose import Serving
+    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.verbalisers.factory import Serving
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Catalogue:
         self._settings = settings
 
     def _entries(self) -> Mapping[str, PairEntry]:
-        pairs = importlib.import_module("server.nla.pairs")
+        pairs = importlib.import_module("server.nla.checkpoints.pairs")
         entries: Mapping[str, PairEntry] = pairs.catalogue(
             self._settings.pairs_file, self._settings.cache_dir
         )
@@ -63,7 +63,7 @@ class Catalogue:
         return list(self._entries())
 
     def describe(self) -> list[dict[str, Any]]:
-        pairs = importlib.import_module("server.nla.pairs")
+        pairs = importlib.import_module("server.nla.checkpoints.pairs")
         here = self._settings.verbaliser != "vllm-server"
         return [
             pairs.describe(entry, self._settings.cache_dir, av_weights=here)
@@ -72,7 +72,7 @@ class Catalogue:
 
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
         entry = self._entry(name)
-        checks = importlib.import_module("server.nla.checks.run")
+        checks = importlib.import_module("server.nla.checkpoints.checks.run")
         here = self._settings.verbaliser != "vllm-server"
         verdicts: Iterator[Verdict] = checks.check(
             entry,
@@ -93,12 +93,12 @@ class Catalogue:
         entry = self._entry(name)
         place = entry.place("target")
         target = str(place) if place.path is None else str(place.path.resolve())
-        layer: int | None = importlib.import_module("server.nla.pairs").layer_there(entry)
+        layer: int | None = importlib.import_module("server.nla.checkpoints.pairs").layer_there(entry)
         return Aim(target, layer)
 
     def serving_template(self, name: str) -> str:
         """The chat template with which `vllm serve` builds the prompt of this pair's AV."""
-        choose = importlib.import_module("server.nla.verbalisers.choose")
+        choose = importlib.import_module("server.nla.verbalisers.factory")
         template: str = choose.serving_template(self._entry(name), self._settings.cache_dir)
         return template
 
@@ -111,14 +111,14 @@ class Catalogue:
     async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
         entry = await asyncio.to_thread(self._entry, name)
         progress("importing the model libraries")
-        resident = await asyncio.to_thread(importlib.import_module, "server.nla.resident")
+        resident = await asyncio.to_thread(importlib.import_module, "server.nla.models.loaded_pair")
         pair: ResidentPair = await resident.load(
             entry, cache_dir=self._settings.cache_dir, serving=self._serving(), progress=progress
         )
         return pair
 
     def _serving(self) -> Serving:
-        choose = importlib.import_module("server.nla.verbalisers.choose")
+        choose = importlib.import_module("server.nla.verbalisers.factory")
         asked = self._settings
         longest = choose.Longest(
             asked.max_prompt_tokens + asked.max_reply_tokens, asked.max_reading_tokens, asked.score_batch

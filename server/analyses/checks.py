@@ -10,7 +10,7 @@ from server.nla.prompt import ROLES
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 LETTERS_PER_TOKEN = 64
 """A prompt with more letters than this for each token it may have is refused before it is tokenised."""

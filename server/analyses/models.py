@@ -13,7 +13,7 @@ from server.analyses.turns import Turns
 from server.errors import NlaError, NotReady, SettingsError
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
     from server.nla.scores import Scorer
     from server.nla.verbalisers.base import Outcome
 

@@ -13,7 +13,7 @@ from server.errors import BadInput, FieldError
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 
 async def reconstruct(pair: ResidentPair, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ from server.analyses.schema import AnalysisRequest, Baselines, Chance, Generate,
 from server.errors import ModelError
 
 if TYPE_CHECKING:
-    from server.nla.lens import Lens
+    from server.nla.lens.logit_lens import Lens
+    from server.nla.models.loaded_pair import ResidentPair
     from server.nla.prompt import Piece, Prompter
-    from server.nla.resident import ResidentPair
 
 Activations = NDArray[np.float32]  # [T, d]
 NO_CHANCE = Chance(shuffled_cos=None, shuffled_fve=None, mean_cos=None, mean_fve=None, n=0)

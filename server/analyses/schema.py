@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
-from server.nla.card import Card
+from server.nla.checkpoints.card import Card
 from server.nla.flags import is_content
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]

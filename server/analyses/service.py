@@ -34,7 +34,7 @@ from server.analyses.schema import (
 from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
 from server.errors import BadInput, NotFound, StoreUnavailable, Unreadable
-from server.nla.card import cards
+from server.nla.checkpoints.card import cards
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store

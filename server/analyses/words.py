@@ -11,8 +11,8 @@ from server.analyses.schema import Analysis, Answered
 from server.errors import BadInput, Conflict, FieldError
 
 if TYPE_CHECKING:
+    from server.nla.models.loaded_pair import ResidentPair
     from server.nla.prompt import Prompter
-    from server.nla.resident import ResidentPair
 
 MOST = 6
 """Words compared at once."""

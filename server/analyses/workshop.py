@@ -29,7 +29,7 @@ from server.store.repository import Whole
 from server.store.tables import AnalysisRow
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 _log = logging.getLogger(__name__)
 

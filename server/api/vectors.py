@@ -21,7 +21,7 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.analyses.models import Models
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 router = APIRouter(prefix="/api", tags=["vectors"])
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.errors import NotReady
-from server.nla.checkpoint import AvSpec
-from server.nla.devices import devices
+from server.nla.checkpoints.pairs import PairEntry
+from server.nla.checkpoints.specs import AvSpec
+from server.nla.checkpoints.weights import Weights
 from server.nla.memory.figures import Model, Needs
 from server.nla.memory.machine import imagined, sizes_said
 from server.nla.memory.plan import Plan
 from server.nla.memory.precision import Role
 from server.nla.memory.refusal import demand
 from server.nla.memory.sizes import config_of, counted, needs
-from server.nla.pairs import PairEntry
-from server.nla.verbalisers.choose import Serving
-from server.nla.weights import Weights
+from server.nla.models.devices import devices
+from server.nla.verbalisers.factory import Serving
 
 
 def alone(serving: Serving, spec: AvSpec) -> Plan:

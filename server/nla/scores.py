@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.nla.lens import Floats
+from server.nla.types import Floats
 
 CROWD = 100
 """How many activations there are to choose from where readings are counted whose own is the nearest."""

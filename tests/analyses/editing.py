@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from server.analyses.interventions.schema import Control, Intervention, InterventionRequest
 from server.analyses.interventions.service import Interventions
 from server.errors import BadInput
-from server.nla.interventions import Patch
+from server.nla.patching.patches import Patch
 from server.store.tables import InterventionRow
 from tests.fakes import END, START, FakePair, activation, held
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from server import cli
 from server.errors import CheckpointError
-from server.nla.checkpoint import read_av
+from server.nla.checkpoints.pairs import catalogue
+from server.nla.checkpoints.specs import read_av
 from server.nla.memory.machine import Device
-from server.nla.pairs import catalogue
-from server.nla.resident import load
-from server.nla.verbalisers.choose import Serving
+from server.nla.models.loaded_pair import load
+from server.nla.verbalisers.factory import Serving
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 from tests.conformance.families import GEMMA3, GEMMA3_TEXT, LLAMA3, QWEN2, D, Family, K
 from tests.conformance.made import Made, make
@@ -263,7 +263,7 @@ def test_no_room_is_told_before_anything_is_loaded(
     made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = Device(0, "a small machine", 2**10, 2**10, cpu=True)
-    monkeypatch.setattr("server.nla.checks.subject.devices", lambda: [small])
+    monkeypatch.setattr("server.nla.checkpoints.checks.subject.devices", lambda: [small])
     assert checked(made, monkeypatch, capsys) == (1, ["memory"])
 
 

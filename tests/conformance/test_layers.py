@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from server.app import create_app
-from server.nla import resident
-from server.nla.target import TargetModel
+from server.nla.models import loaded_pair
+from server.nla.models.target import TargetModel
 from server.settings import Settings
 from server.store import repository
 from server.store.vectors import unpack
@@ -61,7 +61,7 @@ async def test_both_layers_are_read_from_one_pass(
     residuals = TargetModel.residuals
     alive: list[weakref.ref[Any]] = []
     left: list[int] = []
-    load = resident._load
+    load = loaded_pair._load
 
     def counted(self: TargetModel, ids: Sequence[int]) -> Any:
         run.append(list(ids))
@@ -76,7 +76,7 @@ async def test_both_layers_are_read_from_one_pass(
 
     request.addfinalizer(gc.unfreeze)
     monkeypatch.setattr(TargetModel, "residuals", counted)
-    monkeypatch.setattr(resident, "_load", loading)
+    monkeypatch.setattr(loaded_pair, "_load", loading)
     app = create_app(settings)
     async with app.router.lifespan_context(app), client_of(app) as client:
         await app.state.models.settled()

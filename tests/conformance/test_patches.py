@@ -11,10 +11,10 @@ from scipy import stats
 from scipy.special import softmax
 from transformers import AutoModelForCausalLM
 
-from server.nla.consequences import Continuation
-from server.nla.interventions import Patch, replacing, steering
-from server.nla.lens import Floats
-from server.nla.target import TargetModel
+from server.nla.models.target import TargetModel
+from server.nla.patching.patched_forward import Continuation
+from server.nla.patching.patches import Patch, replacing, steering
+from server.nla.types import Floats
 from tests.conformance.families import D, K
 from tests.conformance.made import Made
 from tests.nla import patched

@@ -13,9 +13,9 @@ from torch import Tensor
 from server.analyses.catalogue import Catalogue
 from server.analyses.models import Models
 from server.errors import SettingsError
-from server.nla.profile import Profile, replace_norm, residual_add
-from server.nla.verbalisers.choose import Serving
-from server.nla.verbalisers.writing import Writing
+from server.nla.checkpoints.profile import Profile, replace_norm, residual_add
+from server.nla.verbalisers.factory import Serving
+from server.nla.verbalisers.reading_decoder import Writing
 from server.settings import Settings
 from tests.conformance import reference
 from tests.conformance.conftest import explored

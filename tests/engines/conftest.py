@@ -20,13 +20,13 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from server.nla.checkpoint import AvSpec, read_av
-from server.nla.lens import Floats
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.memory.figures import Longest
 from server.nla.planning import alone
-from server.nla.sidecar import SIDECAR
+from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, Order, Outcome, Verbaliser
-from server.nla.verbalisers.choose import Serving, make
+from server.nla.verbalisers.factory import Serving, make
 from tests.nla.conftest import cache_dir, places
 
 __all__ = ["cache_dir", "places"]
@@ -57,7 +57,7 @@ def activations(places: dict[str, Path]) -> Floats:
     """Thirty positions of a text, [30, d]."""
     from transformers import AutoModelForCausalLM
 
-    from server.nla.target import TargetModel
+    from server.nla.models.target import TargetModel
 
     tokenizer = AutoTokenizer.from_pretrained(places["target"])
     model = AutoModelForCausalLM.from_pretrained(places["target"], dtype=torch.float32)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from server.nla.checkpoint import AvSpec, read_av
-from server.nla.lens import Floats
+from server.nla.checkpoints.specs import AvSpec, read_av
+from server.nla.types import Floats
 from server.nla.verbalisers.prompt import AvPrompt
 from tests.engines.conftest import copy_with, engine, finished, ordered, outcomes
 

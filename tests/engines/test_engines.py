@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from server.nla.checkpoint import AvSpec
-from server.nla.lens import Floats
+from server.nla.checkpoints.specs import AvSpec
+from server.nla.types import Floats
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Verbaliser
 from tests.engines.conftest import LONGEST, OPTIONS, finished, ordered, outcomes
 

@@ -15,11 +15,11 @@ import pytest
 
 from server.app import create_app
 from server.errors import CheckpointError, NotReady, SettingsError
-from server.nla.checkpoint import AvSpec, read_av
-from server.nla.lens import Floats
+from server.nla.checkpoints.specs import AvSpec, read_av
+from server.nla.types import Floats
 from server.nla.verbalisers import vllm
 from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
-from server.nla.verbalisers.orphans import end_orphans, engine_processes
+from server.nla.verbalisers.stale_engines import end_orphans, engine_processes
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of
@@ -105,7 +105,7 @@ async def test_the_server_outlives_its_engine_and_finishes_the_analysis(
 HELD = """
 import asyncio, sys
 from pathlib import Path
-from server.nla.checkpoint import read_av
+from server.nla.checkpoints.specs import read_av
 from tests.engines.conftest import engine
 
 async def hold() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from server.nla.pairs import DEFAULT, catalogue, fetch
-from server.nla.resident import ResidentPair, load
+from server.nla.checkpoints.pairs import DEFAULT, catalogue, fetch
+from server.nla.models.loaded_pair import ResidentPair, load
 from server.settings import Settings
 
 

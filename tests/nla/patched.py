@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from server.nla.interventions import Patch
+from server.nla.patching.patches import Patch
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 from server.nla.scores import score
 
 READING = 'The final token is " sleep"; next probably "?". The text runs "Why do cats purr when they sleep".'

@@ -11,9 +11,9 @@ from contextlib import suppress
 import pytest
 
 from server.nla.cancellation import check_cancelled, run_cancellable
-from server.nla.consequences import Continuation
-from server.nla.interventions import replacing
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.patching.patched_forward import Continuation
+from server.nla.patching.patches import replacing
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from server.errors import SettingsError
-from server.nla import demo
-from server.nla.card import BUILT_IN, Card, cards
-from server.nla.pairs import RELEASED, catalogue
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.card import BUILT_IN, Card, cards
+from server.nla.checkpoints.pairs import RELEASED, catalogue
 
 OWN = '[[pair]]\nname = "{name}"\ntarget = "/t"\nav = "/v"\nar = "/r"\n'
 

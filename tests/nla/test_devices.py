@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from server.errors import SettingsError
-from server.nla import devices as looked
-from server.nla.devices import check_driver, devices, driver_text
-from server.nla.pairs import DEFAULT, catalogue
-from server.nla.resident import load
+from server.nla.checkpoints.pairs import DEFAULT, catalogue
+from server.nla.models import devices as looked
+from server.nla.models.devices import check_driver, devices, driver_text
+from server.nla.models.loaded_pair import load
 
 CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version: 12.3.0\n"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.14  Release Build  (dvs-builder)\n"

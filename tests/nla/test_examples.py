@@ -8,7 +8,7 @@ import pytest
 
 from frontend import forms
 from server.app import create_app
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 from server.settings import Settings
 from tests.conftest import client_of
 from tests.nla.test_flow import Loaded

@@ -13,9 +13,9 @@ from scipy.spatial.distance import cosine
 
 from server.analyses.catalogue import Aim
 from server.app import create_app
+from server.nla.checkpoints.pairs import DEFAULT
 from server.nla.flags import is_content
-from server.nla.pairs import DEFAULT
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 from server.settings import Settings
 from tests.conftest import client_of
 

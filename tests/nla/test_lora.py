@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from server.errors import CheckpointError
-from server.nla.lora import Adapter
+from server.nla.checkpoints.lora import Adapter
 
 Q = "model.layers.0.self_attn.q_proj"
 EMBED = "model.embed_tokens"

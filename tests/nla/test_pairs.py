@@ -9,11 +9,11 @@ import pytest
 from safetensors.torch import load_file
 
 from server.errors import CheckpointError, SettingsError
-from server.nla import demo
-from server.nla.checkpoint import read_ar, read_av
-from server.nla.checks.run import CHECKS, check
-from server.nla.pairs import DEFAULT, RELEASED, catalogue, describe, fetch
-from server.nla.resident import fingerprint
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.checks.run import CHECKS, check
+from server.nla.checkpoints.pairs import DEFAULT, RELEASED, catalogue, describe, fetch
+from server.nla.checkpoints.specs import read_ar, read_av
+from server.nla.models.loaded_pair import fingerprint
 
 
 def test_the_demo_and_the_released_pairs_are_built_in(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from server.errors import PromptError
+from server.nla.models.loaded_pair import ResidentPair
 from server.nla.prompt import Prompter
-from server.nla.resident import ResidentPair
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server.errors import BadInput, CheckpointError
-from server.nla.reconstructor import load_head, together
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.reconstructor import load_head, together
 
 TEXTS = [
     "Short.",

@@ -9,11 +9,11 @@ from scipy import stats
 from scipy.special import softmax
 
 from server.errors import BadInput
-from server.nla import lens as lens_module
-from server.nla.decode import next_tokens, row_generator
-from server.nla.lens import lens
-from server.nla.resident import ResidentPair
-from server.nla.target import TargetModel, Trace
+from server.nla.lens import logit_lens as lens_module
+from server.nla.lens.logit_lens import lens
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.sampling import next_tokens, row_generator
+from server.nla.models.target import TargetModel, Trace
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from server.nla.checkpoint import AvSpec
-from server.nla.lens import Floats
-from server.nla.profile import replace_norm
-from server.nla.resident import ResidentPair
+from server.nla.checkpoints.profile import replace_norm
+from server.nla.checkpoints.specs import AvSpec
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.types import Floats
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 

@@ -14,11 +14,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from transformers import AutoTokenizer
 
 from server.errors import CheckpointError, NotReady, SettingsError
-from server.nla.checkpoint import read_av
+from server.nla.checkpoints.specs import read_av
 from server.nla.verbalisers import replicas
 from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
 from server.nla.verbalisers.prompt import prompt_ids
-from server.nla.verbalisers.requests import Timeouts
+from server.nla.verbalisers.vllm_requests import Timeouts
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from tests.nla.made_vllm import MadeVllm, serving
 

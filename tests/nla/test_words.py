@@ -8,7 +8,7 @@ import pytest
 
 from server.analyses.schema import Analysis, AnalysisRequest, Progress, Token
 from server.analyses.words import WhichVariant, WordCurve, follow
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from server.nla import demo
+from server.nla.checkpoints import demo
 from server.settings import Settings
 from training.describe import Facts, describe, expected, name_token
 from training.positions import PER_TEXT, Layout, choose, facts, lay_out, recent

@@ -11,10 +11,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from server.nla import demo
-from server.nla.checkpoint import read_av
-from server.nla.sidecar import SIDECAR
-from server.nla.weights import HEAD_FILE
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.specs import read_av
+from server.nla.checkpoints.weights import HEAD_FILE
 from server.settings import Settings
 from training import context, lora, report, texts, tune
 from training.__main__ import Plan, Work, train

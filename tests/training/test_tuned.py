@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from server.nla import demo
-from server.nla.target import TargetModel
+from server.nla.checkpoints import demo
+from server.nla.models.target import TargetModel
 from server.settings import Settings
 from training import models, texts, tuned
 from training.__main__ import Plan, Work

@@ -26,9 +26,9 @@ from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
-    from server.nla.consequences import Said
-    from server.nla.interventions import Patch
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.patching.patched_forward import Said
+    from server.nla.patching.patches import Patch
 
 Vector = NDArray[np.float32]
 RANDOM = 16
@@ -68,7 +68,7 @@ class Result:
 
 async def intervene(pair: ResidentPair, material: Material) -> Result:
     """Raises BadInput for an edit that moves nothing or is too long, and what the models raise."""
-    from server.nla.consequences import Continuation
+    from server.nla.patching.patched_forward import Continuation
 
     request = material.request
     edited, original = await _reconstructed(pair, request.text, material.original)
@@ -122,7 +122,7 @@ def _patches(
     material: Material, edited: Vector, original: Vector | None
 ) -> Iterator[tuple[ControlKind | None, Patch]]:
     """The edit's patch, then those of the controls."""
-    from server.nla.interventions import at_random
+    from server.nla.patching.patches import at_random
 
     request = material.request
     edit = _patch(request, edited, original, material.h)
@@ -150,7 +150,7 @@ def _patches(
 
 def _turned(edit: Patch, h: Vector, patch: Patch) -> Patch | None:
     """None where the patch points along the activation."""
-    from server.nla.interventions import turned
+    from server.nla.patching.patches import turned
 
     try:
         return turned(edit, h, patch.direction)
@@ -170,7 +170,7 @@ def _as_long(gold: Vector | None, original: Vector | None) -> Vector | None:
 
 def _patch(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> Patch | None:
     """None where there is no direction: words steered from themselves."""
-    from server.nla.interventions import replacing, steering
+    from server.nla.patching.patches import replacing, steering
 
     onwards = request.scope == "onwards"
     try:

@@ -28,7 +28,7 @@ from server.store.tables import InterventionRow
 from server.store.vectors import unpack
 
 if TYPE_CHECKING:
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
 
 _log = logging.getLogger(__name__)
 FORMAT = 2

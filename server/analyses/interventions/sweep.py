@@ -12,8 +12,8 @@ from server.analyses.interventions.schema import Strength
 
 if TYPE_CHECKING:
     from server.analyses.interventions.run import Material
-    from server.nla.interventions import Patch
-    from server.nla.resident import ResidentPair
+    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.patching.patches import Patch
 
 RANDOM = 8
 """Random directions at each strength; they are the first ones of the edit's own."""
@@ -27,8 +27,8 @@ async def sweep(
     """What the edit does at each strength that is asked for, beside random directions and `others`, the patches of other
     readings. `words` are token ids.
     """
-    from server.nla.consequences import Continuation
-    from server.nla.interventions import at_random
+    from server.nla.patching.patched_forward import Continuation
+    from server.nla.patching.patches import at_random
 
     request = material.request
     others = [

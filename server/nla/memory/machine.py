@@ -1,4 +1,4 @@
-"""What the machine has, as the plan sees it. No torch: `server.nla.devices` reads the real one."""
+"""What the machine has, as the plan sees it. No torch: `server.nla.models.devices` reads the real one."""
 
 from __future__ import annotations
 

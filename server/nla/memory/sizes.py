@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import CheckpointError
+from server.nla.checkpoints.model_source import local
+from server.nla.checkpoints.pairs import ROLES, PairEntry
+from server.nla.checkpoints.weights import HEAD_FILE, Weights, absent, is_adapter, is_text, text_name
 from server.nla.memory.figures import Model, Needs, Shape
 from server.nla.memory.precision import Role
-from server.nla.pairs import ROLES, PairEntry
-from server.nla.places import local
-from server.nla.weights import HEAD_FILE, Weights, absent, is_adapter, is_text, text_name
 
 
 def needs(entry: PairEntry, *, av_weights: bool = True) -> Needs | None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.nla.lens import Floats
+from server.nla.types import Floats
 
 OPENING, CLOSING = "<explanation>", "</explanation>"
 UNFIT = "The activation is not finite or has the wrong width."

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import AvSpec, check_marker
-from server.nla.sidecar import SIDECAR
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.specs import AvSpec, check_marker
 from server.nla.verbalisers.base import Order
 
 

@@ -13,8 +13,8 @@ import torch
 
 from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.verbalisers.prompt import AvPrompt, Pieces
-from server.nla.verbalisers.requests import Timeouts
 from server.nla.verbalisers.vllm_api import BadAnswer, Models, Tokens, messages, read_as, refusal
+from server.nla.verbalisers.vllm_requests import Timeouts
 
 _log = logging.getLogger(__name__)
 

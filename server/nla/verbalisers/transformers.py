@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from server.errors import CheckpointError
-from server.nla.anatomy import head, text_config, text_model
-from server.nla.checkpoint import AvSpec
-from server.nla.decode import RowCache, next_tokens, row_generator
-from server.nla.profile import adding
-from server.nla.target import stop_ids
+from server.nla.checkpoints.profile import adding
+from server.nla.checkpoints.specs import AvSpec
+from server.nla.models.model_parts import head, text_config, text_model
+from server.nla.models.sampling import RowCache, next_tokens, row_generator
+from server.nla.models.target import stop_ids
 from server.nla.verbalisers.base import UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt
-from server.nla.verbalisers.writing import Writing
+from server.nla.verbalisers.reading_decoder import Writing
 
 COHORT = 64
 """Rows in lockstep. Larger ones are hardly faster on a CPU and make the first of them wait longer."""

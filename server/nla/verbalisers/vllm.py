@@ -20,15 +20,15 @@ from typing import Any
 import torch
 
 from server.errors import NotReady, SettingsError
-from server.nla.checkpoint import AvSpec
-from server.nla.devices import devices
+from server.nla.checkpoints.specs import AvSpec
 from server.nla.memory.figures import RESERVE
 from server.nla.memory.plan import Plan
+from server.nla.models.devices import devices
 from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
-from server.nla.verbalisers.orphans import end_orphans, mark_as_ours
 from server.nla.verbalisers.prompt import AvPrompt
-from server.nla.verbalisers.requests import Counts, Request, requests
-from server.nla.verbalisers.writing import Writing
+from server.nla.verbalisers.reading_decoder import Writing
+from server.nla.verbalisers.stale_engines import end_orphans, mark_as_ours
+from server.nla.verbalisers.vllm_requests import Counts, Request, requests
 
 _log = logging.getLogger(__name__)
 

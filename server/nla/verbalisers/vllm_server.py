@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
-from server.nla.checkpoint import AvSpec
+from server.nla.checkpoints.specs import AvSpec
 from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
 from server.nla.verbalisers.prompt import AvPrompt, Pieces
+from server.nla.verbalisers.reading_decoder import Writing
 from server.nla.verbalisers.replicas import PATIENCE, Gone, Replica, Replicas
-from server.nla.verbalisers.requests import Counts, Request, Timeouts, requests
 from server.nla.verbalisers.vllm_api import BadAnswer, Event, Usage, messages, quoted, read_as, refusal
-from server.nla.verbalisers.writing import Writing
+from server.nla.verbalisers.vllm_requests import Counts, Request, Timeouts, requests
 
 _log = logging.getLogger(__name__)
 

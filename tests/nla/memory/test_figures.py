@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from server.nla.checkpoints.pairs import RELEASED, ROLES
 from server.nla.memory.figures import (
     BATCHED,
     COHORT,
@@ -20,7 +21,6 @@ from server.nla.memory.figures import (
     writing,
 )
 from server.nla.memory.sizes import reckoned
-from server.nla.pairs import RELEASED, ROLES
 
 QWEN = Shape("qwen2", 28, 3584, 28, 4, 128, 18944, 152064)
 LLAMA = Shape("llama", 80, 8192, 64, 8, 128, 28672, 128256)

@@ -16,22 +16,22 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaCo
 
 from server.app import create_app
 from server.errors import CheckpointError, SettingsError
-from server.nla import resident
-from server.nla.checkpoint import read_ar
-from server.nla.loading import check_libraries, device_map
+from server.nla.checkpoints.pairs import DEFAULT, RELEASED, ROLES, PairEntry, catalogue
+from server.nla.checkpoints.specs import read_ar
+from server.nla.checkpoints.weights import HEAD_FILE, Weights, load_model
 from server.nla.memory.figures import GIB, RESERVE, Needs, Shape
 from server.nla.memory.machine import Device, imagined
 from server.nla.memory.plan import Plan, Wishes
 from server.nla.memory.precision import PLAIN, written
 from server.nla.memory.refusal import demand
 from server.nla.memory.sizes import config_of, counted, needs, reckoned
-from server.nla.pairs import DEFAULT, RELEASED, ROLES, PairEntry, catalogue
-from server.nla.reconstructor import Reconstructor, load_head
-from server.nla.resident import fingerprint, load
-from server.nla.target import TargetModel
+from server.nla.models import loaded_pair
+from server.nla.models.loaded_pair import fingerprint, load
+from server.nla.models.loading import check_libraries, device_map
+from server.nla.models.reconstructor import Reconstructor, load_head
+from server.nla.models.target import TargetModel
 from server.nla.verbalisers import vllm
-from server.nla.verbalisers.choose import Serving
-from server.nla.weights import HEAD_FILE, Weights, load_model
+from server.nla.verbalisers.factory import Serving
 from server.settings import Settings
 from tests.api.test_analyses import done
 from tests.conformance.families import FAMILIES, Family
@@ -85,7 +85,7 @@ def test_a_pair_of_unknown_size_is_not_planned(tmp_path: Path) -> None:
 def test_nothing_is_downloaded_of_a_pair_that_cannot_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resident, "devices", lambda: [SMALL])
+    monkeypatch.setattr(loaded_pair, "devices", lambda: [SMALL])
     with hub({}) as served:
         served.stand_in(monkeypatch, tmp_path / "hub")
         with pytest.raises(CheckpointError, match=r"^memory: .*7\.0 GiB are free") as refused:

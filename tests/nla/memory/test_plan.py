@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from server.errors import BadInput, CheckpointError, SettingsError
+from server.nla.checkpoints.pairs import RELEASED, ROLES
 from server.nla.memory.figures import GIB, LEAST_SEQUENCES, Needs
 from server.nla.memory.machine import Device, imagined, sizes_said
 from server.nla.memory.plan import Plan, Wishes, plan
@@ -14,7 +15,6 @@ from server.nla.memory.precision import choices, ladder, written
 from server.nla.memory.refusal import BOXES, demand, lower_precision, smallest_box
 from server.nla.memory.sizes import reckoned
 from server.nla.memory.table import lines
-from server.nla.pairs import RELEASED, ROLES
 
 PAIRS = {
     entry.name.rpartition("-")[0]: Needs(

@@ -11,18 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import check_pair
-from server.nla.checks.numbers import check_dtype, check_embedding, check_finite, check_memory, check_shapes
-from server.nla.checks.subject import Subject
-from server.nla.checks.tokens import (
+from server.nla.checkpoints.checks.numbers import (
+    check_dtype,
+    check_embedding,
+    check_finite,
+    check_memory,
+    check_shapes,
+)
+from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.checks.tokens import (
     check_bos,
     check_neighbours,
     check_suffix,
     check_template,
     check_tokenizer,
 )
+from server.nla.checkpoints.pairs import PairEntry, fetch
+from server.nla.checkpoints.specs import check_pair
 from server.nla.memory.plan import Wishes
-from server.nla.pairs import PairEntry, fetch
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cosine
 
-from server.nla.interventions import Patch, at_random, replacing, steering, turned
-from server.nla.lens import Floats
+from server.nla.patching.patches import Patch, at_random, replacing, steering, turned
+from server.nla.types import Floats
 
 D = 64
 _random = np.random.default_rng(11)

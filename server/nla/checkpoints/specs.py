@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server.errors import CheckpointError
-from server.nla.profile import AS_RELEASED, Profile
-from server.nla.sidecar import SIDECAR, Sidecar, text_config
+from server.nla.checkpoints.profile import AS_RELEASED, Profile
+from server.nla.checkpoints.sidecar import SIDECAR, Sidecar, text_config
 
 
 @dataclass(frozen=True)

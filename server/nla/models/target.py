@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from server.errors import BadInput, ModelError
-from server.nla.anatomy import head, text_config, text_model
 from server.nla.cancellation import check_cancelled
-from server.nla.consequences import Continuation, Said, consequences
-from server.nla.decode import next_tokens, row_generator
-from server.nla.interventions import Patch
-from server.nla.lens import Floats, Ints, Lens, lens
-from server.nla.tuned import Translators
+from server.nla.lens.logit_lens import Lens, lens
+from server.nla.lens.tuned_lens import Translators
+from server.nla.models.model_parts import head, text_config, text_model
+from server.nla.models.sampling import next_tokens, row_generator
+from server.nla.patching.patched_forward import Continuation, Said, consequences
+from server.nla.patching.patches import Patch
+from server.nla.types import Floats, Ints
 
 TOP_K = 5
 
@@ -87,7 +88,7 @@ class TargetModel:
     def consequences(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
     ) -> Iterator[list[Said]]:
-        """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.consequences`."""
+        """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.patching.patched_forward`."""
         return consequences(self.model, self.layer, self.stop_ids, ids, patches, words, further, TOP_K)
 
     @torch.inference_mode()

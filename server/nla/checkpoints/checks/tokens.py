@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.nla.checkpoint import check_marker
-from server.nla.checkpoint import check_suffix as suffix_holds
-from server.nla.checks.subject import Subject
+from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.specs import check_marker
+from server.nla.checkpoints.specs import check_suffix as suffix_holds
 from server.nla.verbalisers.prompt import prepends_bos, prompt_ids
 
 SAMPLE = "The cat’s  naïve 42 numbers,\n\tand a 猫 purred — “déjà vu”."

@@ -20,26 +20,26 @@ import torch
 
 from server.errors import CheckpointError, ModelError
 from server.nla.cancellation import check_cancelled, run_cancellable
-from server.nla.checks.run import demand
-from server.nla.checks.subject import Subject
-from server.nla.devices import devices
-from server.nla.loading import check_libraries, how
+from server.nla.checkpoints.checks.run import demand
+from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.model_source import commit
+from server.nla.checkpoints.pairs import ROLES, PairEntry, fetch
+from server.nla.checkpoints.profile import AS_RELEASED
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.weights import HEAD_FILE, load_model
+from server.nla.lens.tuned_lens import read as read_lens
 from server.nla.memory.precision import PLAIN, Role, lowered, written
 from server.nla.memory.refusal import demand as demand_room
 from server.nla.memory.sizes import needs
 from server.nla.memory.table import lines
-from server.nla.pairs import ROLES, PairEntry, fetch
-from server.nla.places import commit
-from server.nla.profile import AS_RELEASED
+from server.nla.models.devices import devices
+from server.nla.models.loading import check_libraries, how
+from server.nla.models.reconstructor import Reconstructor, load_head
+from server.nla.models.target import TargetModel
 from server.nla.prompt import Prompter
-from server.nla.reconstructor import Reconstructor, load_head
-from server.nla.sidecar import SIDECAR
-from server.nla.target import TargetModel
-from server.nla.tuned import read as read_lens
 from server.nla.verbalisers.base import Verbaliser
-from server.nla.verbalisers.choose import Serving, make
-from server.nla.verbalisers.room import Room
-from server.nla.weights import HEAD_FILE, load_model
+from server.nla.verbalisers.capacity import Room
+from server.nla.verbalisers.factory import Serving, make
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -9,12 +9,12 @@ from jinja2 import Environment
 from transformers import AutoTokenizer
 
 from server.errors import SettingsError
-from server.nla.checkpoint import read_av
-from server.nla.resident import ResidentPair
+from server.nla.checkpoints.specs import read_av
+from server.nla.models.loaded_pair import ResidentPair
 from server.nla.verbalisers.base import Order
-from server.nla.verbalisers.choose import Serving
+from server.nla.verbalisers.factory import Serving
 from server.nla.verbalisers.prompt import Pieces, rendered
-from server.nla.verbalisers.requests import requests
+from server.nla.verbalisers.vllm_requests import requests
 from server.nla.verbalisers.vllm_server import template_for
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import CheckpointError
-from server.nla.weights import absent
+from server.nla.checkpoints.weights import absent
 
 PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.yaml")
 """What a model's folder needs beside its weights; repositories hold the same weights in other formats too."""

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from server.nla.lens import Floats
 from server.nla.scores import units
+from server.nla.types import Floats
 
 
 @dataclass(frozen=True)

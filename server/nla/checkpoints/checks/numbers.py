@@ -7,12 +7,12 @@ from collections import Counter
 import torch
 
 from server.errors import CheckpointError
-from server.nla.checks.subject import Subject
+from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.weights import shapes
 from server.nla.memory.figures import GIB
 from server.nla.memory.table import short
-from server.nla.reconstructor import load_head
+from server.nla.models.reconstructor import load_head
 from server.nla.verbalisers.prompt import prompt_ids
-from server.nla.weights import shapes
 
 EMBEDDING_RATIO = 3.0
 """A fine-tuned embedding keeps its length within this factor; one that was scaled by the root of d does not."""

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import ArSpec, AvSpec, read_ar, read_av
-from server.nla.devices import devices
+from server.nla.checkpoints.pairs import ROLES, PairEntry, Role
+from server.nla.checkpoints.specs import ArSpec, AvSpec, read_ar, read_av
+from server.nla.checkpoints.weights import Weights
 from server.nla.memory.plan import Plan, Wishes
 from server.nla.memory.refusal import demand
 from server.nla.memory.sizes import needs_on_disk
-from server.nla.pairs import ROLES, PairEntry, Role
+from server.nla.models.devices import devices
 from server.nla.verbalisers.prompt import prompt_ids
-from server.nla.weights import Weights
 
 
 class Subject:

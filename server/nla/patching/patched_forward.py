@@ -16,11 +16,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from server.errors import ModelError
-from server.nla.anatomy import head, text_config, text_model
 from server.nla.cancellation import check_cancelled
-from server.nla.decode import next_tokens, row_generator
-from server.nla.interventions import Patch
-from server.nla.lens import CHUNK_BYTES, Floats, Ints
+from server.nla.lens.logit_lens import CHUNK_BYTES
+from server.nla.models.model_parts import head, text_config, text_model
+from server.nla.models.sampling import next_tokens, row_generator
+from server.nla.patching.patches import Patch
+from server.nla.types import Floats, Ints
 
 TOGETHER = 2048
 """Tokens (rows times the length of the text) in one batch: bounds its keys and values."""

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from server.nla import anatomy
-from server.nla.anatomy import head, text_model
-from server.nla.consequences import Continuation
-from server.nla.interventions import replacing
-from server.nla.target import TargetModel
+from server.nla.models import model_parts
+from server.nla.models.model_parts import head, text_model
+from server.nla.models.target import TargetModel
+from server.nla.patching.patched_forward import Continuation
+from server.nla.patching.patches import replacing
 
 VOCABULARY = 2000
 IDS = list(range(5, 45))
@@ -45,7 +45,7 @@ def test_logits_are_those_of_float64_and_not_rounded_to_bfloat16(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     normed = torch.randn(7, 64).bfloat16()
-    monkeypatch.setattr(anatomy, "PART_BYTES", 4 * 64 * 300)  # seven parts, the last a smaller one
+    monkeypatch.setattr(model_parts, "PART_BYTES", 4 * 64 * 300)  # seven parts, the last a smaller one
     with torch.inference_mode():
         logits = head(model, normed)
     assert logits.dtype == torch.float32
@@ -84,7 +84,7 @@ def test_what_a_patch_does_to_a_bfloat16_model_is_that_of_float64(model: Any) ->
 
 
 def test_a_float32_head_is_used_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anatomy, "wide_product", None)
+    monkeypatch.setattr(model_parts, "wide_product", None)
     wide = LlamaForCausalLM(model.config).eval()
     normed = torch.randn(3, 64)
     with torch.inference_mode():

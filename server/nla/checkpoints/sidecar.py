@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from server.errors import CheckpointError
-from server.nla.profile import Profile
+from server.nla.checkpoints.profile import Profile
 
 SIDECAR = "nla_meta.yaml"
 ROLE_NAMES: dict[str, Literal["av", "ar"]] = {

@@ -10,11 +10,11 @@ from scipy import stats
 from scipy.special import softmax
 
 from server.errors import ModelError
-from server.nla import consequences as module
-from server.nla.consequences import Continuation, Said
-from server.nla.interventions import Patch, at_random, replacing, steering
-from server.nla.lens import Floats
-from server.nla.resident import ResidentPair
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.patching import patched_forward as module
+from server.nla.patching.patched_forward import Continuation, Said
+from server.nla.patching.patches import Patch, at_random, replacing, steering
+from server.nla.types import Floats
 from tests.nla import patched
 
 FRANCE = 3

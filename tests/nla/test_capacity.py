@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from server.nla.verbalisers.room import Room
+from server.nla.verbalisers.capacity import Room
 from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from server.nla.profile import Form
+from server.nla.checkpoints.profile import Form
 from server.nla.verbalisers.base import CLOSING, OPENING, Finished, ReadingText
 
 

@@ -24,12 +24,13 @@ from transformers import (
 
 from server.cli import main
 from server.errors import BadInput, CheckpointError
-from server.nla import demo, tuned
-from server.nla import lens as lens_module
-from server.nla.lens import Lens
-from server.nla.resident import ResidentPair
-from server.nla.target import TargetModel
-from server.nla.tuned import Translator, Translators
+from server.nla.checkpoints import demo
+from server.nla.lens import logit_lens as lens_module
+from server.nla.lens import tuned_lens
+from server.nla.lens.logit_lens import Lens
+from server.nla.lens.tuned_lens import Translator, Translators
+from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.target import TargetModel
 
 D, LAYERS, VOCABULARY = 16, 4, 97
 SIZE: dict[str, Any] = {
@@ -151,7 +152,7 @@ def test_words_are_followed_by_the_tuned_lens_too() -> None:
 def test_a_saved_lens_is_read_again(tmp_path: Path, rank: int | None) -> None:
     before = made(rank=rank)
     before.save(tmp_path / "lens")
-    after = tuned.read(tmp_path / "lens", D, LAYERS)
+    after = tuned_lens.read(tmp_path / "lens", D, LAYERS)
     assert (after.target, after.made) == (before.target, before.made)
     h = torch.randn(5, D)
     for row in range(LAYERS):
@@ -160,7 +161,7 @@ def test_a_saved_lens_is_read_again(tmp_path: Path, rank: int | None) -> None:
 
 def test_bfloat16_is_kept_and_told(tmp_path: Path) -> None:
     made().to("cpu", torch.bfloat16).save(tmp_path / "lens")
-    assert tuned.read(tmp_path / "lens", D, LAYERS).layers[0].bias.dtype == torch.bfloat16
+    assert tuned_lens.read(tmp_path / "lens", D, LAYERS).layers[0].bias.dtype == torch.bfloat16
     with safe_open(tmp_path / "lens", "pt") as file:
         assert file.metadata()["dtype"] == "bfloat16"
 
@@ -169,7 +170,7 @@ def test_another_targets_lens_is_refused(tmp_path: Path) -> None:
     made().save(tmp_path / "lens")
     for d, layers in ((D * 2, LAYERS), (D, LAYERS + 1)):
         with pytest.raises(CheckpointError, match=rf"made for a tiny model \(d_model {D}, {LAYERS} layers\)"):
-            tuned.read(tmp_path / "lens", d, layers)
+            tuned_lens.read(tmp_path / "lens", d, layers)
 
 
 @pytest.mark.parametrize(
@@ -187,21 +188,21 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, changes: dict[str, A
     path = tmp_path / "lens"
     made().save(path)
     tensors = {name: t for name, t in (load_file(path) | changes).items() if t is not None}
-    header = {"format": tuned.FORMAT, "target": "x", "d_model": str(D), "layers": str(LAYERS)}
+    header = {"format": tuned_lens.FORMAT, "target": "x", "d_model": str(D), "layers": str(LAYERS)}
     save_file(tensors, path, metadata=header)
     with pytest.raises(CheckpointError, match=said):
-        tuned.read(path, D, LAYERS)
+        tuned_lens.read(path, D, LAYERS)
 
 
 def test_what_is_no_lens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
-        tuned.read(tmp_path / "nothing", D, LAYERS)
+        tuned_lens.read(tmp_path / "nothing", D, LAYERS)
     (tmp_path / "text").write_text("no tensors")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        tuned.read(tmp_path / "text", D, LAYERS)
+        tuned_lens.read(tmp_path / "text", D, LAYERS)
     save_file({"0.bias": torch.zeros(D)}, tmp_path / "other")
     with pytest.raises(CheckpointError, match="nla-explorer lens convert FOLDER OUT"):
-        tuned.read(tmp_path / "other", D, LAYERS)
+        tuned_lens.read(tmp_path / "other", D, LAYERS)
 
 
 # The tuned-lens project's files
@@ -230,8 +231,8 @@ def test_a_converted_lens_reads_a_block_as_theirs_reads_the_next_hidden_state(
     tmp_path: Path, bias: bool
 ) -> None:
     theirs = folder_of_theirs(tmp_path, bias=bias)
-    tuned.convert(tmp_path, tmp_path / "out")
-    ours = tuned.read(tmp_path / "out", D, LAYERS)
+    tuned_lens.convert(tmp_path, tmp_path / "out")
+    ours = tuned_lens.read(tmp_path / "out", D, LAYERS)
     assert ours.target == "somebody/tiny"
     model = model_of("llama")
     with torch.inference_mode():
@@ -254,25 +255,25 @@ def test_pickles_that_hold_more_than_tensors_are_not_run(tmp_path: Path) -> None
     folder_of_theirs(tmp_path)
     torch.save({"0.weight": Harm()}, tmp_path / "params.pt")
     with pytest.raises(CheckpointError, match="holds more than tensors"):
-        tuned.convert(tmp_path, tmp_path / "out")
+        tuned_lens.convert(tmp_path, tmp_path / "out")
 
 
 def test_a_folder_that_is_not_theirs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no folder of the tuned-lens project"):
-        tuned.convert(tmp_path, tmp_path / "out")
+        tuned_lens.convert(tmp_path, tmp_path / "out")
     folder_of_theirs(tmp_path)
     params = torch.load(tmp_path / "params.pt")
     del params["2.weight"]
     torch.save(params, tmp_path / "params.pt")
     with pytest.raises(CheckpointError, match=r"lacks 2\.weight"):
-        tuned.convert(tmp_path, tmp_path / "out")
+        tuned_lens.convert(tmp_path, tmp_path / "out")
 
 
 def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder_of_theirs(tmp_path)
     assert main(["lens", "convert", str(tmp_path), str(tmp_path / "out")]) == 0
     assert f"{LAYERS - 1} translators for somebody/tiny" in capsys.readouterr().out
-    assert len(tuned.read(tmp_path / "out", D, LAYERS).layers) == LAYERS - 1
+    assert len(tuned_lens.read(tmp_path / "out", D, LAYERS).layers) == LAYERS - 1
 
 
 # The demo's own

@@ -19,11 +19,11 @@ from pathlib import Path
 import yaml
 
 from server.errors import CheckpointError
-from server.nla import lora
-from server.nla.sidecar import SIDECAR
+from server.nla.checkpoints import lora
+from server.nla.checkpoints.sidecar import SIDECAR
 
 NAME = "smollm2-135m-l20"
-ADAPTERS = Path(__file__).parents[2] / "training" / "adapters"
+ADAPTERS = Path(__file__).parents[3] / "training" / "adapters"
 TUNED_LENS = ADAPTERS / "tuned_lens.safetensors"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 AR_BLOCKS = 21

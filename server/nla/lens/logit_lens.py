@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from server.nla.cancellation import check_cancelled
-
-Ints = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+from server.nla.types import Floats, Ints
 
 CHUNK_BYTES = 64 * 2**20
 """Bound on one vocabulary-sized float32 tensor; a few of them live at a time."""

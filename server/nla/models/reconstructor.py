@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from server.errors import BadInput, CheckpointError
-from server.nla.checkpoint import ArSpec, check_suffix
-from server.nla.lens import Floats
-from server.nla.weights import HEAD_FILE, read_tensors
+from server.nla.checkpoints.specs import ArSpec, check_suffix
+from server.nla.checkpoints.weights import HEAD_FILE, read_tensors
+from server.nla.types import Floats
 
 BATCH_TOKENS = {"cpu": 512, "cuda": 8192}
 """Tokens (rows times the longest) that are read at once, by the kind of device: enough to keep it busy, little enough that

@@ -13,7 +13,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from server.errors import CheckpointError
-from server.nla.weights import ADAPTER_FILE, HEAD_FILE, INDEX_FILE, Weights, is_text, read_tensors, text_name
+from server.nla.checkpoints.weights import (
+    ADAPTER_FILE,
+    HEAD_FILE,
+    INDEX_FILE,
+    Weights,
+    is_text,
+    read_tensors,
+    text_name,
+)
 
 PREFIX = "base_model.model."
 TOKENIZER_FILES = (

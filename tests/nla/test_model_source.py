@@ -10,7 +10,7 @@ import huggingface_hub.constants
 import pytest
 
 from server.errors import CheckpointError
-from server.nla.places import Place, commit, fetch, local
+from server.nla.checkpoints.model_source import Place, commit, fetch, local
 from tests.nla.hub import COMMIT, Hub, hub
 
 NAME = "somebody/model"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from server.errors import CheckpointError
-from server.nla.checkpoint import check_marker, check_pair, check_suffix, read_ar, read_av
+from server.nla.checkpoints.specs import check_marker, check_pair, check_suffix, read_ar, read_av
 
 Sidecar = dict[str, Any]
 

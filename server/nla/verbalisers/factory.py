@@ -13,16 +13,16 @@ from typing import Any
 import torch
 
 from server.errors import SettingsError
-from server.nla.checkpoint import AvSpec, read_av
-from server.nla.loading import how
+from server.nla.checkpoints.pairs import PairEntry, fetch
+from server.nla.checkpoints.profile import Profile
+from server.nla.checkpoints.specs import AvSpec, read_av
+from server.nla.checkpoints.weights import load_model
 from server.nla.memory.figures import Longest
 from server.nla.memory.plan import Plan, Wishes
 from server.nla.memory.precision import Role
-from server.nla.pairs import PairEntry, fetch
-from server.nla.profile import Profile
+from server.nla.models.loading import how
 from server.nla.verbalisers.base import Verbaliser
-from server.nla.verbalisers.requests import Timeouts
-from server.nla.weights import load_model
+from server.nla.verbalisers.vllm_requests import Timeouts
 
 ENGINES = ("transformers", "vllm", "vllm-server")
 
@@ -95,7 +95,7 @@ def make(
     """The engine of the AV in `spec.folder` that the plan names, yet to be opened."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    from server.nla.target import stops
+    from server.nla.models.target import stops
 
     tokenizer = AutoTokenizer.from_pretrained(spec.folder)
     part = plan.parts.get("av")

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server.errors import CheckpointError, SettingsError
-from server.nla import demo, lora, places
-from server.nla.card import Card
-from server.nla.checkpoint import layer_of, read_av
+from server.nla.checkpoints import demo, lora, model_source
+from server.nla.checkpoints.card import Card
+from server.nla.checkpoints.model_source import Place, local
+from server.nla.checkpoints.profile import AS_RELEASED, CHOICES, Profile
+from server.nla.checkpoints.sidecar import SIDECAR
+from server.nla.checkpoints.specs import layer_of, read_av
+from server.nla.checkpoints.weights import HEAD_FILE, is_adapter
 from server.nla.memory.figures import Shape
-from server.nla.places import Place, local
-from server.nla.profile import AS_RELEASED, CHOICES, Profile
-from server.nla.sidecar import SIDECAR
-from server.nla.weights import HEAD_FILE, is_adapter
 
 DEFAULT = demo.NAME
 Role = Literal["target", "av", "ar"]
@@ -197,9 +197,11 @@ def fetch(
     for role in roles:
         what = f"the {role} of {entry.name}"
         weights = role != "av" or av_weights
-        folder = places.fetch(entry.place(role), what, progress, weights=weights, extra=entry.files(role))
+        folder = model_source.fetch(
+            entry.place(role), what, progress, weights=weights, extra=entry.files(role)
+        )
         if role != "target" and is_adapter(folder):
-            base = found.get("target") or places.fetch(entry.place("target"), what, progress)
+            base = found.get("target") or model_source.fetch(entry.place("target"), what, progress)
             folder = _merged(entry, role, base, folder, cache_dir, progress)
         found[role] = folder
     return found

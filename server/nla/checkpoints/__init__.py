@@ -1,0 +1,1 @@
+"""Checkpoint folders: where they are, what they hold, and whether they fit together."""

@@ -1,0 +1,1 @@
+"""The loaded models of a pair: target, AR, and how they are loaded."""

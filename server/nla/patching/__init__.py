@@ -1,0 +1,1 @@
+"""Changes of the residual stream, and the target run with them."""
