@@ -19,23 +19,23 @@ import numpy as np
 
 from bench.machine import machine
 from bench.served import Served
-from server.nla.models.loaded_pair import ResidentPair
-from server.nla.verbalisers.base import Delta, Order
+from server.nla.models.loaded_pair import LoadedPair
+from server.nla.verbalisers.base import ReadingRequest, TextDelta
 
 
-async def _stream(pair: ResidentPair, rows: list[Any]) -> AsyncIterator[float]:
+async def _stream(pair: LoadedPair, rows: list[Any]) -> AsyncIterator[float]:
     """Seconds to the first word of the first reading, then to the end."""
     start = time.perf_counter()
     spoke = False
-    orders = [Order(n, row) for n, row in enumerate(rows)]
-    async for outcome in pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=200, seed=0):
-        if isinstance(outcome, Delta) and not spoke:
+    requests = [ReadingRequest(n, row) for n, row in enumerate(rows)]
+    async for outcome in pair.verbaliser.stream(requests, temperature=0.0, max_new_tokens=200, seed=0):
+        if isinstance(outcome, TextDelta) and not spoke:
             spoke = True
             yield time.perf_counter() - start
     yield time.perf_counter() - start
 
 
-async def one_by_one(pair: ResidentPair, rows: list[Any]) -> tuple[float, float]:
+async def one_by_one(pair: LoadedPair, rows: list[Any]) -> tuple[float, float]:
     """(median seconds to the first word of a lone reading, seconds for all of them one after another)."""
     firsts, total = [], 0.0
     for row in rows:

@@ -30,7 +30,7 @@ from server.analyses.readings import Written, verbalise
 from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 from server.nla.checkpoints.pairs import DEFAULT, catalogue
-from server.nla.models.loaded_pair import ResidentPair, load
+from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.models.reconstructor import Reconstructor
 from server.settings import Settings
 
@@ -136,7 +136,7 @@ class ReadOnce:
         yield list(range(len(texts))), np.stack([self._known[text] for text in texts])
 
 
-async def readings(pair: ResidentPair, activations: Vector) -> list[str]:
+async def readings(pair: LoadedPair, activations: Vector) -> list[str]:
     """What the AV says of each row [n, d]."""
     found = {}
     async for finding in verbalise(pair, activations, Verbalise()):
@@ -145,12 +145,12 @@ async def readings(pair: ResidentPair, activations: Vector) -> list[str]:
     return [found[n] for n in range(len(activations))]
 
 
-async def known(pair: ResidentPair, countries: Sequence[str]) -> list[Known]:
+async def known(pair: LoadedPair, countries: Sequence[str]) -> list[Known]:
     """Countries whose capital the model says, and whose reading names them."""
     asked: list[tuple[str, list[int], Vector]] = []
     for country in countries:
         ids = pair.prompter.encode(None, f"The capital of {country} is")
-        trace = await pair.in_lane("target", pair.target.trace, ids)
+        trace = await pair.run_on("target", pair.target.trace, ids)
         said = pair.prompter.token_text(int(trace.lens.top_ids[-1][-1][0]))
         if f" {CAPITALS[country]}".startswith(said) and len(said) > 2:
             asked.append((country, ids, trace.activations))
@@ -164,15 +164,15 @@ async def known(pair: ResidentPair, countries: Sequence[str]) -> list[Known]:
     return found
 
 
-async def unrelated(pair: ResidentPair, count: int) -> list[str]:
+async def unrelated(pair: LoadedPair, count: int) -> list[str]:
     """Readings of a text about something else."""
-    trace = await pair.in_lane("target", pair.target.trace, pair.prompter.encode(None, TEXT))
+    trace = await pair.run_on("target", pair.target.trace, pair.prompter.encode(None, TEXT))
     places = np.linspace(10, len(trace.activations) - 1, count).round().astype(int)
     return await readings(pair, trace.activations[places])
 
 
 async def patched(
-    pair: ResidentPair, places: Sequence[Known], each: int, strangers: Sequence[str]
+    pair: LoadedPair, places: Sequence[Known], each: int, strangers: Sequence[str]
 ) -> AsyncIterator[Made]:
     """Every edit and what is irrelevant in its place, by every way, watching the same two capitals."""
     for n, place in enumerate(places):

@@ -23,7 +23,7 @@ from bench.served import Served
 from server.analyses.catalogue import Catalogue
 from server.nla.memory.figures import GIB
 from server.nla.types import Floats
-from server.nla.verbalisers.base import CLOSING, Delta, Order
+from server.nla.verbalisers.base import CLOSING, ReadingRequest, TextDelta
 from server.nla.verbalisers.vllm import VllmVerbaliser
 from server.settings import Settings
 
@@ -33,10 +33,10 @@ TOKENS = 200
 async def bare(served: Served, rows: list[Floats]) -> tuple[float, float]:
     """(seconds to the first words, to the end) of readings asked of the engine without the explorer."""
     start, first = time.perf_counter(), 0.0
-    orders = [Order(n, row, watched=n == 0) for n, row in enumerate(rows)]
-    stream = served.pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=TOKENS, seed=0)
+    requests = [ReadingRequest(n, row, watched=n == 0) for n, row in enumerate(rows)]
+    stream = served.pair.verbaliser.stream(requests, temperature=0.0, max_new_tokens=TOKENS, seed=0)
     async for outcome in stream:
-        if isinstance(outcome, Delta):
+        if isinstance(outcome, TextDelta):
             first = first or time.perf_counter() - start
     return first, time.perf_counter() - start
 
@@ -51,7 +51,7 @@ def plain(av: VllmVerbaliser, rows: list[Floats]) -> float:
     engine = LLM(**options)
     slot = av.prompt.slot
     prompts: list[Any] = []
-    for row in av.prompt.rows([Order(n, row) for n, row in enumerate(rows)]):
+    for row in av.prompt.rows([ReadingRequest(n, row) for n, row in enumerate(rows)]):
         embeds = torch.zeros(len(av.prompt.ids), len(row))
         embeds[slot] = row
         mask = [n != slot for n in range(len(av.prompt.ids))]
@@ -101,7 +101,7 @@ def measure(
             for n in range(0, len(readings), settings.score_batch):
                 pair.reconstructor.reconstruct([r["text"] for r in readings[n : n + settings.score_batch]])
             scored = time.perf_counter() - start
-            figures = {
+            counters = {
                 "explorer, HTTP to the last score": found["last score"],
                 "of that: HTTP to the lens": found["lens"],
                 "the AR by itself on these readings": scored,
@@ -114,7 +114,7 @@ def measure(
                 "GiB planned": sum(plan.used(device.index) for device in plan.devices) / GIB,
             }
             av = pair.verbaliser
-    return figures, av if isinstance(av, VllmVerbaliser) else None, rows
+    return counters, av if isinstance(av, VllmVerbaliser) else None, rows
 
 
 def speed(positions: int, **given: Any) -> None:

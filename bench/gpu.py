@@ -30,8 +30,8 @@ from server.nla.memory.figures import GIB, Longest
 from server.nla.memory.plan import Plan
 from server.nla.planning import alone
 from server.nla.types import Floats
-from server.nla.verbalisers.base import Delta, Finished, Order, Verbaliser
-from server.nla.verbalisers.factory import Serving, make
+from server.nla.verbalisers.base import Finished, ReadingRequest, TextDelta, Verbaliser
+from server.nla.verbalisers.factory import Serving, make_verbaliser
 from server.settings import Settings
 
 COMPARED = 8
@@ -70,7 +70,7 @@ async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Ve
     lane = ThreadPoolExecutor(1)
     serving = Serving(name, longest=Longest(reading=tokens))
     plan = alone(serving, spec)
-    av = make(serving, plan, spec, lane, nullcontext(), print)
+    av = make_verbaliser(serving, plan, spec, lane, nullcontext(), print)
     try:
         await av.open()
         yield av, plan
@@ -83,19 +83,19 @@ async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Ve
 
 async def read(av: Verbaliser, rows: Sequence[Floats], tokens: int) -> tuple[Run, dict[Any, Finished]]:
     """Greedy readings of all rows, and how long they took."""
-    before = av.figures()
-    orders = [Order(n, row, watched=n == 0) for n, row in enumerate(rows)]
+    before = av.counters()
+    requests = [ReadingRequest(n, row, watched=n == 0) for n, row in enumerate(rows)]
     found: dict[Any, Finished] = {}
     start, first = time.perf_counter(), 0.0
-    async for outcome in av.stream(orders, temperature=0.0, max_new_tokens=tokens, seed=0):
-        if isinstance(outcome, Delta):
+    async for outcome in av.stream(requests, temperature=0.0, max_new_tokens=tokens, seed=0):
+        if isinstance(outcome, TextDelta):
             first = first or time.perf_counter() - start
         elif isinstance(outcome, Finished):
             found[outcome.key] = outcome
         else:
             raise SystemExit(f"a reading failed: {outcome.reason}")
     seconds = time.perf_counter() - start
-    grown = {key: value - before.get(key, 0) for key, value in av.figures().items()}
+    grown = {key: value - before.get(key, 0) for key, value in av.counters().items()}
     cached = grown.get("cached_tokens", 0) / max(1, grown.get("prompt_tokens", 0))
     return Run(len(rows), first, seconds, sum(r.tokens for r in found.values()), cached), found
 

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from server.app import create_app
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.settings import Settings
 
 TEXT = (
@@ -75,8 +75,8 @@ class Served:
         self.thread.join()
 
     @property
-    def pair(self) -> ResidentPair:
-        pair: ResidentPair = self.app.state.models.resident()
+    def pair(self) -> LoadedPair:
+        pair: LoadedPair = self.app.state.models.resident()
         return pair
 
     def ids(self, count: int, salt: str) -> list[int]:

@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     demo = settings.examples and settings.pair == DEFAULT_PAIR
     state.store = Store(settings.url, EXAMPLES if demo else None)
     state.models = Models(settings.pair, source or Catalogue(settings), settings.further)
-    state.metrics.registry.register(AvFigures(state.models.figures))
+    state.metrics.registry.register(AvFigures(state.models.counters))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.interventions = Interventions(state.analyses, state.store, state.models, settings)
     state.page = None

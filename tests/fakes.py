@@ -24,11 +24,11 @@ from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.checkpoints.checks.run import Verdict
 from server.nla.lens.logit_lens import Lens
 from server.nla.models.target import Trace
-from server.nla.patching.patched_forward import Continuation, Said
+from server.nla.patching.patched_forward import Continuation, PatchedOutput
 from server.nla.patching.patches import Patch
 from server.nla.prompt import Piece
-from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
-from server.nla.verbalisers.capacity import Room
+from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
+from server.nla.verbalisers.capacity import Capacity
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]
@@ -102,7 +102,7 @@ class FakeTarget:
         self.patched: list[tuple[list[int], list[Patch]]] = []
         self.generated = 0
         self.hold = threading.Event()
-        """Clear it to keep `generate` busy, after `held_after` tokens, or `consequences`, until it is set or stopped."""
+        """Clear it to keep `generate` busy, after `held_after` tokens, or `patched_forward`, until it is set or stopped."""
         self.begun = threading.Event()
         """Set when it generates something."""
         self.held_after = 0
@@ -128,9 +128,9 @@ class FakeTarget:
         prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / (5 if tuned else 10)
         return prob.astype(np.float32), np.tile(np.asarray(words, np.int32), (LAYERS, 1))
 
-    def consequences(
+    def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
-    ) -> Iterator[list[Said]]:
+    ) -> Iterator[list[PatchedOutput]]:
         """KL is how far the activation is moved; from 1 on, the first choice is another letter."""
         self.patched.append((list(ids), list(patches)))
         self._work()
@@ -139,7 +139,7 @@ class FakeTarget:
             moved = 0.0 if patch is None else float(np.linalg.norm(patch.applied(h) - h))
             first = 65 + int(moved)
             yield [
-                Said(
+                PatchedOutput(
                     kls=np.full(len(ids) - patches[0].position, moved, np.float32),
                     top_ids=np.asarray([first, first + 1], np.int32),
                     top_probs=np.asarray([0.5, 0.25], np.float32),
@@ -183,9 +183,9 @@ class FakeVerbaliser:
 
     name = "fake"
 
-    def __init__(self, at_once: int | None = None) -> None:
-        self.at_once = at_once
-        self.trouble: str | None = None
+    def __init__(self, max_concurrency: int | None = None) -> None:
+        self.max_concurrency = max_concurrency
+        self.unavailable_reason: str | None = None
         self.counted: dict[str, float] = {}
         self.asked: list[list[Any]] = []
         """The keys of each call, in the order of asking."""
@@ -203,7 +203,7 @@ class FakeVerbaliser:
     async def open(self) -> None:
         """It is always there."""
 
-    def figures(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """What a test says that it has counted."""
         return self.counted
 
@@ -217,30 +217,30 @@ class FakeVerbaliser:
             self.allowed.release()
 
     async def stream(
-        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncGenerator[Outcome, None]:
-        self.asked.append([order.key for order in orders])
+        self.asked.append([request.key for request in requests])
         try:
-            for order in orders:
+            for request in requests:
                 if self.dies_after is not None and len(self.finished) >= self.dies_after:
                     raise NlaError("The engine died.")
-                if isinstance(order.key, tuple) and order.key[0] in self.broken:
-                    yield Failed(order.key, "The AV choked on this one.")
+                if isinstance(request.key, tuple) and request.key[0] in self.broken:
+                    yield Failed(request.key, "The AV choked on this one.")
                     continue
-                if isinstance(order.key, tuple) and self.dizzy.get(order.key[0], 0) > 0:
-                    self.dizzy[order.key[0]] -= 1
-                    yield Failed(order.key, "The engine died over this.", passing=True)
+                if isinstance(request.key, tuple) and self.dizzy.get(request.key[0], 0) > 0:
+                    self.dizzy[request.key[0]] -= 1
+                    yield Failed(request.key, "The engine died over this.", passing=True)
                     continue
-                words = text_of(order.activation, order.sample).split(" ")
+                words = text_of(request.activation, request.sample).split(" ")
                 for i, word in enumerate(words[:max_new_tokens]):
                     if i == len(words) - 1:
                         await self.allowed.acquire()
-                    yield Delta(order.key, word if i == 0 else " " + word)
+                    yield TextDelta(request.key, word if i == 0 else " " + word)
                     await asyncio.sleep(0)
-                self.finished.append(order.key)
+                self.finished.append(request.key)
                 cut = len(words) > max_new_tokens
                 yield Finished(
-                    order.key, " ".join(words[:max_new_tokens]), cut, min(len(words), max_new_tokens)
+                    request.key, " ".join(words[:max_new_tokens]), cut, min(len(words), max_new_tokens)
                 )
         except GeneratorExit:
             self.aborted += 1
@@ -301,7 +301,7 @@ class FakePair:
     versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
     fingerprint: str = "f1"
     lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
-    room: Room = field(default_factory=lambda: Room(None))
+    capacity: Capacity = field(default_factory=lambda: Capacity(None))
     loaded: bool = False
 
     reads: str = "the fakes' target"
@@ -313,9 +313,9 @@ class FakePair:
     def open(self) -> None:
         """Be ready to work, for the first time or again."""
         self.lanes = {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
-        self.room = Room(self.verbaliser.at_once)
+        self.capacity = Capacity(self.verbaliser.max_concurrency)
 
-    async def in_lane(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
+    async def run_on(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
         return await run_cancellable(self.lanes[lane], fn, *args)
 
     async def close(self) -> None:

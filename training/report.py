@@ -13,10 +13,10 @@ import numpy as np
 
 from server.nla.checkpoints import demo
 from server.nla.checkpoints.pairs import PairEntry
-from server.nla.models.loaded_pair import ResidentPair, load
+from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.scores import units
 from server.nla.types import Floats
-from server.nla.verbalisers.base import Finished, Order
+from server.nla.verbalisers.base import Finished, ReadingRequest
 from training.describe import name_token
 from training.export import variance
 from training.positions import Positions
@@ -65,7 +65,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     pair = await load(entry, cache_dir=Path("unused"))
     h = data.activations[chosen].float().numpy()
     finished: dict[int, Finished] = {}
-    orders = [Order(n, row) for n, row in enumerate(h)]
+    orders = [ReadingRequest(n, row) for n, row in enumerate(h)]
     async for outcome in pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=128, seed=0):
         if isinstance(outcome, Finished):
             finished[int(str(outcome.key))] = outcome
@@ -102,7 +102,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     )
 
 
-def _reconstruct(pair: ResidentPair, texts: list[str]) -> Floats:
+def _reconstruct(pair: LoadedPair, texts: list[str]) -> Floats:
     return np.concatenate(
         [pair.reconstructor.reconstruct(texts[n : n + 64]) for n in range(0, len(texts), 64)]
     )

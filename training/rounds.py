@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from server.nla.checkpoints.specs import AvSpec
-from server.nla.verbalisers.base import Finished, Order
+from server.nla.verbalisers.base import Finished, ReadingRequest
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 from training import lora, tune
 from training.models import Tuned
@@ -68,11 +68,12 @@ def sample(
     with path.open("a") as out:
         for start in tqdm(range(len(done), len(keys), batch), desc="readings", unit="batch"):
             part = keys[start : start + batch]
-            orders = [
-                Order(key, activations[key[0]].float().numpy(), key[0] * samples + key[1]) for key in part
+            requests = [
+                ReadingRequest(key, activations[key[0]].float().numpy(), key[0] * samples + key[1])
+                for key in part
             ]
             found: dict[Any, Sampled] = {}
-            for outcomes in engine.steps(orders, temperature, READING_TOKENS, seed):
+            for outcomes in engine.steps(requests, temperature, READING_TOKENS, seed):
                 for outcome in outcomes:
                     if isinstance(outcome, Finished):
                         position = outcome.key[0]  # type: ignore[index]

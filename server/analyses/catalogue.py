@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from server.nla.checkpoints.checks.run import Verdict
     from server.nla.checkpoints.pairs import PairEntry
     from server.nla.memory.plan import Plan
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
     from server.nla.verbalisers.factory import Serving
 
 
@@ -42,7 +42,7 @@ class PairSource(Protocol):
     def aim(self, name: str) -> Aim:
         """What a pair reads. Pairs that read one target can share its forward pass."""
 
-    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+    async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         """Load a pair; raises NlaError when it cannot be."""
 
 
@@ -91,7 +91,7 @@ class Catalogue:
 
     def aim(self, name: str) -> Aim:
         entry = self._entry(name)
-        place = entry.place("target")
+        place = entry.source("target")
         target = str(place) if place.path is None else str(place.path.resolve())
         layer: int | None = importlib.import_module("server.nla.checkpoints.pairs").layer_there(entry)
         return Aim(target, layer)
@@ -108,11 +108,11 @@ class Catalogue:
             raise BadInput("pair", f"There is no pair named {name!r}. Known are: {', '.join(entries)}.")
         return entries[name]
 
-    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+    async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         entry = await asyncio.to_thread(self._entry, name)
         progress("importing the model libraries")
         resident = await asyncio.to_thread(importlib.import_module, "server.nla.models.loaded_pair")
-        pair: ResidentPair = await resident.load(
+        pair: LoadedPair = await resident.load(
             entry, cache_dir=self._settings.cache_dir, serving=self._serving(), progress=progress
         )
         return pair

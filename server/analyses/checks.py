@@ -10,7 +10,7 @@ from server.nla.prompt import ROLES
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 LETTERS_PER_TOKEN = 64
 """A prompt with more letters than this for each token it may have is refused before it is tokenised."""
@@ -39,9 +39,7 @@ def check_limits(request: AnalysisRequest, settings: Settings) -> None:
     _raise(wrong)
 
 
-def check_prompt(
-    request: AnalysisRequest, prompt_length: int, pair: ResidentPair, settings: Settings
-) -> None:
+def check_prompt(request: AnalysisRequest, prompt_length: int, pair: LoadedPair, settings: Settings) -> None:
     """Raise BadInput for what can be seen once the prompt is tokenised."""
     if prompt_length == 0:
         raise BadInput(_prompt_field(request), "The prompt is empty: type something.")

@@ -44,7 +44,7 @@ from server.store.tables import TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 PROGRESS = 1.0
 """Seconds between two messages of progress while readings are being written and none has ended."""
@@ -127,7 +127,7 @@ class Job:
 
     async def work(
         self,
-        pair: ResidentPair,
+        pair: LoadedPair,
         prompt: Prompt,
         settings: Settings,
         also: Mapping[str, int | None],

@@ -22,11 +22,11 @@ _AV = {
 class AvFigures(Collector):
     """What the AV's engine counts by itself, asked for when somebody looks."""
 
-    def __init__(self, figures: Callable[[], dict[str, float]]) -> None:
-        self._figures = figures
+    def __init__(self, counters: Callable[[], dict[str, float]]) -> None:
+        self._counters = counters
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        for name, value in self._figures().items():
+        for name, value in self._counters().items():
             yield CounterMetricFamily(f"nla_av_{name}", _AV[name], value=value)
 
 

@@ -13,7 +13,7 @@ from server.analyses.turns import Turns
 from server.errors import NlaError, NotReady, SettingsError
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Models:
         self.error: NlaError | None = None
         """Why the pair to begin with could not be loaded."""
         self._aims: dict[str, Aim] = {}
-        self._pair: ResidentPair | None = None
+        self._pair: LoadedPair | None = None
         self._last = name  # that could be loaded
         self._turns = Turns(self._turn)
         self._loaded = asyncio.Event()
@@ -69,12 +69,12 @@ class Models:
         """Wait until the loading of the first pair has ended, well or badly."""
         await self._loaded.wait()
 
-    async def pair(self) -> ResidentPair:
+    async def pair(self) -> LoadedPair:
         """The first pair, as soon as it is loaded; raises NotReady if it cannot be."""
         await self._loaded.wait()
         return self.resident()
 
-    def resident(self, name: str | None = None) -> ResidentPair:
+    def resident(self, name: str | None = None) -> LoadedPair:
         """The pair that is resident, or the named one if it is; raises NotReady otherwise."""
         if self._pair is None or self.state != "ready":
             what = "could not be loaded" if self.state == "failed" else "is loading"
@@ -96,7 +96,7 @@ class Models:
         )
 
     @contextmanager
-    def called(self, name: str | None = None) -> Iterator[ResidentPair]:
+    def called(self, name: str | None = None) -> Iterator[LoadedPair]:
         """The resident pair for a single call, which waits for nobody. Raises as `resident` does."""
         pair = self.resident(name)
         self._turns.callers += 1
@@ -107,7 +107,7 @@ class Models:
             self._turn()
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[ResidentPair]:
+    async def held(self, name: str) -> AsyncIterator[LoadedPair]:
         """The pair, resident to the end of the block. Waits for its turn and until it is loaded; raises NotReady if it
         cannot be.
         """
@@ -149,13 +149,13 @@ class Models:
             self._task = asyncio.create_task(self._change(), name="load-models")
 
     @property
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why a pair that is loaded cannot be used at the moment: its AV's engine is being started again."""
-        return None if self._pair is None else self._pair.verbaliser.trouble
+        return None if self._pair is None else self._pair.verbaliser.unavailable_reason
 
-    def figures(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """What the AV's engine has counted."""
-        return {} if self._pair is None else self._pair.verbaliser.figures()
+        return {} if self._pair is None else self._pair.verbaliser.counters()
 
     def _say(self, message: str) -> None:
         if self.state != "loading":

@@ -20,7 +20,7 @@ from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
     from server.nla.scores import Scorer
     from server.nla.verbalisers.base import Outcome
 
@@ -106,7 +106,7 @@ class Read:
     """Is told what is decoded of each reading."""
 
 
-async def read(pair: ResidentPair, job: Read, pins: Pins) -> AsyncGenerator[list[Finding], None]:
+async def read(pair: LoadedPair, job: Read, pins: Pins) -> AsyncGenerator[list[Finding], None]:
     """All findings, in the order in which they are made: whatever has piled up since the last, or nothing after a while of
     SILENCE. Raises what the AV raises; close it to stop the work.
     """
@@ -140,7 +140,7 @@ class _Desk:
     `findings` tell of both.
     """
 
-    pair: ResidentPair
+    pair: LoadedPair
     job: Read
     pins: Pins
     remains: set[Key] = field(default_factory=set)
@@ -184,14 +184,14 @@ class _Desk:
             calls.create_task(self._call(calls))
 
     async def _call(self, calls: asyncio.TaskGroup) -> None:
-        room = self.pair.room
+        capacity = self.pair.capacity
         # One position, all its samples in one request, where readings come and go one by one.
-        count = self.job.window if room.places is None else self.job.settings.samples
-        async with room.take(count):
+        count = self.job.window if capacity.limit is None else self.job.settings.samples
+        async with capacity.take(count):
             self.waits = False
             window = self.pins.first(self.remains, count)
             self.remains.difference_update(window)
-            if room.places is not None:
+            if capacity.limit is not None:
                 self._ask(calls)
             async with aclosing(_window(self.pair, self.job, window, self.pins)) as answers:
                 async for finding in answers:
@@ -246,7 +246,7 @@ def _unreadable(job: Read, position: int) -> str | None:
     return None
 
 
-def verbalise(pair: ResidentPair, activations: Vector, settings: Verbalise) -> AsyncGenerator[Finding, None]:
+def verbalise(pair: LoadedPair, activations: Vector, settings: Verbalise) -> AsyncGenerator[Finding, None]:
     """One reading of each row of activations [n, d], keyed (row, 0). The caller has room at the AV."""
     keys = [(i, 0) for i in range(len(activations))]
     job = Read(activations=activations, keys=keys, length=len(keys), settings=settings)
@@ -254,20 +254,20 @@ def verbalise(pair: ResidentPair, activations: Vector, settings: Verbalise) -> A
 
 
 async def _window(
-    pair: ResidentPair, job: Read, window: Sequence[Key], pins: Pins
+    pair: LoadedPair, job: Read, window: Sequence[Key], pins: Pins
 ) -> AsyncGenerator[Finding, None]:
     """The AV's answers to some orders. Words are told for pinned positions alone, from the beginning when a
     pin comes late.
     """
-    from server.nla.verbalisers.base import Delta, Failed, Finished, Order
+    from server.nla.verbalisers.base import Failed, Finished, ReadingRequest, TextDelta
 
     untold = dict.fromkeys(window, "")
-    orders = [
-        Order(key=key, activation=job.activations[key[0]], sample=key[1], watched=key[0] in pins)
+    requests = [
+        ReadingRequest(key=key, activation=job.activations[key[0]], sample=key[1], watched=key[0] in pins)
         for key in window
     ]
     stream = pair.verbaliser.stream(
-        orders,
+        requests,
         temperature=job.settings.temperature or 0.0,
         max_new_tokens=job.settings.max_new_tokens,
         seed=job.settings.seed,
@@ -275,7 +275,7 @@ async def _window(
     async with aclosing(cast("AsyncGenerator[Outcome, None]", stream)) as answers:
         async for answer in answers:
             key = cast(Key, answer.key)
-            if isinstance(answer, Delta):
+            if isinstance(answer, TextDelta):
                 job.estimate.decoded(key, len(answer.text))
                 untold[key] += answer.text
                 if key[0] in pins and untold[key]:
@@ -291,7 +291,7 @@ async def _window(
         yield Marked(key, "The verbaliser ended without an answer for this position.")
 
 
-async def _scored(pair: ResidentPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
+async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
     """One batch; when it fails as a whole, one by one, so that only the text at fault is marked."""
     try:
         vectors = await reconstruct(pair, [text for _, text in texts])

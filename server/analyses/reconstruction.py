@@ -13,22 +13,22 @@ from server.errors import BadInput, FieldError
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 
-async def reconstruct(pair: ResidentPair, texts: Sequence[str]) -> NDArray[np.float32]:
+async def reconstruct(pair: LoadedPair, texts: Sequence[str]) -> NDArray[np.float32]:
     """[n, d], one vector a text. Between two batches the AR's lane and the processor are free for others, and the work
     ends there when the caller is cancelled.
     """
     out = np.zeros((len(texts), pair.d_model), np.float32)
     batches = pair.reconstructor.in_batches(texts)
-    while (batch := await pair.in_lane("ar", next, batches, None)) is not None:
+    while (batch := await pair.run_on("ar", next, batches, None)) is not None:
         indices, vectors = batch
         out[indices] = vectors
     return out
 
 
-async def check_lengths(pair: ResidentPair, field: str, texts: Sequence[str], settings: Settings) -> None:
+async def check_lengths(pair: LoadedPair, field: str, texts: Sequence[str], settings: Settings) -> None:
     """Raise BadInput for texts of a request that are more than this server lets the AR read: `field` names the list, or
     the text where there is but one. No model is asked.
     """

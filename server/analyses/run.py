@@ -24,7 +24,7 @@ from server.errors import ModelError
 
 if TYPE_CHECKING:
     from server.nla.lens.logit_lens import Lens
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
     from server.nla.prompt import Piece, Prompter
 
 Activations = NDArray[np.float32]  # [T, d]
@@ -141,7 +141,7 @@ def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
     return Prompt(*prompter.encode_with_roles(messages, request.text, continue_final=continues))
 
 
-async def analyse(pair: ResidentPair, plan: Plan, pins: Pins) -> AsyncGenerator[Step, None]:
+async def analyse(pair: LoadedPair, plan: Plan, pins: Pins) -> AsyncGenerator[Step, None]:
     """All steps from the prompt to the tuned lens. Close it to stop the work."""
     if plan.lens is None or plan.activations is None:
         if plan.generated_ids is None and plan.request.generate is not None:
@@ -187,14 +187,14 @@ def _job(plan: Plan, wanted: Sequence[int]) -> Read:
     )
 
 
-async def _pieces(pair: ResidentPair, plan: Plan) -> list[Piece]:
+async def _pieces(pair: LoadedPair, plan: Plan) -> list[Piece]:
     return await asyncio.to_thread(
         pair.prompter.pieces, plan.prompt.ids, plan.generated_ids or [], plan.prompt.roles
     )
 
 
 async def _replying(
-    pair: ResidentPair, prompt: Sequence[int], ask: Generate
+    pair: LoadedPair, prompt: Sequence[int], ask: Generate
 ) -> AsyncGenerator[list[int], None]:
     """The reply as it grows, first empty, at last whole. Close it to stop the model."""
     loop = asyncio.get_running_loop()
@@ -214,7 +214,7 @@ async def _replying(
             told=told,
         )
 
-    job = asyncio.create_task(pair.in_lane("target", generate))
+    job = asyncio.create_task(pair.run_on("target", generate))
     job.add_done_callback(lambda _: news.set())
     try:
         while not job.done():
@@ -228,9 +228,9 @@ async def _replying(
         await asyncio.gather(job, return_exceptions=True)
 
 
-async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
+async def _trace(pair: LoadedPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
     ids = plan.prompt.ids + (plan.generated_ids or [])
-    trace = await pair.in_lane("target", pair.target.trace, ids, sorted(set(plan.also.values())))
+    trace = await pair.run_on("target", pair.target.trace, ids, sorted(set(plan.also.values())))
     if len(trace.activations) != len(pieces):
         raise ModelError(f"The target gave {len(trace.activations)} activations for {len(pieces)} tokens.")
 
@@ -250,8 +250,8 @@ async def _trace(pair: ResidentPair, plan: Plan, pieces: Sequence[Piece]) -> Tra
     return await asyncio.to_thread(describe)
 
 
-async def _tuned(pair: ResidentPair, ids: Sequence[int]) -> LensTable:
-    return await asyncio.to_thread(_table, await pair.in_lane("target", pair.target.tuned, ids), pair)
+async def _tuned(pair: LoadedPair, ids: Sequence[int]) -> LensTable:
+    return await asyncio.to_thread(_table, await pair.run_on("target", pair.target.tuned, ids), pair)
 
 
 def _measured(pieces: Sequence[Piece], activations: Activations) -> list[Token]:
@@ -267,7 +267,7 @@ def _measured(pieces: Sequence[Piece], activations: Activations) -> list[Token]:
     return tokens
 
 
-def _table(lens: Lens, pair: ResidentPair) -> LensTable:
+def _table(lens: Lens, pair: LoadedPair) -> LensTable:
     ids = sorted(set(np.unique(lens.top_ids).tolist()))
     texts = {i: pair.prompter.token_text(i) for i in ids}
     return LensTable(
@@ -325,7 +325,7 @@ def _focus(pieces: Sequence[Piece], request: AnalysisRequest) -> int:
 
 
 async def _compare(
-    pair: ResidentPair, plan: Plan, vectors: dict[tuple[int, int], Activations]
+    pair: LoadedPair, plan: Plan, vectors: dict[tuple[int, int], Activations]
 ) -> Baselines | None:
     """The baselines of content and, apart, of the other positions; None where neither has two."""
     from server.nla.scores import baselines, nearest_share

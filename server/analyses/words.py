@@ -11,7 +11,7 @@ from server.analyses.schema import Analysis, Answered
 from server.errors import BadInput, Conflict, FieldError
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
     from server.nla.prompt import Prompter
 
 MOST = 6
@@ -76,7 +76,7 @@ class WordCurves(Answered):
 
 
 async def follow(
-    pair: ResidentPair,
+    pair: LoadedPair,
     analysis: Analysis,
     position: int,
     words: Sequence[str],
@@ -97,7 +97,7 @@ async def follow(
     found = [(word, tokens_of(pair.prompter, word)) for variants in both for word in variants]
     ids = [token.id for token in analysis.tokens[: position + 1]]
     firsts = [tokens.id for _, tokens in found]
-    prob, rank = await pair.in_lane("target", pair.target.follow, ids, firsts, lens == "tuned")
+    prob, rank = await pair.run_on("target", pair.target.follow, ids, firsts, lens == "tuned")
     curves = iter(
         WordCurve(word=word, typed=word, prob=prob[:, n].tolist(), rank=rank[:, n].tolist(), **dict(tokens))
         for n, (word, tokens) in enumerate(found)
@@ -140,7 +140,7 @@ def tokens_of(prompter: Prompter, word: str) -> WordTokens:
     )
 
 
-def _check(pair: ResidentPair, analysis: Analysis, position: int, words: Sequence[str]) -> None:
+def _check(pair: LoadedPair, analysis: Analysis, position: int, words: Sequence[str]) -> None:
     if analysis.pair != pair.name:
         raise Conflict(f"This analysis is of {analysis.pair}; the server holds {pair.name} at the moment.")
     if not analysis.tokens:

@@ -29,7 +29,7 @@ from server.store.repository import Whole
 from server.store.tables import AnalysisRow
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Workshop:
         metrics.waiting.set_function(lambda: self._line.length)
         models.listen(self._tell_loading)
 
-    async def encode(self, request: AnalysisRequest, pair: ResidentPair) -> Prompt:
+    async def encode(self, request: AnalysisRequest, pair: LoadedPair) -> Prompt:
         """The prompt as the model sees it. Raises BadInput when it cannot be one, or is too long."""
         async with self._tokenising:  # a tokenizer is not made for two threads
             prompt = await asyncio.to_thread(encode, pair.prompter, request)
@@ -213,7 +213,7 @@ class Workshop:
         )
         return {name: (await self._models.aim(name)).layer for name in wanted}
 
-    async def _settle_when_possible(self, job: Job, pair: ResidentPair) -> Prompt | None:
+    async def _settle_when_possible(self, job: Job, pair: LoadedPair) -> Prompt | None:
         """`_settle`, tried again until the store can be used."""
 
         def failed(error: StoreUnavailable) -> None:
@@ -221,7 +221,7 @@ class Workshop:
 
         return await until_available(partial(self._settle, job, pair), failed)
 
-    async def _settle(self, job: Job, pair: ResidentPair) -> Prompt | None:
+    async def _settle(self, job: Job, pair: LoadedPair) -> Prompt | None:
         """Tokenise, and learn the content address.
 
         None if another analysis stands there already: then this one becomes its alias.

@@ -23,8 +23,8 @@ async def readyz(request: Request) -> Response:
     """200 when the models are resident and the AV's engine is well; otherwise 503 with what is loading or amiss."""
     models = request.app.state.models
     body = {"status": models.state, "pair": models.name, "detail": models.message}
-    if models.trouble:
-        body |= {"status": "trouble", "detail": models.trouble}
+    if models.unavailable_reason:
+        body |= {"status": "trouble", "detail": models.unavailable_reason}
     return JSONResponse(body, 200 if body["status"] == "ready" else 503)
 
 
@@ -32,5 +32,5 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus figures."""
     state = request.app.state
-    state.metrics.ready.set(state.models.state == "ready" and state.models.trouble is None)
+    state.metrics.ready.set(state.models.state == "ready" and state.models.unavailable_reason is None)
     return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

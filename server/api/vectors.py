@@ -21,7 +21,7 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.analyses.models import Models
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 router = APIRouter(prefix="/api", tags=["vectors"])
 
@@ -126,7 +126,7 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
     with models.called(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
         async with (
-            pair.room.take(len(activations)),
+            pair.capacity.take(len(activations)),
             aclosing(verbalise(pair, activations, body.verbalise)) as findings,
         ):
             async for finding in findings:
@@ -166,7 +166,7 @@ def _check_count(field: str, items: Sequence[object], settings: Settings) -> Non
         raise BadInput(field, f"{len(items)} at once; this server takes up to {settings.max_vectors}.")
 
 
-def _checked(rows: Sequence[Sequence[float]], pair: ResidentPair, settings: Settings) -> NDArray[np.float32]:
+def _checked(rows: Sequence[Sequence[float]], pair: LoadedPair, settings: Settings) -> NDArray[np.float32]:
     _check_count("activations", rows, settings)
     for i, row in enumerate(rows):
         if len(row) != pair.d_model:

@@ -160,7 +160,7 @@ async def test_windows_follow_the_pins_of_the_moment(pair: FakePair) -> None:
 @pytest.fixture
 async def busy(anyio_backend: str) -> AsyncIterator[FakePair]:
     """A pair whose engine takes readings as others end, two at a time."""
-    pair = FakePair(verbaliser=FakeVerbaliser(at_once=2))
+    pair = FakePair(verbaliser=FakeVerbaliser(max_concurrency=2))
     yield pair
     await pair.close()
 

@@ -34,11 +34,11 @@ async def test_ready_when_the_models_are_and_not_before(settings: Settings) -> N
 async def test_not_ready_while_the_avs_engine_is_started_again(
     app: FastAPI, client: httpx.AsyncClient, pair: FakePair
 ) -> None:
-    pair.verbaliser.trouble = "The engine has stopped."
+    pair.verbaliser.unavailable_reason = "The engine has stopped."
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "trouble")
     assert answer.json()["detail"] == "The engine has stopped."
-    pair.verbaliser.trouble = None
+    pair.verbaliser.unavailable_reason = None
     assert (await client.get("/readyz")).status_code == 200
 
 

@@ -68,5 +68,5 @@ async def test_storms_of_cancels_leave_nothing_behind(app: FastAPI) -> None:
     assert workshop.jobs == {}
     assert (workshop._line.length, workshop._line._places._value) == (0, app.state.settings.running)
     assert (turns.holders, turns.callers, list(turns.waited_for())) == (0, 0, [])
-    room = app.state.models.resident().room
-    assert room._free == (room.places or 1)
+    capacity = app.state.models.resident().capacity
+    assert capacity._free == (capacity.limit or 1)

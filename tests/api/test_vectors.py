@@ -119,16 +119,16 @@ async def test_texts_that_are_too_long_are_refused_while_the_ar_is_busy_with_oth
 async def test_between_two_batches_the_ar_does_other_work(
     client: httpx.AsyncClient, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ar, in_lane = pair.reconstructor, pair.in_lane
+    ar, run_on = pair.reconstructor, pair.run_on
     ar.at_once = 1
     waiting = asyncio.Event()
 
     async def seen(*args: Any) -> Any:
         if ar.begun.is_set():
             waiting.set()
-        return await in_lane(*args)
+        return await run_on(*args)
 
-    monkeypatch.setattr(pair, "in_lane", seen)
+    monkeypatch.setattr(pair, "run_on", seen)
     with held(ar.hold):
         large = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a", "b", "c"]}))
         await asyncio.to_thread(ar.begun.wait)
@@ -164,7 +164,7 @@ async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
             await asyncio.to_thread(ar.begun.wait)
             call.cancel()
             await stopped.wait()
-        await pair.in_lane("ar", lambda: None)
+        await pair.run_on("ar", lambda: None)
     assert ["b"] not in ar.batches
 
 

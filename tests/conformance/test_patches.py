@@ -31,7 +31,7 @@ def test_patched_rows_are_those_of_the_whole_text(made: Made, position: int, onw
     target = TargetModel(loaded, K)
     plain = made.model("target")
     patches = [replacing(position, V, onwards=onwards), steering(position, V, 1.5, onwards=onwards)]
-    (rows,) = target.consequences(IDS, patches, [], Continuation(LENGTH))
+    (rows,) = target.patched_forward(IDS, patches, [], Continuation(LENGTH))
     every: list[Patch | None] = [None, *patches]
     q = softmax(patched.logits(plain, K, IDS, None), axis=-1)[position:]
     for patch, row in zip(every, rows, strict=True):

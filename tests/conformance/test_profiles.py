@@ -15,7 +15,7 @@ from server.analyses.models import Models
 from server.errors import SettingsError
 from server.nla.checkpoints.profile import Profile, replace_norm, residual_add
 from server.nla.verbalisers.factory import Serving
-from server.nla.verbalisers.reading_decoder import Writing
+from server.nla.verbalisers.reading_decoder import ReadingDecoder
 from server.settings import Settings
 from tests.conformance import reference
 from tests.conformance.conftest import explored
@@ -185,7 +185,7 @@ async def test_bullets_are_the_whole_answer() -> None:
     stop = words.convert_tokens_to_ids("<|im_end|>")
     said = "- cats purr\n- they sleep"
     ids = words(said)["input_ids"]
-    writing = Writing(words, frozenset({stop}), 100, "bullets")
+    writing = ReadingDecoder(words, frozenset({stop}), 100, "bullets")
     bits = "".join(writing.add([id]) for id in [*ids, stop])
     ended = writing.finish(0)
     assert (bits, ended.text, ended.truncated, writing.ended) == (said, said, False, True)
@@ -193,6 +193,6 @@ async def test_bullets_are_the_whole_answer() -> None:
 
 async def test_bullets_that_do_not_end_are_cut_short() -> None:
     words = tokenizer(QWEN2.speech)
-    writing = Writing(words, frozenset(), 100, "bullets")
+    writing = ReadingDecoder(words, frozenset(), 100, "bullets")
     writing.add(words("- cats")["input_ids"])
     assert (writing.finish(0).text, writing.finish(0).truncated) == ("- cats", True)

@@ -25,8 +25,8 @@ from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.memory.figures import Longest
 from server.nla.planning import alone
 from server.nla.types import Floats
-from server.nla.verbalisers.base import Finished, Order, Outcome, Verbaliser
-from server.nla.verbalisers.factory import Serving, make
+from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, Verbaliser
+from server.nla.verbalisers.factory import Serving, make_verbaliser
 from tests.nla.conftest import cache_dir, places
 
 __all__ = ["cache_dir", "places"]
@@ -74,7 +74,7 @@ def engine(name: str, spec: AvSpec, **serving: Any) -> Verbaliser:
     from threading import Lock
 
     chosen = Serving(name, longest=Longest(reading=LONGEST), **({"options": OPTIONS} | serving))
-    return make(chosen, alone(chosen, spec), spec, ThreadPoolExecutor(1), Lock(), lambda _: None)
+    return make_verbaliser(chosen, alone(chosen, spec), spec, ThreadPoolExecutor(1), Lock(), lambda _: None)
 
 
 class Server:
@@ -160,15 +160,15 @@ async def av(request: pytest.FixtureRequest, spec: AvSpec, anyio_backend: str) -
     await opened.close()
 
 
-async def outcomes(av: Verbaliser, orders: list[Order], **settings: Any) -> list[Outcome]:
+async def outcomes(av: Verbaliser, requests: list[ReadingRequest], **settings: Any) -> list[Outcome]:
     """Everything that the engine says of some orders."""
     settings = {"temperature": 0.0, "max_new_tokens": LONGEST, "seed": 0} | settings
-    return [outcome async for outcome in av.stream(orders, **settings)]
+    return [outcome async for outcome in av.stream(requests, **settings)]
 
 
-def ordered(activations: Floats) -> list[Order]:
+def ordered(activations: Floats) -> list[ReadingRequest]:
     """One order a row, of which the first is watched."""
-    return [Order(n, row, watched=n == 0) for n, row in enumerate(activations)]
+    return [ReadingRequest(n, row, watched=n == 0) for n, row in enumerate(activations)]
 
 
 def finished(said: list[Outcome]) -> dict[Any, Finished]:

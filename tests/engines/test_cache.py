@@ -28,9 +28,9 @@ async def test_the_blocks_before_the_marker_come_out_of_the_cache(
     await av.open()
     try:
         await outcomes(av, ordered(activations[:1]))
-        before = av.figures()
+        before = av.counters()
         found = finished(await outcomes(av, ordered(activations[:10])))
-        cached = av.figures()["cached_tokens"] - before["cached_tokens"]
+        cached = av.counters()["cached_tokens"] - before["cached_tokens"]
     finally:
         await av.close()
     # Blocks of 32 that end before the marker are shared by all; the first activation was seen whole.

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server.nla.checkpoints.specs import AvSpec
 from server.nla.types import Floats
-from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Verbaliser
+from server.nla.verbalisers.base import Failed, Finished, ReadingRequest, TextDelta, Verbaliser
 from tests.engines.conftest import LONGEST, OPTIONS, finished, ordered, outcomes
 
 pytest.importorskip("vllm", reason="the engines are compared where vLLM is: .ci/vllm-env")
@@ -57,25 +57,25 @@ async def test_another_vector_gives_another_text(av: Verbaliser, activations: Fl
 
 
 async def test_the_length_of_the_activation_does_not_matter(av: Verbaliser, activations: Floats) -> None:
-    pair = [Order(0, activations[3]), Order(1, activations[3] * np.float32(7.5))]
+    pair = [ReadingRequest(0, activations[3]), ReadingRequest(1, activations[3] * np.float32(7.5))]
     found = finished(await outcomes(av, pair))
     assert found[0].text == found[1].text
 
 
 async def test_the_bits_of_a_reading_add_up_to_it(av: Verbaliser, activations: Floats) -> None:
     said = await outcomes(av, ordered(activations[:6]))
-    bits = {n: "".join(o.text for o in said if isinstance(o, Delta) and o.key == n) for n in range(6)}
+    bits = {n: "".join(o.text for o in said if isinstance(o, TextDelta) and o.key == n) for n in range(6)}
     assert bits == {n: reading.text for n, reading in finished(said).items()}
 
 
 async def test_words_come_before_the_reading_has_ended(av: Verbaliser, activations: Floats) -> None:
     said = await outcomes(av, ordered(activations[:1]))
-    assert sum(isinstance(outcome, Delta) for outcome in said) > 1
+    assert sum(isinstance(outcome, TextDelta) for outcome in said) > 1
 
 
 async def test_300_positions_at_once(av: Verbaliser, activations: Floats) -> None:
-    orders = [Order(n, activations[n % 30] * np.float32(1 + n)) for n in range(300)]
-    found = finished(await outcomes(av, orders))
+    requests = [ReadingRequest(n, activations[n % 30] * np.float32(1 + n)) for n in range(300)]
+    found = finished(await outcomes(av, requests))
     assert len(found) == 300
     assert all(found[n].text == found[n % 30].text for n in range(300))
 
@@ -83,7 +83,7 @@ async def test_300_positions_at_once(av: Verbaliser, activations: Floats) -> Non
 async def test_the_first_in_line_goes_before_what_waits(av: Verbaliser, activations: Floats) -> None:
     if av.name == "transformers":
         pytest.skip("it takes one call after the other")
-    waves = [Order(n, activations[n % 30]) for n in range(3 * OPTIONS["max_num_seqs"])]
+    waves = [ReadingRequest(n, activations[n % 30]) for n in range(3 * OPTIONS["max_num_seqs"])]
     done, begun = set(), asyncio.Event()
 
     async def crowd() -> None:
@@ -94,7 +94,7 @@ async def test_the_first_in_line_goes_before_what_waits(av: Verbaliser, activati
 
     before = asyncio.create_task(crowd())
     await begun.wait()
-    await outcomes(av, [Order("late", activations[0], watched=True)], max_new_tokens=8)
+    await outcomes(av, [ReadingRequest("late", activations[0], watched=True)], max_new_tokens=8)
     ahead = len(done)
     await before
     assert ahead <= 2 * OPTIONS["max_num_seqs"]  # in the order of coming it would have been all three waves
@@ -104,7 +104,14 @@ async def test_the_first_in_line_goes_before_what_waits(av: Verbaliser, activati
 async def test_one_bad_activation_fails_alone(av: Verbaliser, activations: Floats) -> None:
     bad = activations[0].copy()
     bad[5] = np.nan
-    said = await outcomes(av, [Order(0, bad), Order(1, activations[1]), Order(2, activations[1][:9])])
+    said = await outcomes(
+        av,
+        [
+            ReadingRequest(0, bad),
+            ReadingRequest(1, activations[1]),
+            ReadingRequest(2, activations[1][:9]),
+        ],
+    )
     assert sorted(o.key for o in said if isinstance(o, Failed)) == [0, 2]
     assert set(finished(said)) == {1}
 
@@ -117,20 +124,23 @@ async def test_a_reading_cut_short_is_marked(av: Verbaliser, activations: Floats
 async def test_a_sample_is_the_same_alone_and_among_others(av: Verbaliser, activations: Floats) -> None:
     row = activations[4]
     among = finished(
-        await outcomes(av, [Order(n, row, sample=n) for n in range(4)], temperature=0.9, seed=11)
+        await outcomes(av, [ReadingRequest(n, row, sample=n) for n in range(4)], temperature=0.9, seed=11)
     )
-    alone = finished(await outcomes(av, [Order("x", row, sample=2)], temperature=0.9, seed=11))
+    alone = finished(await outcomes(av, [ReadingRequest("x", row, sample=2)], temperature=0.9, seed=11))
     assert alone["x"].text == among[2].text
     assert len({reading.text for reading in among.values()}) > 1
 
 
 async def test_a_stream_that_is_closed_makes_room(av: Verbaliser, activations: Floats) -> None:
     stream = av.stream(
-        [Order(n, activations[n % 30]) for n in range(200)], temperature=0.0, max_new_tokens=LONGEST, seed=0
+        [ReadingRequest(n, activations[n % 30]) for n in range(200)],
+        temperature=0.0,
+        max_new_tokens=LONGEST,
+        seed=0,
     )
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
-    before = av.figures().get("reading_tokens", 0)
+    before = av.counters().get("reading_tokens", 0)
     assert len(finished(await outcomes(av, ordered(activations[:2])))) == 2
-    written = av.figures().get("reading_tokens", 0) - before
+    written = av.counters().get("reading_tokens", 0) - before
     assert written < 2 * LONGEST + 200 * 8  # nearly nothing of the 198 others was written meanwhile

@@ -18,8 +18,8 @@ from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.types import Floats
 from server.nla.verbalisers import vllm
-from server.nla.verbalisers.base import Delta, Failed, Order, Verbaliser
-from server.nla.verbalisers.stale_engines import end_orphans, engine_processes
+from server.nla.verbalisers.base import Failed, ReadingRequest, TextDelta, Verbaliser
+from server.nla.verbalisers.stale_engines import end_stale_engines, engine_processes
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of
@@ -61,10 +61,10 @@ async def test_a_killed_engine_fails_what_it_was_reading_and_is_started_again(
         failed = [outcome for outcome in said if isinstance(outcome, Failed)]
         assert len(failed) + len(finished(said)) == len(activations)
         assert failed and all("started again" in outcome.reason for outcome in failed)
-        assert av.trouble
+        assert av.unavailable_reason
         later = finished(await outcomes(av, ordered(activations[:3])))  # waits for the new engine
         assert len(later) == 3
-        assert (av.trouble, av.figures()["restarts"]) == (None, 1)
+        assert (av.unavailable_reason, av.counters()["restarts"]) == (None, 1)
     finally:
         await av.close()
 
@@ -89,7 +89,7 @@ async def test_the_server_outlives_its_engine_and_finishes_the_analysis(
             elif event.kind == "reading" and not killed:
                 killed = True
                 kill_engine(app.state.models.resident().verbaliser)
-                await until(lambda: app.state.models.trouble is not None)
+                await until(lambda: app.state.models.unavailable_reason is not None)
                 ready = await client.get("/readyz")
                 assert (ready.status_code, ready.json()["status"]) == (503, "trouble")
         found = (await client.get(f"/api/analyses/{made['id']}")).json()
@@ -98,8 +98,8 @@ async def test_the_server_outlives_its_engine_and_finishes_the_analysis(
         assert len(found["readings"]) == len(found["tokens"])
         assert all(reading["fve"] is not None and not reading["error"] for reading in found["readings"])
         assert (await client.get("/readyz")).status_code == 200
-        figures = (await client.get("/metrics")).text
-        assert "nla_av_restarts_total 1.0" in figures
+        counters = (await client.get("/metrics")).text
+        assert "nla_av_restarts_total 1.0" in counters
 
 
 HELD = """
@@ -145,7 +145,7 @@ async def test_the_engine_of_a_killed_server_is_ended_by_the_next(spec: AvSpec, 
     server.kill()
     await until(lambda: not psutil.pid_exists(server.pid))
     assert engines() > before  # nobody has told them
-    end_orphans()
+    end_stale_engines()
     await until(lambda: engines() <= before)
     await server.wait()  # its output ends with the engine, which had it too
 
@@ -182,7 +182,7 @@ async def test_a_server_that_dies_loses_no_reading_when_another_is_there(
                 doomed.kill()
             said.append(outcome)
     assert {n: r.text for n, r in finished(said).items()} == {n: r.text for n, r in expected.items()}
-    bits = {n: "".join(o.text for o in said if isinstance(o, Delta) and o.key == n) for n in expected}
+    bits = {n: "".join(o.text for o in said if isinstance(o, TextDelta) and o.key == n) for n in expected}
     assert bits == {n: reading.text for n, reading in expected.items()}  # nothing was told twice
 
 
@@ -194,9 +194,9 @@ async def test_when_none_is_left_it_says_so_and_goes_on_when_one_is_back(
         only.kill()
         with pytest.raises(NotReady, match=r"No vLLM server answers at http://127\.0\.0\.1"):
             await outcomes(av, ordered(activations[:2]))
-        assert av.trouble
+        assert av.unavailable_reason
         only.start()
-        await until(lambda: av.trouble is None)
+        await until(lambda: av.unavailable_reason is None)
         assert len(finished(await outcomes(av, ordered(activations[:2])))) == 2
 
 
@@ -219,14 +219,14 @@ async def test_what_nobody_waits_for_is_aborted_on_the_server(
     remote: Any, server: Server, activations: Floats
 ) -> None:
     av = await remote(server.url)
-    orders = [Order(n, activations[n % 30]) for n in range(120)]
-    stream = av.stream(orders, temperature=0.0, max_new_tokens=LONGEST, seed=0)
+    requests = [ReadingRequest(n, activations[n % 30]) for n in range(120)]
+    stream = av.stream(requests, temperature=0.0, max_new_tokens=LONGEST, seed=0)
     await anext(stream)
     await stream.aclose()
     async with asyncio.timeout(60), httpx.AsyncClient() as client:
         while True:
-            figures = (await client.get(f"{server.url}/metrics")).text
-            lines = [line for line in figures.splitlines() if line.startswith("vllm:num_requests_")]
+            counters = (await client.get(f"{server.url}/metrics")).text
+            lines = [line for line in counters.splitlines() if line.startswith("vllm:num_requests_")]
             if lines and all(line.endswith(" 0.0") for line in lines):
                 break
             await asyncio.sleep(0.05)

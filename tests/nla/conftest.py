@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server.nla.checkpoints.pairs import DEFAULT, catalogue, fetch
-from server.nla.models.loaded_pair import ResidentPair, load
+from server.nla.models.loaded_pair import LoadedPair, load
 from server.settings import Settings
 
 
@@ -25,17 +25,17 @@ def places(cache_dir: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def pair(cache_dir: Path, places: dict[str, Path]) -> Iterator[ResidentPair]:
+def pair(cache_dir: Path, places: dict[str, Path]) -> Iterator[LoadedPair]:
     loaded = asyncio.run(load(catalogue(None, cache_dir)[DEFAULT], cache_dir=cache_dir))
     yield loaded
     asyncio.run(loaded.close())
 
 
 @pytest.fixture(scope="session")
-def tokenizer(pair: ResidentPair) -> Any:
+def tokenizer(pair: LoadedPair) -> Any:
     return pair.prompter.tokenizer
 
 
 @pytest.fixture(scope="session")
-def ids(pair: ResidentPair) -> list[int]:
+def ids(pair: LoadedPair) -> list[int]:
     return pair.prompter.encode([("user", "Why do cats purr when they sleep?")], None)

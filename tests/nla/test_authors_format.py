@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.scores import score
 
 READING = 'The final token is " sleep"; next probably "?". The text runs "Why do cats purr when they sleep".'
@@ -48,7 +48,7 @@ def test_its_av_reads_the_sidecar(places: dict[str, Path]) -> None:
 
 
 @torch.inference_mode()
-def test_its_ar_makes_of_a_reading_what_ours_does(places: dict[str, Path], pair: ResidentPair) -> None:
+def test_its_ar_makes_of_a_reading_what_ours_does(places: dict[str, Path], pair: LoadedPair) -> None:
     folder = places["ar"]
     meta, tokenizer = sidecar(folder), AutoTokenizer.from_pretrained(folder)
     assert meta["role"] in ("critic", "ar")

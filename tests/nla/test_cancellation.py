@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from server.nla.cancellation import check_cancelled, run_cancellable
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.patching.patched_forward import Continuation
 from server.nla.patching.patches import replacing
 
@@ -74,7 +74,7 @@ def test_elsewhere_a_check_does_nothing() -> None:
 
 
 @pytest.fixture
-def steps(pair: ResidentPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+def steps(pair: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
     """One is released for each forward pass of the target."""
     passed = threading.Semaphore(0)
     hook = pair.target.model.model.register_forward_hook(lambda *_: passed.release())
@@ -84,7 +84,7 @@ def steps(pair: ResidentPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threa
 
 @pytest.mark.parametrize("what", ["reply", "patched"])
 async def test_the_target_stops_between_two_tokens(
-    pair: ResidentPair, steps: threading.Semaphore, what: str
+    pair: LoadedPair, steps: threading.Semaphore, what: str
 ) -> None:
     ids = pair.prompter.encode(None, "The capital of France is")
     patch = replacing(3, pair.target.trace(ids).activations[3])
@@ -95,16 +95,16 @@ async def test_the_target_stops_between_two_tokens(
     target.stop_ids = frozenset()
     works: dict[str, Callable[[], object]] = {
         "reply": lambda: target.generate(ids, max_new_tokens=5000, temperature=0, seed=0),
-        "patched": lambda: next(target.consequences(ids, [patch], [], Continuation(5000))),
+        "patched": lambda: next(target.patched_forward(ids, [patch], [], Continuation(5000))),
     }
     try:
-        task = asyncio.create_task(pair.in_lane("target", works[what]))
+        task = asyncio.create_task(pair.run_on("target", works[what]))
         for _ in range(4):
             await asyncio.to_thread(steps.acquire)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(pair.in_lane("target", lambda: None), 60)
+        await asyncio.wait_for(pair.run_on("target", lambda: None), 60)
     finally:
         target.stop_ids = endless
     assert [len(block._forward_hooks) for block in target.model.model.layers] == hooks

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from server.nla.verbalisers.capacity import Room
+from server.nla.verbalisers.capacity import Capacity
 from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.anyio
 class Visitor:
     """Takes places and leaves when told."""
 
-    def __init__(self, room: Room, readings: int) -> None:
+    def __init__(self, capacity: Capacity, readings: int) -> None:
         self.inside, self.go = asyncio.Event(), asyncio.Event()
-        self.task = asyncio.create_task(self._visit(room, readings))
+        self.task = asyncio.create_task(self._visit(capacity, readings))
 
-    async def _visit(self, room: Room, readings: int) -> None:
-        async with room.take(readings):
+    async def _visit(self, capacity: Capacity, readings: int) -> None:
+        async with capacity.take(readings):
             self.inside.set()
             await self.go.wait()
 
@@ -37,8 +37,8 @@ async def inside(*visitors: Visitor) -> list[bool]:
 
 
 async def test_places_are_given_while_there_are_any(anyio_backend: str) -> None:
-    room = Room(5)
-    a, b, c = Visitor(room, 3), Visitor(room, 2), Visitor(room, 1)
+    capacity = Capacity(5)
+    a, b, c = Visitor(capacity, 3), Visitor(capacity, 2), Visitor(capacity, 1)
     assert await inside(a, b, c) == [True, True, False]
     await b.leave()
     assert await inside(c) == [True]
@@ -46,8 +46,8 @@ async def test_places_are_given_while_there_are_any(anyio_backend: str) -> None:
 
 
 async def test_who_wants_little_does_not_overtake_who_waits_for_much(anyio_backend: str) -> None:
-    room = Room(4)
-    a, much, little = Visitor(room, 3), Visitor(room, 4), Visitor(room, 1)
+    capacity = Capacity(4)
+    a, much, little = Visitor(capacity, 3), Visitor(capacity, 4), Visitor(capacity, 1)
     assert await inside(a, much, little) == [True, False, False]
     await a.leave()
     assert await inside(much, little) == [True, False]
@@ -57,8 +57,8 @@ async def test_who_wants_little_does_not_overtake_who_waits_for_much(anyio_backe
 
 
 async def test_more_than_there_is_takes_all(anyio_backend: str) -> None:
-    room = Room(2)
-    all_of_it, other = Visitor(room, 9), Visitor(room, 1)
+    capacity = Capacity(2)
+    all_of_it, other = Visitor(capacity, 9), Visitor(capacity, 1)
     assert await inside(all_of_it, other) == [True, False]
     await all_of_it.leave()
     assert await inside(other) == [True]
@@ -66,8 +66,8 @@ async def test_more_than_there_is_takes_all(anyio_backend: str) -> None:
 
 
 async def test_one_call_after_the_other_whatever_it_is_for(anyio_backend: str) -> None:
-    room = Room(None)
-    a, b = Visitor(room, 1), Visitor(room, 64)
+    capacity = Capacity(None)
+    a, b = Visitor(capacity, 1), Visitor(capacity, 64)
     assert await inside(a, b) == [True, False]
     await a.leave()
     assert await inside(b) == [True]
@@ -76,14 +76,14 @@ async def test_one_call_after_the_other_whatever_it_is_for(anyio_backend: str) -
 
 @pytest.mark.parametrize("waiting", [True, False])
 async def test_who_is_cancelled_leaves_no_place_taken(anyio_backend: str, waiting: bool) -> None:
-    room = Room(1)
-    a, b = Visitor(room, 1), Visitor(room, 1)
+    capacity = Capacity(1)
+    a, b = Visitor(capacity, 1), Visitor(capacity, 1)
     await inside(a, b)
     (b if waiting else a).task.cancel()
     await asyncio.gather((b if waiting else a).task, return_exceptions=True)
     if waiting:
         await a.leave()
-    c = Visitor(room, 1)
+    c = Visitor(capacity, 1)
     if not waiting:
         await b.leave()
     assert await inside(c) == [True]
@@ -95,8 +95,8 @@ async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(
     anyio_backend: str, places: int | None
 ) -> None:
     for run in runs():
-        room = Room(places)
-        await play(run, lambda n, room=room: room.take(n + 1))
-        async with asyncio.timeout(10), room.take(99):
-            assert room._free == 0, run
-        assert room._free == (places or 1), run
+        capacity = Capacity(places)
+        await play(run, lambda n, capacity=capacity: capacity.take(n + 1))
+        async with asyncio.timeout(10), capacity.take(99):
+            assert capacity._free == 0, run
+        assert capacity._free == (places or 1), run

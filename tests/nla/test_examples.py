@@ -8,7 +8,7 @@ import pytest
 
 from frontend import forms
 from server.app import create_app
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.settings import Settings
 from tests.conftest import client_of
 from tests.nla.test_flow import Loaded
@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path)
 
 
-async def test_an_examples_button_finds_its_analysis_done(settings: Settings, pair: ResidentPair) -> None:
+async def test_an_examples_button_finds_its_analysis_done(settings: Settings, pair: LoadedPair) -> None:
     app = create_app(settings, Loaded(pair))
     async with app.router.lifespan_context(app), client_of(app) as client:
         await app.state.models.settled()
@@ -36,7 +36,7 @@ async def test_an_examples_button_finds_its_analysis_done(settings: Settings, pa
             assert found["tuned_lens"] is not None
 
 
-async def test_one_has_a_reading_that_was_edited(settings: Settings, pair: ResidentPair) -> None:
+async def test_one_has_a_reading_that_was_edited(settings: Settings, pair: LoadedPair) -> None:
     app = create_app(settings, Loaded(pair))
     async with app.router.lifespan_context(app):
         await app.state.models.settled()
@@ -47,7 +47,7 @@ async def test_one_has_a_reading_that_was_edited(settings: Settings, pair: Resid
     assert (made.before.top[0][1], made.after.top[0][1]) == (" Paris", " Madrid")
 
 
-async def test_what_was_deleted_does_not_come_back(settings: Settings, pair: ResidentPair) -> None:
+async def test_what_was_deleted_does_not_come_back(settings: Settings, pair: LoadedPair) -> None:
     for expected in (len(KEYS), 0):
         app = create_app(settings, Loaded(pair))
         async with app.router.lifespan_context(app), client_of(app) as client:
@@ -57,7 +57,7 @@ async def test_what_was_deleted_does_not_come_back(settings: Settings, pair: Res
                 await client.delete(f"/api/analyses/{analysis['id']}")
 
 
-async def test_they_can_be_left_out(settings: Settings, pair: ResidentPair) -> None:
+async def test_they_can_be_left_out(settings: Settings, pair: LoadedPair) -> None:
     app = create_app(settings.model_copy(update={"examples": False}), Loaded(pair))
     async with app.router.lifespan_context(app), client_of(app) as client:
         assert (await client.get("/api/analyses")).json() == []

@@ -10,11 +10,11 @@ from transformers import AutoTokenizer
 
 from server.errors import SettingsError
 from server.nla.checkpoints.specs import read_av
-from server.nla.models.loaded_pair import ResidentPair
-from server.nla.verbalisers.base import Order
+from server.nla.models.loaded_pair import LoadedPair
+from server.nla.verbalisers.base import ReadingRequest
 from server.nla.verbalisers.factory import Serving
 from server.nla.verbalisers.prompt import Pieces, rendered
-from server.nla.verbalisers.vllm_requests import requests
+from server.nla.verbalisers.vllm_requests import group_samples
 from server.nla.verbalisers.vllm_server import template_for
 
 
@@ -70,18 +70,21 @@ def test_the_demos_own_template_takes_parts_and_strings_alike(places: dict[str, 
     assert said[0] == said[1]
 
 
-def test_consecutive_samples_of_one_activation_are_one_request(pair: ResidentPair, ids: list[int]) -> None:
+def test_consecutive_samples_of_one_activation_are_one_request(pair: LoadedPair, ids: list[int]) -> None:
     rows = pair.target.trace(ids).activations  # each look at a row is another array, as it is in an analysis
-    orders = [
-        Order(n, rows[p], sample) for n, (p, sample) in enumerate([(0, 0), (0, 1), (0, 3), (1, 4), (1, 5)])
+    requests = [
+        ReadingRequest(n, rows[p], sample)
+        for n, (p, sample) in enumerate([(0, 0), (0, 1), (0, 3), (1, 4), (1, 5)])
     ]
-    made = list(requests(orders, temperature=0.9))
-    assert [[order.key for order in request.orders] for request in made] == [[0, 1], [2], [3, 4]]
-    assert [len(request.orders) for request in requests(orders, temperature=0.0)] == [1] * 5
+    made = list(group_samples(requests, temperature=0.9))
+    assert [[order.key for order in request.requests] for request in made] == [[0, 1], [2], [3, 4]]
+    assert [len(request.requests) for request in group_samples(requests, temperature=0.0)] == [1] * 5
 
 
 def test_what_is_watched_goes_first_and_word_by_word() -> None:
     row = np.ones(4, np.float32)
-    looked_at, other = requests([Order(0, row, watched=True), Order(1, row)], temperature=0.0)
+    looked_at, other = group_samples(
+        [ReadingRequest(0, row, watched=True), ReadingRequest(1, row)], temperature=0.0
+    )
     assert looked_at.rank < other.rank
     assert looked_at.interval == 1 < other.interval

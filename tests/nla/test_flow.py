@@ -15,7 +15,7 @@ from server.analyses.catalogue import Aim
 from server.app import create_app
 from server.nla.checkpoints.pairs import DEFAULT
 from server.nla.flags import is_content
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.settings import Settings
 from tests.conftest import client_of
 
@@ -28,7 +28,7 @@ ASK = {
 }
 
 
-class Lent(ResidentPair):
+class Lent(LoadedPair):
     """A pair that is not the app's to close."""
 
     async def close(self) -> None:
@@ -38,7 +38,7 @@ class Lent(ResidentPair):
 class Loaded:
     """The pair of this test run."""
 
-    def __init__(self, pair: ResidentPair) -> None:
+    def __init__(self, pair: LoadedPair) -> None:
         self.pair = pair
 
     def names(self) -> list[str]:
@@ -50,7 +50,7 @@ class Loaded:
     def aim(self, name: str) -> Aim:
         return Aim(name, self.pair.layer)
 
-    async def load(self, name: str, progress: Callable[[str], None]) -> ResidentPair:
+    async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         return Lent(**vars(self.pair))
 
 
@@ -60,7 +60,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def client(settings: Settings, pair: ResidentPair) -> AsyncIterator[httpx.AsyncClient]:
+async def client(settings: Settings, pair: LoadedPair) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings, Loaded(pair))
     async with app.router.lifespan_context(app), client_of(app) as client:
         await app.state.models.settled()
@@ -81,7 +81,7 @@ async def test_the_reply_is_what_the_model_says(client: httpx.AsyncClient) -> No
     assert reply == "The capital of France is Paris.<|im_end|>"
 
 
-async def test_a_reply_that_is_begun_is_continued(client: httpx.AsyncClient, pair: ResidentPair) -> None:
+async def test_a_reply_that_is_begun_is_continued(client: httpx.AsyncClient, pair: LoadedPair) -> None:
     solved = [(12, 3, 36), (25, 4, 100), (31, 2, 62)]
     lines = [[("user", f"{a} * {b}"), ("assistant", f"{a} * {b} = {c}")] for a, b, c in solved]
     chat = [turn for pair_of_turns in lines for turn in pair_of_turns]
@@ -102,7 +102,7 @@ async def test_a_reply_that_is_begun_is_continued(client: httpx.AsyncClient, pai
 
 
 async def test_every_score_is_that_of_the_text_it_stands_beside(
-    client: httpx.AsyncClient, pair: ResidentPair
+    client: httpx.AsyncClient, pair: LoadedPair
 ) -> None:
     found = await finished(client, ASK)
     trace = pair.target.trace([t["id"] for t in found["tokens"]])
@@ -122,7 +122,7 @@ async def test_every_score_is_that_of_the_text_it_stands_beside(
         assert reading["rank"] == 1 + sum(c > own + 1e-6 for c in others)
 
 
-async def test_norms_and_lens_are_those_of_the_trace(client: httpx.AsyncClient, pair: ResidentPair) -> None:
+async def test_norms_and_lens_are_those_of_the_trace(client: httpx.AsyncClient, pair: LoadedPair) -> None:
     found = await finished(client, ASK)
     trace = pair.target.trace([t["id"] for t in found["tokens"]])
     norms = np.linalg.norm(trace.activations, axis=1)
@@ -132,7 +132,7 @@ async def test_norms_and_lens_are_those_of_the_trace(client: httpx.AsyncClient, 
     assert found["lens"]["rank"] == trace.lens.rank.tolist()
 
 
-async def test_what_is_finished_is_not_computed_again(settings: Settings, pair: ResidentPair) -> None:
+async def test_what_is_finished_is_not_computed_again(settings: Settings, pair: LoadedPair) -> None:
     apps = [create_app(settings, Loaded(pair)) for _ in range(2)]
     answers = []
     for app in apps:
@@ -151,7 +151,7 @@ async def test_odd_text_is_analysed_and_given_back_unharmed(client: httpx.AsyncC
 
 
 async def test_reconstruct_verbalise_and_score_agree(
-    client: httpx.AsyncClient, pair: ResidentPair, ids: list[int]
+    client: httpx.AsyncClient, pair: LoadedPair, ids: list[int]
 ) -> None:
     h = pair.target.trace(ids).activations[28]
     said = (await client.post("/api/verbalise", json={"activations": [h.tolist()]})).json()

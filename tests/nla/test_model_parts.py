@@ -72,7 +72,7 @@ def test_the_lens_of_a_bfloat16_model_has_the_probabilities_and_ranks_of_float64
 def test_what_a_patch_does_to_a_bfloat16_model_is_that_of_float64(model: Any) -> None:
     target = TargetModel(model, 1)
     patch = replacing(20, np.random.default_rng(0).normal(size=64).astype(np.float32))
-    (batch,) = target.consequences(IDS, [patch], [7, 9], Continuation(1))
+    (batch,) = target.patched_forward(IDS, [patch], [7, 9], Continuation(1))
     own, after = batch
     with torch.inference_mode():
         truth = exact(model, text_model(model).norm(target.residuals(IDS)[-1]))[-1].softmax(-1)

@@ -10,7 +10,7 @@ import huggingface_hub.constants
 import pytest
 
 from server.errors import CheckpointError
-from server.nla.checkpoints.model_source import Place, commit, fetch, local
+from server.nla.checkpoints.model_source import ModelSource, fetch, find_local, hub_commit
 from tests.nla.hub import COMMIT, Hub, hub
 
 NAME = "somebody/model"
@@ -40,10 +40,10 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield served
 
 
-MODEL = Place(NAME)
+MODEL = ModelSource(NAME)
 
 
-def get(place: Place = MODEL, **more: Any) -> Path:
+def get(place: ModelSource = MODEL, **more: Any) -> Path:
     """Fetch quietly."""
     return fetch(place, "the av of tiny", lambda _: None, **({"extra": ("nla_meta.yaml",)} | more))
 
@@ -69,12 +69,12 @@ def test_weights_that_others_hold_are_not_downloaded(served: Hub) -> None:
 
 def test_weights_are_fetched_when_they_are_needed_after_all(served: Hub) -> None:
     get(weights=False)
-    assert local(MODEL) is None
+    assert find_local(MODEL) is None
     assert SHARD in names(get())
 
 
 def test_a_subfolder_comes_alone(served: Hub) -> None:
-    folder = get(Place(NAME, subfolder="av"), extra=())
+    folder = get(ModelSource(NAME, subfolder="av"), extra=())
     assert (folder.name, names(folder)) == ("av", {"config.json", "tokenizer.json", "model.safetensors"})
     assert names(folder.parent) == {f"av/{name}" for name in names(folder)}
 
@@ -83,7 +83,7 @@ def test_a_download_that_broke_off_is_not_whole_and_is_taken_up_again(served: Hu
     served.breaks = SHARD
     with pytest.raises(CheckpointError, match="start again to go on"):
         get()
-    assert local(MODEL) is None
+    assert find_local(MODEL) is None
     before, served.breaks, served.gets = served.gets, None, []
     assert (get() / SHARD).read_bytes() == FILES[SHARD]
     assert set(served.gets) & set(before) == {SHARD}
@@ -97,7 +97,7 @@ def test_a_partial_snapshot_is_not_whole_without_the_hubs_listing(
     for listing in folder.parents[1].glob("trees/*"):  # older versions kept none
         listing.unlink()
     monkeypatch.setattr("huggingface_hub._tree_cache._IN_MEMORY_TREE_CACHE", {})
-    assert local(MODEL) is None
+    assert find_local(MODEL) is None
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match=f"{SHARD} missing"):
         get()
@@ -111,14 +111,14 @@ def test_a_whole_snapshot_serves_without_the_hub(served: Hub, monkeypatch: pytes
 
 
 def test_the_commit_of_a_snapshot_is_known(served: Hub, tmp_path: Path) -> None:
-    assert commit(get()) == commit(get(Place(NAME, subfolder="av"), extra=())) == COMMIT
-    assert commit(tmp_path) is None
+    assert hub_commit(get()) == hub_commit(get(ModelSource(NAME, subfolder="av"), extra=())) == COMMIT
+    assert hub_commit(tmp_path) is None
 
 
 def test_a_revision_is_kept_to(served: Hub) -> None:
-    assert commit(get(Place(NAME, revision=COMMIT))) == COMMIT
+    assert hub_commit(get(ModelSource(NAME, revision=COMMIT))) == COMMIT
     with pytest.raises(CheckpointError, match="no revision 'v9'"):
-        get(Place(NAME, revision="v9"))
+        get(ModelSource(NAME, revision="v9"))
 
 
 def test_a_gated_model_says_what_to_do(served: Hub) -> None:
@@ -129,4 +129,4 @@ def test_a_gated_model_says_what_to_do(served: Hub) -> None:
 
 def test_a_model_that_is_not_there_is_named(served: Hub) -> None:
     with pytest.raises(CheckpointError, match=r"somebody/else \(the av of tiny\) is not on the hub"):
-        get(Place("somebody/else"))
+        get(ModelSource("somebody/else"))

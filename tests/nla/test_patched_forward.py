@@ -10,10 +10,10 @@ from scipy import stats
 from scipy.special import softmax
 
 from server.errors import ModelError
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.patching import patched_forward as module
-from server.nla.patching.patched_forward import Continuation, Said
-from server.nla.patching.patches import Patch, at_random, replacing, steering
+from server.nla.patching.patched_forward import Continuation, PatchedOutput
+from server.nla.patching.patches import Patch, random_controls, replacing, steering
 from server.nla.types import Floats
 from tests.nla import patched
 
@@ -23,43 +23,43 @@ SHORT = Continuation(1)
 
 
 @pytest.fixture(scope="module")
-def ids(pair: ResidentPair) -> list[int]:
+def ids(pair: LoadedPair) -> list[int]:
     return pair.prompter.encode(None, "The capital of France is")
 
 
 @pytest.fixture(scope="module")
-def own(pair: ResidentPair, ids: list[int]) -> Floats:
+def own(pair: LoadedPair, ids: list[int]) -> Floats:
     """Its activations."""
     return pair.target.trace(ids).activations
 
 
 @pytest.fixture(scope="module")
-def spain(pair: ResidentPair) -> Floats:
+def spain(pair: LoadedPair) -> Floats:
     """[d], of another text."""
     return pair.target.trace(pair.prompter.encode(None, "The capital of Spain is")).activations[FRANCE]
 
 
 @pytest.fixture(scope="module")
-def words(pair: ResidentPair) -> list[int]:
+def words(pair: LoadedPair) -> list[int]:
     return [pair.prompter.word(word)[0] for word in (" Paris", " Madrid", "x")]
 
 
 def said(
-    pair: ResidentPair,
+    pair: LoadedPair,
     ids: Sequence[int],
     patches: Sequence[Patch],
     further: Continuation = SHORT,
     words: Sequence[int] = (),
-) -> list[Said]:
-    return [row for batch in pair.target.consequences(ids, patches, words, further) for row in batch]
+) -> list[PatchedOutput]:
+    return [row for batch in pair.target.patched_forward(ids, patches, words, further) for row in batch]
 
 
-def hooks(pair: ResidentPair) -> int:
+def hooks(pair: LoadedPair) -> int:
     return sum(len(block._forward_hooks) for block in pair.target.model.model.layers)
 
 
 def test_an_activation_in_its_own_place_changes_nothing(
-    pair: ResidentPair, ids: list[int], own: Floats
+    pair: LoadedPair, ids: list[int], own: Floats
 ) -> None:
     before, after = said(pair, ids, [replacing(FRANCE, own[FRANCE])])
     np.testing.assert_allclose(after.kls, 0, atol=1e-6)
@@ -67,9 +67,7 @@ def test_an_activation_in_its_own_place_changes_nothing(
     assert after.top_ids.tolist() == before.top_ids.tolist()
 
 
-def test_without_a_patch_it_says_what_the_model_says(
-    pair: ResidentPair, ids: list[int], spain: Floats
-) -> None:
+def test_without_a_patch_it_says_what_the_model_says(pair: LoadedPair, ids: list[int], spain: Floats) -> None:
     with torch.inference_mode():
         plain = pair.target.model(torch.tensor([ids])).logits[0, -1].double().numpy()
     before = said(pair, ids, [replacing(FRANCE, spain)], Continuation(8))[0]
@@ -79,7 +77,7 @@ def test_without_a_patch_it_says_what_the_model_says(
     assert before.reply == pair.target.generate(ids, max_new_tokens=8, temperature=0, seed=0)
 
 
-def test_every_row_is_sampled_as_a_reply_is(pair: ResidentPair, ids: list[int], own: Floats) -> None:
+def test_every_row_is_sampled_as_a_reply_is(pair: LoadedPair, ids: list[int], own: Floats) -> None:
     rows = said(pair, ids, [replacing(FRANCE, own[FRANCE])], Continuation(8, 1.0, 3))
     expected = pair.target.generate(ids, max_new_tokens=8, temperature=1.0, seed=3)
     assert [row.reply for row in rows] == [expected, expected]
@@ -89,7 +87,7 @@ def test_every_row_is_sampled_as_a_reply_is(pair: ResidentPair, ids: list[int], 
 @pytest.mark.parametrize("alpha", [None, 0.5])
 @pytest.mark.parametrize("position", [0, 2, FRANCE, 4])
 def test_a_patched_row_is_that_of_the_whole_text_without_a_cache(
-    pair: ResidentPair,
+    pair: LoadedPair,
     ids: list[int],
     spain: Floats,
     words: list[int],
@@ -115,9 +113,7 @@ def test_a_patched_row_is_that_of_the_whole_text_without_a_cache(
     assert found.reply == patched.reply(model, layer, ids, patch, 3, pair.target.stop_ids)
 
 
-def test_the_reply_is_patched_too_if_that_is_wanted(
-    pair: ResidentPair, ids: list[int], spain: Floats
-) -> None:
+def test_the_reply_is_patched_too_if_that_is_wanted(pair: LoadedPair, ids: list[int], spain: Floats) -> None:
     patches = [steering(FRANCE, spain, 1.0, onwards=onwards) for onwards in (False, True)]
     _, once, always = said(pair, ids, patches, Continuation(8))
     model, layer = pair.target.model, pair.layer
@@ -127,7 +123,7 @@ def test_the_reply_is_patched_too_if_that_is_wanted(
 
 
 def test_batches_do_not_matter(
-    pair: ResidentPair,
+    pair: LoadedPair,
     ids: list[int],
     own: Floats,
     spain: Floats,
@@ -135,10 +131,10 @@ def test_batches_do_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     edit = replacing(FRANCE, spain)
-    patches = [edit, *at_random(edit, own[FRANCE], 3, 0)]
-    whole = list(pair.target.consequences(ids, patches, words, Continuation(4)))
+    patches = [edit, *random_controls(edit, own[FRANCE], 3, 0)]
+    whole = list(pair.target.patched_forward(ids, patches, words, Continuation(4)))
     monkeypatch.setattr(module, "TOGETHER", 2 * (len(ids) + 4))
-    parts = list(pair.target.consequences(ids, patches, words, Continuation(4)))
+    parts = list(pair.target.patched_forward(ids, patches, words, Continuation(4)))
     assert ([len(batch) for batch in whole], [len(batch) for batch in parts]) == ([5], [2, 2, 1])
     for one, other in zip(whole[0], [row for batch in parts for row in batch], strict=True):
         np.testing.assert_allclose(one.kls, other.kls, rtol=1e-3, atol=1e-6)
@@ -147,7 +143,7 @@ def test_batches_do_not_matter(
 
 
 def test_what_comes_before_the_patch_is_run_once(
-    pair: ResidentPair, ids: list[int], spain: Floats, monkeypatch: pytest.MonkeyPatch
+    pair: LoadedPair, ids: list[int], spain: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run: list[tuple[int, ...]] = []
     monkeypatch.setattr(module, "TOGETHER", 2 * (len(ids) + 1))
@@ -159,7 +155,7 @@ def test_what_comes_before_the_patch_is_run_once(
     assert run == [(1, FRANCE), (2, len(ids) - FRANCE), (2, len(ids) - FRANCE)]
 
 
-def test_a_row_that_ends_its_turn_stops_and_the_others_go_on(pair: ResidentPair, spain: Floats) -> None:
+def test_a_row_that_ends_its_turn_stops_and_the_others_go_on(pair: LoadedPair, spain: Floats) -> None:
     ids = pair.prompter.encode([("user", "What is the capital of France?")], None)
     babble = steering(len(ids) - 1, spain, 2.0, onwards=True)
     before, after = said(pair, ids, [babble], Continuation(12))
@@ -169,11 +165,11 @@ def test_a_row_that_ends_its_turn_stops_and_the_others_go_on(pair: ResidentPair,
 
 
 def test_nothing_stays_behind_in_the_model(
-    pair: ResidentPair, ids: list[int], spain: Floats, monkeypatch: pytest.MonkeyPatch
+    pair: LoadedPair, ids: list[int], spain: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOGETHER", 1)
     before = hooks(pair)  # transformers leaves some of its own where hidden states have been asked for
-    batches = pair.target.consequences(ids, [replacing(FRANCE, spain)] * 3, [], SHORT)
+    batches = pair.target.patched_forward(ids, [replacing(FRANCE, spain)] * 3, [], SHORT)
     next(batches)
     next(batches)
     assert hooks(pair) == before  # others use the model between two batches
@@ -189,6 +185,6 @@ def test_nothing_stays_behind_in_the_model(
     assert hooks(pair) == before
 
 
-def test_numbers_that_overflow_are_an_error(pair: ResidentPair, ids: list[int], spain: Floats) -> None:
+def test_numbers_that_overflow_are_an_error(pair: LoadedPair, ids: list[int], spain: Floats) -> None:
     with pytest.raises(ModelError, match="Steer less far"):
         said(pair, ids, [Patch(FRANCE, spain, 1e38)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cosine
 
-from server.nla.patching.patches import Patch, at_random, replacing, steering, turned
+from server.nla.patching.patches import Patch, at_same_angle, random_controls, replacing, steering
 from server.nla.types import Floats
 
 D = 64
@@ -81,7 +81,7 @@ def test_a_patch_knows_its_positions(onwards: bool, start: int, count: int, expe
 
 def test_random_directions_turn_the_activation_as_far_as_the_replacement() -> None:
     edit = replacing(3, V + H / 20, onwards=True)
-    for patch in at_random(edit, H, 16, 0):
+    for patch in random_controls(edit, H, 16, 0):
         found = patch.applied(H)
         assert cosine(found, H) == pytest.approx(cosine(edit.applied(H), H), abs=1e-5)
         assert length(found) == pytest.approx(length(H), rel=1e-5)
@@ -90,15 +90,15 @@ def test_random_directions_turn_the_activation_as_far_as_the_replacement() -> No
 
 def test_random_directions_push_the_activation_as_far_as_the_steering() -> None:
     edit = steering(3, V, 0.4)
-    for patch in at_random(edit, H, 16, 0):
+    for patch in random_controls(edit, H, 16, 0):
         assert length(patch.applied(H) - H) == pytest.approx(0.4 * length(H), rel=1e-4)
         assert (patch.position, patch.alpha, patch.onwards) == (3, 0.4, False)
 
 
 @pytest.mark.parametrize("edit", [replacing(3, V + H / 20), steering(3, V + H / 40, 0.4)])
 def test_every_control_is_at_the_angle_of_the_edit(edit: Patch) -> None:
-    other = turned(edit, H, -V + np.roll(V, 7))
-    for patch in (other, *at_random(edit, H, 4, 0)):
+    other = at_same_angle(edit, H, -V + np.roll(V, 7))
+    for patch in (other, *random_controls(edit, H, 4, 0)):
         assert cosine(patch.direction, H) == pytest.approx(cosine(edit.direction, H), abs=1e-5)
         assert cosine(patch.applied(H), H) == pytest.approx(cosine(edit.applied(H), H), abs=1e-5)
         assert length(patch.applied(H)) == pytest.approx(length(edit.applied(H)), rel=1e-4)
@@ -108,13 +108,13 @@ def test_every_control_is_at_the_angle_of_the_edit(edit: Patch) -> None:
 
 def test_what_points_along_the_activation_is_not_turned() -> None:
     with pytest.raises(ValueError, match="cannot be turned"):
-        turned(replacing(0, V), H, -3 * H)
+        at_same_angle(replacing(0, V), H, -3 * H)
 
 
 @pytest.mark.parametrize("edit", [replacing(0, V), steering(0, V, 1.0)])
 def test_random_directions_follow_from_their_seed_alone(edit: Patch) -> None:
     def directions(seed: int) -> list[list[float]]:
-        return [patch.direction.tolist() for patch in at_random(edit, H, 8, seed)]
+        return [patch.direction.tolist() for patch in random_controls(edit, H, 8, seed)]
 
     assert directions(1) == directions(1)
     everything = [tuple(direction) for direction in directions(1) + directions(2)]
@@ -122,6 +122,6 @@ def test_random_directions_follow_from_their_seed_alone(edit: Patch) -> None:
 
 
 def test_random_directions_have_nothing_to_do_with_each_other() -> None:
-    made = np.stack([patch.direction for patch in at_random(steering(0, V, 1.0), H, 16, 0)])
+    made = np.stack([patch.direction for patch in random_controls(steering(0, V, 1.0), H, 16, 0)])
     cosines = (made @ made.T)[~np.eye(16, dtype=bool)]
     assert np.abs(cosines).max() < 5 / np.sqrt(D)

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from server.errors import PromptError
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.prompt import Prompter
 
 
 @pytest.fixture
-def prompter(pair: ResidentPair) -> Prompter:
+def prompter(pair: LoadedPair) -> Prompter:
     return pair.prompter
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from server.errors import BadInput, CheckpointError
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.models.reconstructor import load_head, together
 
 TEXTS = [
@@ -19,7 +19,7 @@ TEXTS = [
 ]
 
 
-def test_batched_vectors_are_those_of_single_prompts(pair: ResidentPair, places: dict[str, Path]) -> None:
+def test_batched_vectors_are_those_of_single_prompts(pair: LoadedPair, places: dict[str, Path]) -> None:
     """Contract: template, special tokens, K + 1 blocks, no final norm, the last token, the head."""
     model = AutoModelForCausalLM.from_pretrained(places["ar"], dtype=torch.float32)
     model.model.norm = torch.nn.Identity()
@@ -36,12 +36,12 @@ def test_batched_vectors_are_those_of_single_prompts(pair: ResidentPair, places:
     np.testing.assert_allclose(pair.reconstructor.reconstruct(TEXTS), expected, rtol=1e-3, atol=1e-2)
 
 
-def test_no_texts_give_no_vectors(pair: ResidentPair) -> None:
+def test_no_texts_give_no_vectors(pair: LoadedPair) -> None:
     assert pair.reconstructor.reconstruct([]).shape == (0, pair.d_model)
 
 
 def test_texts_of_like_length_are_read_together_and_answered_in_their_order(
-    pair: ResidentPair, monkeypatch: pytest.MonkeyPatch
+    pair: LoadedPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ar = pair.reconstructor
     alone = ar.reconstruct(TEXTS)
@@ -63,7 +63,7 @@ def test_a_batch_is_bounded_by_its_padded_tokens(lengths: list[int], expected: l
     assert together(lengths, 10) == expected
 
 
-def test_a_text_beyond_the_ars_length_is_refused(pair: ResidentPair) -> None:
+def test_a_text_beyond_the_ars_length_is_refused(pair: LoadedPair) -> None:
     with pytest.raises(BadInput, match="8192 at most"):
         pair.reconstructor.reconstruct(["fine", "word " * 9000])
 

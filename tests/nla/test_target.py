@@ -11,30 +11,30 @@ from scipy.special import softmax
 from server.errors import BadInput
 from server.nla.lens import logit_lens as lens_module
 from server.nla.lens.logit_lens import lens
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.models.sampling import next_tokens, row_generator
 from server.nla.models.target import TargetModel, Trace
 
 
 @pytest.fixture(scope="module")
-def trace(pair: ResidentPair, ids: list[int]) -> Trace:
+def trace(pair: LoadedPair, ids: list[int]) -> Trace:
     return pair.target.trace(ids)
 
 
 @pytest.fixture(scope="module")
-def plain(pair: ResidentPair, ids: list[int]) -> Any:
+def plain(pair: LoadedPair, ids: list[int]) -> Any:
     """The same prompt through the model's own output_hidden_states."""
     with torch.inference_mode():
         return pair.target.model(torch.tensor([ids]), output_hidden_states=True)
 
 
-def test_activations_are_the_output_of_block_k(pair: ResidentPair, trace: Trace, plain: Any) -> None:
+def test_activations_are_the_output_of_block_k(pair: LoadedPair, trace: Trace, plain: Any) -> None:
     np.testing.assert_allclose(
         trace.activations, plain.hidden_states[pair.layer + 1][0], atol=1e-3, rtol=1e-4
     )
 
 
-def test_further_layers_come_from_the_same_pass(pair: ResidentPair, plain: Any, ids: list[int]) -> None:
+def test_further_layers_come_from_the_same_pass(pair: LoadedPair, plain: Any, ids: list[int]) -> None:
     passes: list[Any] = []
     hook = pair.target.model.register_forward_hook(lambda *_: passes.append(1))
     inner = pair.target.model.model.register_forward_hook(lambda *_: passes.append(1))
@@ -56,7 +56,7 @@ def test_last_lens_row_is_what_the_model_says(trace: Trace, plain: Any, ids: lis
 
 
 def test_lens_equals_a_plain_loop_over_hidden_states_at_every_layer(
-    pair: ResidentPair, trace: Trace, plain: Any, ids: list[int]
+    pair: LoadedPair, trace: Trace, plain: Any, ids: list[int]
 ) -> None:
     model = pair.target.model
     rows = np.arange(len(ids) - 1)
@@ -70,7 +70,7 @@ def test_lens_equals_a_plain_loop_over_hidden_states_at_every_layer(
 
 
 def test_words_are_followed_as_a_plain_loop_follows_them(
-    pair: ResidentPair, plain: Any, ids: list[int]
+    pair: LoadedPair, plain: Any, ids: list[int]
 ) -> None:
     model, position = pair.target.model, 7
     words = [pair.prompter.word(text)[0] for text in (" the", " 7", "x")]
@@ -87,7 +87,7 @@ def test_words_are_followed_as_a_plain_loop_follows_them(
 
 
 def test_lens_equals_a_plain_loop_over_hidden_states(
-    pair: ResidentPair, trace: Trace, plain: Any, ids: list[int]
+    pair: LoadedPair, trace: Trace, plain: Any, ids: list[int]
 ) -> None:
     model = pair.target.model
     final = plain.logits[0].double().softmax(-1).numpy()
@@ -105,7 +105,7 @@ def test_lens_equals_a_plain_loop_over_hidden_states(
 
 
 def test_lens_does_not_depend_on_its_chunks(
-    pair: ResidentPair, ids: list[int], trace: Trace, monkeypatch: pytest.MonkeyPatch
+    pair: LoadedPair, ids: list[int], trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     residuals = pair.target.residuals(ids)
     monkeypatch.setattr(lens_module, "CHUNK_BYTES", 4 * 49152 * 3)
@@ -114,7 +114,7 @@ def test_lens_does_not_depend_on_its_chunks(
     assert (chunked.rank == trace.lens.rank[-2:]).all()
 
 
-def test_greedy_reply_is_that_of_plain_generate(pair: ResidentPair) -> None:
+def test_greedy_reply_is_that_of_plain_generate(pair: LoadedPair) -> None:
     ids = pair.prompter.encode([("user", "What is the capital of France?")], None)
     new = pair.target.generate(ids, max_new_tokens=20, temperature=0, seed=0)
     expected = pair.target.model.generate(
@@ -124,7 +124,7 @@ def test_greedy_reply_is_that_of_plain_generate(pair: ResidentPair) -> None:
     assert pair.prompter.tokenizer.decode(new) == "The capital of France is Paris.<|im_end|>"
 
 
-def test_sampled_reply_follows_its_seed(pair: ResidentPair, ids: list[int]) -> None:
+def test_sampled_reply_follows_its_seed(pair: LoadedPair, ids: list[int]) -> None:
     def reply(seed: int) -> list[int]:
         return pair.target.generate(ids, max_new_tokens=8, temperature=1.0, seed=seed)
 
@@ -138,6 +138,6 @@ def test_drawn_tokens_have_the_softmax_distribution() -> None:
     assert stats.chisquare(np.bincount(drawn.numpy(), minlength=4), expected * 4000).pvalue > 0.01
 
 
-def test_a_layer_that_does_not_exist_is_refused(pair: ResidentPair) -> None:
+def test_a_layer_that_does_not_exist_is_refused(pair: LoadedPair) -> None:
     with pytest.raises(BadInput, match="blocks 0…29"):
         TargetModel(pair.target.model, 30)

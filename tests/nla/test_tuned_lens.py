@@ -29,7 +29,7 @@ from server.nla.lens import logit_lens as lens_module
 from server.nla.lens import tuned_lens
 from server.nla.lens.logit_lens import Lens
 from server.nla.lens.tuned_lens import Translator, Translators
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.models.target import TargetModel
 
 D, LAYERS, VOCABULARY = 16, 4, 97
@@ -283,7 +283,7 @@ def test_the_demos_lens_is_small_enough_to_ship() -> None:
     assert demo.TUNED_LENS.stat().st_size < 20e6
 
 
-def test_the_demos_lens_is_nearer_to_the_output_at_every_layer(pair: ResidentPair, ids: list[int]) -> None:
+def test_the_demos_lens_is_nearer_to_the_output_at_every_layer(pair: LoadedPair, ids: list[int]) -> None:
     lenses = (pair.target.trace(ids).lens, pair.target.tuned(ids))
     plain, nearer = (each.kl[:-1, 1:].mean(1) for each in lenses)
     assert (nearer < plain).all()

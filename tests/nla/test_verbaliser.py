@@ -9,21 +9,21 @@ import torch
 
 from server.nla.checkpoints.profile import replace_norm
 from server.nla.checkpoints.specs import AvSpec
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 from server.nla.types import Floats
-from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome, ReadingText
+from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, ReadingText, TextDelta
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def activations(pair: ResidentPair, ids: list[int]) -> Floats:
+def activations(pair: LoadedPair, ids: list[int]) -> Floats:
     return pair.target.trace(ids).activations[24:34]
 
 
 @pytest.fixture
-def av(pair: ResidentPair) -> TransformersVerbaliser:
+def av(pair: LoadedPair) -> TransformersVerbaliser:
     assert isinstance(pair.verbaliser, TransformersVerbaliser)
     return pair.verbaliser
 
@@ -32,8 +32,8 @@ async def outcomes(
     av: TransformersVerbaliser, activations: Sequence[Floats], **settings: Any
 ) -> list[Outcome]:
     settings = {"temperature": 0.0, "max_new_tokens": 96, "seed": 0} | settings
-    orders = [Order(n, row) for n, row in enumerate(activations)]
-    return [outcome async for outcome in av.stream(orders, **settings)]
+    requests = [ReadingRequest(n, row) for n, row in enumerate(activations)]
+    return [outcome async for outcome in av.stream(requests, **settings)]
 
 
 def texts(outcomes: list[Outcome]) -> dict[Any, str]:
@@ -97,7 +97,7 @@ async def test_the_markers_own_embedding_is_never_read(
 
 async def test_the_bits_of_a_reading_add_up_to_it(av: TransformersVerbaliser, activations: Floats) -> None:
     said = await outcomes(av, list(activations[:4]))
-    bits = {n: "".join(o.text for o in said if isinstance(o, Delta) and o.key == n) for n in range(4)}
+    bits = {n: "".join(o.text for o in said if isinstance(o, TextDelta) and o.key == n) for n in range(4)}
     assert bits == texts(said)
 
 
@@ -105,7 +105,7 @@ async def test_the_first_order_speaks_before_the_others(
     av: TransformersVerbaliser, activations: Floats
 ) -> None:
     said = await outcomes(av, list(activations))
-    firsts = [o.key for o in said if isinstance(o, Delta)][:3]
+    firsts = [o.key for o in said if isinstance(o, TextDelta)][:3]
     assert firsts == [0, 0, 0]
 
 
@@ -118,10 +118,10 @@ async def test_a_sampled_reading_does_not_depend_on_its_neighbours(
 
 
 async def test_samples_of_one_activation_differ(av: TransformersVerbaliser, activations: Floats) -> None:
-    orders = [Order(n, activations[2], sample=n) for n in range(4)]
+    requests = [ReadingRequest(n, activations[2], sample=n) for n in range(4)]
     found = [
         o
-        async for o in av.stream(orders, temperature=1.0, max_new_tokens=48, seed=0)
+        async for o in av.stream(requests, temperature=1.0, max_new_tokens=48, seed=0)
         if isinstance(o, Finished)
     ]
     assert len({o.text for o in found}) > 1
@@ -143,8 +143,8 @@ async def test_one_bad_activation_fails_alone(av: TransformersVerbaliser, activa
 
 
 async def test_closing_the_stream_frees_the_lane(av: TransformersVerbaliser, activations: Floats) -> None:
-    orders = [Order(n, activations[n % 10]) for n in range(40)]
-    stream = av.stream(orders, temperature=0.0, max_new_tokens=48, seed=0)
+    requests = [ReadingRequest(n, activations[n % 10]) for n in range(40)]
+    stream = av.stream(requests, temperature=0.0, max_new_tokens=48, seed=0)
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     later = texts(await outcomes(av, [activations[0]]))

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from server.errors import CheckpointError, NotReady, SettingsError
 from server.nla.checkpoints.specs import read_av
 from server.nla.verbalisers import replicas
-from server.nla.verbalisers.base import Delta, Failed, Finished, Order, Outcome
+from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.prompt import prompt_ids
 from server.nla.verbalisers.vllm_requests import Timeouts
 from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
@@ -54,10 +54,10 @@ class Setting:
     async def read(self, av: VllmServerVerbaliser, count: int = 1) -> list[Outcome]:
         """The ends of some readings."""
         row = np.ones(self.spec.d_model, np.float32)
-        orders = [Order(n, row) for n in range(count)]
+        requests = [ReadingRequest(n, row) for n in range(count)]
         async with asyncio.timeout(60):
-            said = [o async for o in av.stream(orders, temperature=0.0, max_new_tokens=50, seed=0)]
-        return [outcome for outcome in said if not isinstance(outcome, Delta)]
+            said = [o async for o in av.stream(requests, temperature=0.0, max_new_tokens=50, seed=0)]
+        return [outcome for outcome in said if not isinstance(outcome, TextDelta)]
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +104,12 @@ async def test_a_server_that_answers_badly_for_a_while_is_used_again_afterwards(
     server = await setting.server()
     av = await setting.client(server)
     server.answers |= {"health": lambda: PlainTextResponse("", 503), name: bad}
-    await until(lambda: av.trouble is not None)
+    await until(lambda: av.unavailable_reason is not None)
     server.answers["health"] = server.well["health"]
     await server.looks(name)  # it is looked at again and again
-    await until(lambda: reason in str(av.trouble))
+    await until(lambda: reason in str(av.unavailable_reason))
     server.answers = dict(server.well)
-    await until(lambda: av.trouble is None)
+    await until(lambda: av.unavailable_reason is None)
     assert finished(await setting.read(av)) == [SAYS]
 
 
@@ -206,7 +206,7 @@ async def test_a_server_that_hung_is_used_again_when_it_writes_again(setting: Se
         await setting.read(av)
     server.lines = server.reading
     server.probe = lambda: JSONResponse({})
-    await until(lambda: av.trouble is None)
+    await until(lambda: av.unavailable_reason is None)
     assert finished(await setting.read(av)) == [SAYS]
 
 
@@ -257,7 +257,7 @@ async def test_each_server_more_is_room_for_as_many_readings_more(
     monkeypatch.setattr(replicas, "IN_FLIGHT", 3)
     servers = [await setting.server(), await setting.server()]
     av = await setting.client(*servers)
-    assert av.at_once == 6
+    assert av.max_concurrency == 6
     full = asyncio.Event()
 
     def held(server: MadeVllm) -> Any:

@@ -8,12 +8,12 @@ import pytest
 
 from server.analyses.schema import Analysis, AnalysisRequest, Progress, Token
 from server.analyses.words import WhichVariant, WordCurve, follow
-from server.nla.models.loaded_pair import ResidentPair
+from server.nla.models.loaded_pair import LoadedPair
 
 pytestmark = pytest.mark.anyio
 
 
-async def followed(pair: ResidentPair, text: str, word: str, variant: WhichVariant = "exact") -> WordCurve:
+async def followed(pair: LoadedPair, text: str, word: str, variant: WhichVariant = "exact") -> WordCurve:
     ids = pair.prompter.encode(None, text)
     tokens = [
         Token(position=n, id=id, text="", kind="prompt", role="text", special=False)
@@ -33,7 +33,7 @@ async def followed(pair: ResidentPair, text: str, word: str, variant: WhichVaria
 
 
 async def test_a_word_typed_without_its_space_is_measured_with_it_where_that_is_likelier(
-    pair: ResidentPair,
+    pair: LoadedPair,
 ) -> None:
     text = "The capital of France is"
     plain = await followed(pair, text, "Paris")
@@ -44,12 +44,12 @@ async def test_a_word_typed_without_its_space_is_measured_with_it_where_that_is_
     assert (taken.other.word, taken.other.prob) == ("Paris", pytest.approx(plain.prob[-1], rel=1e-3))
 
 
-async def test_inside_a_word_the_variant_without_a_space_is_taken(pair: ResidentPair) -> None:
+async def test_inside_a_word_the_variant_without_a_space_is_taken(pair: LoadedPair) -> None:
     taken = await followed(pair, "He has an umbr", "ella", "likelier")
     assert (taken.word, taken.other and taken.other.word) == ("ella", " ella")
 
 
-async def test_a_number_says_how_many_tokens_it_has_and_which_is_followed(pair: ResidentPair) -> None:
+async def test_a_number_says_how_many_tokens_it_has_and_which_is_followed(pair: LoadedPair) -> None:
     found = await followed(pair, "7 * 24 =", " 168")
     assert (found.token, found.parts, found.count) == (" ", [" ", "1", "6", "8"], 4)
     assert found.ids == pair.prompter.word(" 168")

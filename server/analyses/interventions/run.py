@@ -26,8 +26,8 @@ from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
-    from server.nla.patching.patched_forward import Said
+    from server.nla.models.loaded_pair import LoadedPair
+    from server.nla.patching.patched_forward import PatchedOutput
     from server.nla.patching.patches import Patch
 
 Vector = NDArray[np.float32]
@@ -66,7 +66,7 @@ class Result:
     sweep: list[Strength]
 
 
-async def intervene(pair: ResidentPair, material: Material) -> Result:
+async def intervene(pair: LoadedPair, material: Material) -> Result:
     """Raises BadInput for an edit that moves nothing or is too long, and what the models raise."""
     from server.nla.patching.patched_forward import Continuation
 
@@ -78,13 +78,13 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
         request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
     )
     followed = [word.id for word in words]
-    batches = pair.target.consequences(material.ids, [patch for _, patch in patches], followed, further)
-    said: list[Said] = []
-    while batch := await pair.in_lane("target", next, batches, None):
+    batches = pair.target.patched_forward(material.ids, [patch for _, patch in patches], followed, further)
+    said: list[PatchedOutput] = []
+    while batch := await pair.run_on("target", next, batches, None):
         said += batch
     own, after = said[:2]
     score = _score(material.h, edited, pair.variance)
-    by_kind: dict[ControlKind, list[tuple[Patch, Said]]] = {}
+    by_kind: dict[ControlKind, list[tuple[Patch, PatchedOutput]]] = {}
     for (kind, patch), found in zip(patches[1:], said[2:], strict=True):
         if kind is not None:
             by_kind.setdefault(kind, []).append((patch, found))
@@ -108,7 +108,7 @@ async def intervene(pair: ResidentPair, material: Material) -> Result:
     )
 
 
-async def _reconstructed(pair: ResidentPair, text: str, original: str | None) -> tuple[Vector, Vector | None]:
+async def _reconstructed(pair: LoadedPair, text: str, original: str | None) -> tuple[Vector, Vector | None]:
     """What the AR makes of both. Equal words are read once: rounded apart, they would make a direction to steer in."""
     texts = [text] if original in (None, text) else [text, original]
     try:
@@ -122,7 +122,7 @@ def _patches(
     material: Material, edited: Vector, original: Vector | None
 ) -> Iterator[tuple[ControlKind | None, Patch]]:
     """The edit's patch, then those of the controls."""
-    from server.nla.patching.patches import at_random
+    from server.nla.patching.patches import random_controls
 
     request = material.request
     edit = _patch(request, edited, original, material.h)
@@ -135,7 +135,7 @@ def _patches(
             "the activation (mode: replace) to see what the reading by itself does.",
         )
     yield None, edit
-    for patch in at_random(edit, material.h, RANDOM, request.seed):
+    for patch in random_controls(edit, material.h, RANDOM, request.seed):
         yield "random", patch
     wanted: list[tuple[ControlKind, Vector | None]] = [("unedited", original)]
     wanted += [("other", other) for other in material.others]
@@ -150,10 +150,10 @@ def _patches(
 
 def _turned(edit: Patch, h: Vector, patch: Patch) -> Patch | None:
     """None where the patch points along the activation."""
-    from server.nla.patching.patches import turned
+    from server.nla.patching.patches import at_same_angle
 
     try:
-        return turned(edit, h, patch.direction)
+        return at_same_angle(edit, h, patch.direction)
     except ValueError:
         return None
 
@@ -216,7 +216,9 @@ def _cos(patch: Patch, h: Vector) -> float:
     return score(h, patch.applied(h), None).cos
 
 
-def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Sequence[WordTokens]) -> Spoken:
+def _spoken(
+    pair: LoadedPair, said: PatchedOutput, targets: Sequence[str], words: Sequence[WordTokens]
+) -> Spoken:
     text, ended = _reply(pair, said)
     token_text = pair.prompter.token_text
     return Spoken(
@@ -233,19 +235,19 @@ def _spoken(pair: ResidentPair, said: Said, targets: Sequence[str], words: Seque
     )
 
 
-def _reply(pair: ResidentPair, said: Said) -> tuple[str, bool]:
+def _reply(pair: LoadedPair, said: PatchedOutput) -> tuple[str, bool]:
     ended = bool(said.reply) and said.reply[-1] in pair.prompter.stop_ids
     ids = said.reply[:-1] if ended else said.reply
     return "".join(piece.text for piece in pair.prompter.pieces([], ids)), ended
 
 
 def _control(
-    pair: ResidentPair,
+    pair: LoadedPair,
     kind: ControlKind,
-    made: Sequence[tuple[Patch, Said]],
+    made: Sequence[tuple[Patch, PatchedOutput]],
     h: Vector,
-    own: Said,
-    after: Said,
+    own: PatchedOutput,
+    after: PatchedOutput,
 ) -> Control:
     kls = np.array([said.kls for _, said in made])  # [n, positions]
     last = kls[:, -1]

@@ -28,7 +28,7 @@ from server.store.tables import InterventionRow
 from server.store.vectors import unpack
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
 
 _log = logging.getLogger(__name__)
 FORMAT = 2
@@ -202,7 +202,7 @@ class Interventions:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def _material(self, pair: ResidentPair, wish: _Wish) -> Material:
+    async def _material(self, pair: LoadedPair, wish: _Wish) -> Material:
         analysis, request = wish.analysis, wish.request
         blob = await self._store.read(partial(repository.activations, analysis.id))
         if blob is None:
@@ -220,7 +220,7 @@ class Interventions:
             gold=gold,
         )
 
-    async def _check_weights(self, pair: ResidentPair, analysis: Analysis) -> None:
+    async def _check_weights(self, pair: LoadedPair, analysis: Analysis) -> None:
         """What the AR of today makes of words does not belong to activations of yesterday's target."""
         row = await self._store.read(partial(repository.get, analysis.id))
         if row is not None and row.fingerprint not in (None, pair.fingerprint):
@@ -228,7 +228,7 @@ class Interventions:
                 f"This was analysed with other weights of {pair.name}: analyse the text again, and edit that."
             )
 
-    def _check_length(self, pair: ResidentPair, count: int, request: InterventionRequest) -> None:
+    def _check_length(self, pair: LoadedPair, count: int, request: InterventionRequest) -> None:
         wanted, most = request.generate.max_new_tokens, self._settings.max_reply_tokens
         if wanted > most:
             detail = f"{wanted:,} is more than the {most:,} that this server takes."

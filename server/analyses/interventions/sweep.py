@@ -12,7 +12,7 @@ from server.analyses.interventions.schema import Strength
 
 if TYPE_CHECKING:
     from server.analyses.interventions.run import Material
-    from server.nla.models.loaded_pair import ResidentPair
+    from server.nla.models.loaded_pair import LoadedPair
     from server.nla.patching.patches import Patch
 
 RANDOM = 8
@@ -22,13 +22,13 @@ OTHERS = 8
 
 
 async def sweep(
-    pair: ResidentPair, material: Material, edit: Patch, others: Sequence[Patch], words: Sequence[int]
+    pair: LoadedPair, material: Material, edit: Patch, others: Sequence[Patch], words: Sequence[int]
 ) -> list[Strength]:
     """What the edit does at each strength that is asked for, beside random directions and `others`, the patches of other
     readings. `words` are token ids.
     """
     from server.nla.patching.patched_forward import Continuation
-    from server.nla.patching.patches import at_random
+    from server.nla.patching.patches import random_controls
 
     request = material.request
     others = [
@@ -37,13 +37,13 @@ async def sweep(
     patches: list[Patch] = []
     for alpha in request.sweep:
         there = replace(edit, alpha=alpha)
-        patches += [there, *at_random(there, material.h, RANDOM, request.seed)]
+        patches += [there, *random_controls(there, material.h, RANDOM, request.seed)]
         patches += [replace(other, alpha=alpha) for other in others]
     if not patches:
         return []
-    batches = pair.target.consequences(material.ids, patches, words, Continuation(0))
+    batches = pair.target.patched_forward(material.ids, patches, words, Continuation(0))
     said = []
-    while batch := await pair.in_lane("target", next, batches, None):
+    while batch := await pair.run_on("target", next, batches, None):
         said += batch
     found = []
     for n, alpha in enumerate(request.sweep):

@@ -17,7 +17,7 @@ WEIGHTS = "*.safetensors"
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelSource:
     """`name` is a folder or a hub name, the latter at a `revision`; the files may stand in a `subfolder` of it."""
 
     name: str
@@ -40,14 +40,14 @@ class Place:
         return folder / self.subfolder if self.subfolder else folder
 
 
-def local(place: Place, *, weights: bool = True, extra: tuple[str, ...] = ()) -> Path | None:
-    """The folder of a place, if all that is needed of it is on this disk; `extra` names files that it must have."""
-    if (path := place.path) is not None:
+def find_local(source: ModelSource, *, weights: bool = True, extra: tuple[str, ...] = ()) -> Path | None:
+    """The folder of a source, if all that is needed of it is on this disk; `extra` names files that it must have."""
+    if (path := source.path) is not None:
         return path if path.is_dir() else None
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = _snapshot(place, weights, here=True)
+        folder = _snapshot(source, weights, here=True)
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     with suppress(CheckpointError):  # what is damaged is not here; fetching it says so
@@ -56,70 +56,70 @@ def local(place: Place, *, weights: bool = True, extra: tuple[str, ...] = ()) ->
 
 
 def fetch(
-    place: Place,
+    source: ModelSource,
     what: str,
     progress: Callable[[str], None],
     *,
     weights: bool = True,
     extra: tuple[str, ...] = (),
 ) -> Path:
-    """The folder of a place; what is missing of a hub's is downloaded, and an interrupted download taken up again.
+    """The folder of a source; what is missing of a hub's is downloaded, and an interrupted download taken up again.
     `what` it is for stands in errors. Raises CheckpointError with the cure.
     """
-    found = local(place, weights=weights, extra=extra)
+    found = find_local(source, weights=weights, extra=extra)
     if found is not None:
         return found
-    if place.path is not None:
-        raise CheckpointError(f"The folder {place.path} of {what} does not exist.", check="files")
+    if source.path is not None:
+        raise CheckpointError(f"The folder {source.path} of {what} does not exist.", check="files")
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    progress(f"downloading {place}")
+    progress(f"downloading {source}")
     try:
-        folder = _snapshot(place, weights, here=False)
+        folder = _snapshot(source, weights, here=False)
     except GatedRepoError as error:
         raise CheckpointError(
-            f"{place.name} is gated: accept its licence on the hub and set HF_TOKEN to a token of that account.",
+            f"{source.name} is gated: accept its licence on the hub and set HF_TOKEN to a token of that account.",
             check="files",
         ) from error
     except RevisionNotFoundError as error:
         raise CheckpointError(
-            f"{place.name} ({what}) has no revision {place.revision!r}: give a commit, a tag or a branch.",
+            f"{source.name} ({what}) has no revision {source.revision!r}: give a commit, a tag or a branch.",
             check="files",
         ) from error
     except RepositoryNotFoundError as error:
         raise CheckpointError(
-            f"{place.name} ({what}) is not on the hub, or not for you: check the name, or set HF_TOKEN if it is private.",
+            f"{source.name} ({what}) is not on the hub, or not for you: check the name, or set HF_TOKEN if it is private.",
             check="files",
         ) from error
     except Exception as error:  # what its HTTP library raises differs with the version
         raise CheckpointError(
-            f"{place.name} ({what}) cannot be downloaded: {str(error).rstrip('.')}. Files that are complete are kept: start again to go on.",
+            f"{source.name} ({what}) cannot be downloaded: {str(error).rstrip('.')}. Files that are complete are kept: start again to go on.",
             check="files",
         ) from error
     if missing := absent(folder, weights=weights, extra=extra):
         raise CheckpointError(
-            f"{place} ({what}) is not whole here: {', '.join(missing)} missing in {folder}. Start again with the hub in "
+            f"{source} ({what}) is not whole here: {', '.join(missing)} missing in {folder}. Start again with the hub in "
             "reach (HF_HUB_OFFLINE unset) to go on with the download.",
             check="files",
         )
     return folder
 
 
-def commit(folder: Path) -> str | None:
+def hub_commit(folder: Path) -> str | None:
     """The commit of a folder in the hub's cache; None for any other folder."""
     found = re.search(r"/snapshots/([0-9a-f]{40})(/|$)", folder.as_posix())
     return found[1] if found else None
 
 
-def _snapshot(place: Place, weights: bool, *, here: bool) -> Path:
+def _snapshot(source: ModelSource, weights: bool, *, here: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    under = f"{place.subfolder}/" if place.subfolder else ""
+    under = f"{source.subfolder}/" if source.subfolder else ""
     folder = snapshot_download(
-        place.name,
-        revision=place.revision,
+        source.name,
+        revision=source.revision,
         allow_patterns=[under + pattern for pattern in (*PATTERNS, *([WEIGHTS] if weights else []))],
         ignore_patterns=[f"{under}*/*"],
         local_files_only=here,
     )
-    return place.within(Path(folder))
+    return source.within(Path(folder))

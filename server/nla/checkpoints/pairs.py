@@ -15,7 +15,7 @@ from typing import Any, Literal
 from server.errors import CheckpointError, SettingsError
 from server.nla.checkpoints import demo, lora, model_source
 from server.nla.checkpoints.card import Card
-from server.nla.checkpoints.model_source import Place, local
+from server.nla.checkpoints.model_source import ModelSource, find_local
 from server.nla.checkpoints.profile import AS_RELEASED, CHOICES, Profile
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import layer_of, read_av
@@ -58,12 +58,12 @@ class PairEntry:
     card: Card | None = None
     """What the user's file says of it; those of the built-in pairs stand in card.py."""
 
-    def place(self, role: Role) -> Place:
+    def source(self, role: Role) -> ModelSource:
         """Where one of its models stands."""
         name, revision, subfolder = (
             getattr(self, f"{role}{part}") for part in ("", "_revision", "_subfolder")
         )
-        return Place(name, revision, subfolder)
+        return ModelSource(name, revision, subfolder)
 
     def files(self, role: Role) -> tuple[str, ...]:
         """What the folder of a role must have beside an ordinary model's files."""
@@ -148,7 +148,7 @@ def catalogue(pairs_file: Path | None, cache_dir: Path) -> dict[str, PairEntry]:
 
 def layer_there(entry: PairEntry) -> int | None:
     """The layer that a pair reads; None while neither the catalogue nor an AV on disk says it."""
-    folder = local(entry.place("av"), weights=False, extra=entry.files("av"))
+    folder = find_local(entry.source("av"), weights=False, extra=entry.files("av"))
     if entry.layer is None and folder is not None:
         with suppress(CheckpointError):  # loading it says what is wrong
             return read_av(folder, entry.profile, entry.answers.get("av")).layer
@@ -158,7 +158,7 @@ def layer_there(entry: PairEntry) -> int | None:
 def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> dict[str, Any]:
     """What `nla-explorer pairs --json` says of a pair; a path is None until it is whole on disk."""
     paths = {
-        role: local(entry.place(role), weights=role != "av" or av_weights, extra=entry.files(role))
+        role: find_local(entry.source(role), weights=role != "av" or av_weights, extra=entry.files(role))
         for role in ROLES
     }
     layer, d_model = entry.layer, None
@@ -198,10 +198,10 @@ def fetch(
         what = f"the {role} of {entry.name}"
         weights = role != "av" or av_weights
         folder = model_source.fetch(
-            entry.place(role), what, progress, weights=weights, extra=entry.files(role)
+            entry.source(role), what, progress, weights=weights, extra=entry.files(role)
         )
         if role != "target" and is_adapter(folder):
-            base = found.get("target") or model_source.fetch(entry.place("target"), what, progress)
+            base = found.get("target") or model_source.fetch(entry.source("target"), what, progress)
             folder = _merged(entry, role, base, folder, cache_dir, progress)
         found[role] = folder
     return found
@@ -219,7 +219,7 @@ def _merged(
     refused, as far as names tell.
     """
     said = str(json.loads((adapter / "adapter_config.json").read_text()).get("base_model_name_or_path") or "")
-    named = entry.place("target").path is None and re.fullmatch(r"[\w.-]+/[\w.-]+", said)
+    named = entry.source("target").path is None and re.fullmatch(r"[\w.-]+/[\w.-]+", said)
     if named and Path(said).name.lower() != Path(entry.target).name.lower():
         raise CheckpointError(
             f"The {role.upper()} of {entry.name} is an adapter of {said}, but the pair's target is {entry.target}: was it "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import CheckpointError
-from server.nla.checkpoints.model_source import local
+from server.nla.checkpoints.model_source import find_local
 from server.nla.checkpoints.pairs import ROLES, PairEntry
 from server.nla.checkpoints.weights import HEAD_FILE, Weights, absent, is_adapter, is_text, text_name
 from server.nla.memory.figures import Model, Needs, Shape
@@ -41,7 +41,7 @@ def needs_on_disk(entry: PairEntry, weights: Mapping[Role, Weights]) -> Needs:
 
 def whole_folder(entry: PairEntry, role: Role) -> Path | None:
     """Where a model lies, if nothing of it is missing and it is no adapter, which is merged first."""
-    folder = local(entry.place(role), extra=entry.files(role))
+    folder = find_local(entry.source(role), extra=entry.files(role))
     if folder is None or is_adapter(folder) or absent(folder, weights=True, extra=entry.files(role)):
         return None
     return folder

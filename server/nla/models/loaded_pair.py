@@ -22,7 +22,7 @@ from server.errors import CheckpointError, ModelError
 from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.checkpoints.checks.run import demand
 from server.nla.checkpoints.checks.subject import Subject
-from server.nla.checkpoints.model_source import commit
+from server.nla.checkpoints.model_source import hub_commit
 from server.nla.checkpoints.pairs import ROLES, PairEntry, fetch
 from server.nla.checkpoints.profile import AS_RELEASED
 from server.nla.checkpoints.sidecar import SIDECAR
@@ -33,13 +33,13 @@ from server.nla.memory.refusal import demand as demand_room
 from server.nla.memory.sizes import needs
 from server.nla.memory.table import lines
 from server.nla.models.devices import devices
-from server.nla.models.loading import check_libraries, how
+from server.nla.models.loading import check_libraries, from_pretrained_kwargs
 from server.nla.models.reconstructor import Reconstructor, load_head
 from server.nla.models.target import TargetModel
 from server.nla.prompt import Prompter
 from server.nla.verbalisers.base import Verbaliser
-from server.nla.verbalisers.capacity import Room
-from server.nla.verbalisers.factory import Serving, make
+from server.nla.verbalisers.capacity import Capacity
+from server.nla.verbalisers.factory import Serving, make_verbaliser
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,8 +49,8 @@ READING_FORMAT = 1
 
 
 @dataclass
-class ResidentPair:
-    """The loaded models. Call the target and the AR through `in_lane`; the verbaliser minds its own."""
+class LoadedPair:
+    """The loaded models. Call the target and the AR through `run_on`; the verbaliser minds its own."""
 
     name: str
     layer: int
@@ -63,17 +63,17 @@ class ResidentPair:
     versions: dict[str, str]
     fingerprint: str
     lanes: dict[str, ThreadPoolExecutor]
-    turn: AbstractContextManager[Any]
-    room: Room
+    compute_lock: AbstractContextManager[Any]
+    capacity: Capacity
     """Whoever asks the verbaliser for readings takes this first."""
 
-    async def in_lane(self, lane: Lane, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def run_on(self, lane: Lane, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run `fn` on that model's single thread, when the processor is free. When the caller is cancelled, `fn` does not
         begin any more, or ends at its next `check_cancelled`.
         """
 
         def call() -> T:
-            with self.turn:
+            with self.compute_lock:
                 check_cancelled()  # it may have waited for its turn
                 return fn(*args, **kwargs)
 
@@ -109,7 +109,7 @@ async def load(
     cache_dir: Path,
     serving: Serving | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> ResidentPair:
+) -> LoadedPair:
     """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
     serving = serving or Serving()
     serving.engine(entry.profile)  # what cannot be is said before anything is loaded
@@ -122,9 +122,7 @@ async def load(
     return pair
 
 
-def _load(
-    entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callable[[str], None]
-) -> ResidentPair:
+def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callable[[str], None]) -> LoadedPair:
     from transformers import AutoModel, AutoModelForCausalLM
 
     free = devices()  # a GPU that cannot be used is said before anything is fetched
@@ -143,7 +141,9 @@ def _load(
     for line in lines(plan):
         _log.info("%s", line)
     # On one processor the models would only slow each other down by working at the same time.
-    turn: AbstractContextManager[Any] = nullcontext() if torch.cuda.is_available() else threading.Lock()
+    compute_lock: AbstractContextManager[Any] = (
+        nullcontext() if torch.cuda.is_available() else threading.Lock()
+    )
 
     progress("loading the target")
     translators = None
@@ -151,12 +151,12 @@ def _load(
         shape = subject.text["target"]
         place = Path(entry.tuned_lens).expanduser()
         translators = read_lens(place, shape.hidden_size, shape.num_hidden_layers)
-    given = how(plan, plan.parts["target"], AutoModelForCausalLM, places["target"])
+    given = from_pretrained_kwargs(plan, plan.parts["target"], AutoModelForCausalLM, places["target"])
     target = TargetModel(load_model(AutoModelForCausalLM, places["target"], given), layer, translators)
     prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
     lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
     progress("loading the AR")
-    given = how(plan, plan.parts["ar"], AutoModel, places["ar"])
+    given = from_pretrained_kwargs(plan, plan.parts["ar"], AutoModel, places["ar"])
     ar = load_model(AutoModel, places["ar"], given, normed=False)
     reconstructor = Reconstructor(
         getattr(ar, "language_model", ar),
@@ -166,10 +166,10 @@ def _load(
     )
     _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
-    engine = make(serving, plan, subject.av, lanes["av"], turn, progress)
+    engine = make_verbaliser(serving, plan, subject.av, lanes["av"], compute_lock, progress)
     precision = serving.said_of(plan)
-    commits = {f"{role}_commit": found for role in places if (found := commit(places[role]))}
-    return ResidentPair(
+    commits = {f"{role}_commit": found for role in places if (found := hub_commit(places[role]))}
+    return LoadedPair(
         name=entry.name,
         layer=layer,
         d_model=subject.av.d_model,
@@ -185,8 +185,8 @@ def _load(
         | ({"precision": written(precision)} if lowered(precision) else {}),
         fingerprint=fingerprint(places, entry, precision),
         lanes=lanes,
-        turn=turn,
-        room=Room(engine.at_once),
+        compute_lock=compute_lock,
+        capacity=Capacity(engine.max_concurrency),
     )
 
 
@@ -220,8 +220,10 @@ def fingerprint(
         for path in sorted(places[role].glob("*")):
             if path.name in (SIDECAR, "config.json", "chat_template.jinja", HEAD_FILE):
                 digest.update(path.name.encode() + path.read_bytes())
-            elif path.suffix == ".safetensors" and commit(places[role]) is None:
+            elif path.suffix == ".safetensors" and hub_commit(places[role]) is None:
                 digest.update(f"{path.name}:{path.stat().st_size}".encode())
     # Folders that are named by their content (the demo, hub snapshots) tell new weights of the same size.
-    digest.update("/".join(commit(place) or place.name for place in map(places.__getitem__, ROLES)).encode())
+    digest.update(
+        "/".join(hub_commit(place) or place.name for place in map(places.__getitem__, ROLES)).encode()
+    )
     return digest.hexdigest()[:12]

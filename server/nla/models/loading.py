@@ -26,7 +26,7 @@ def check_libraries(plan: Plan) -> None:
         )
 
 
-def how(plan: Plan, part: Part, auto: Any, folder: Path) -> dict[str, Any]:
+def from_pretrained_kwargs(plan: Plan, part: Part, auto: Any, folder: Path) -> dict[str, Any]:
     """What `from_pretrained` is given for a model of the plan, beside its folder."""
     cpu = plan.devices[0].cpu
     dtype = torch.float32 if part.held == "float32" else torch.bfloat16

@@ -15,7 +15,7 @@ from server.nla.lens.logit_lens import Lens, lens
 from server.nla.lens.tuned_lens import Translators
 from server.nla.models.model_parts import head, text_config, text_model
 from server.nla.models.sampling import next_tokens, row_generator
-from server.nla.patching.patched_forward import Continuation, Said, consequences
+from server.nla.patching.patched_forward import Continuation, PatchedOutput, patched_forward
 from server.nla.patching.patches import Patch
 from server.nla.types import Floats, Ints
 
@@ -85,11 +85,13 @@ class TargetModel:
         rank = torch.stack([(logits > column[:, None]).sum(-1) for column in own.unbind(1)], 1)
         return prob.cpu().numpy(), rank.to(torch.int32).cpu().numpy()
 
-    def consequences(
-        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
-    ) -> Iterator[list[Said]]:
+    def patched_forward(
+        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
+    ) -> Iterator[list[PatchedOutput]]:
         """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.patching.patched_forward`."""
-        return consequences(self.model, self.layer, self.stop_ids, ids, patches, words, further, TOP_K)
+        return patched_forward(
+            self.model, self.layer, self.stop_ids, ids, patches, words, continuation, TOP_K
+        )
 
     @torch.inference_mode()
     def residuals(self, ids: Sequence[int]) -> list[Tensor]:

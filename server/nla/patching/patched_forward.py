@@ -28,7 +28,7 @@ TOGETHER = 2048
 
 
 @dataclass(frozen=True)
-class Said:
+class PatchedOutput:
     """What one row says. `kls` [n]: KL(model as it is || this row) in nats of the next token, at each position from the
     patch to the end of the text. The rest is of that end: the likeliest tokens, the words asked for, how it goes on.
     """
@@ -51,27 +51,27 @@ class Continuation:
 
 
 @torch.inference_mode()
-def consequences(
+def patched_forward(
     model: Any,
     layer: int,
     stop_ids: Collection[int],
     ids: Sequence[int],
     patches: Sequence[Patch],
     words: Sequence[int],
-    further: Continuation,
+    continuation: Continuation,
     top: int,
-) -> Iterator[list[Said]]:
+) -> Iterator[list[PatchedOutput]]:
     """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same position: a batch
     at a time. `words` are token ids whose probability is wanted, `top` is how many of the likeliest are. All rows draw from
     equal random sources.
     """
     start = patches[0].position
     rows: list[Patch | None] = [None, *patches]
-    size = max(1, TOGETHER // (len(ids) + further.max_new_tokens))
+    size = max(1, TOGETHER // (len(ids) + continuation.max_new_tokens))
     prefix = DynamicCache(config=text_config(model))
     if start:
         _run(model, [ids[:start]], prefix)
-    own: Tensor | None = None
+    baseline: Tensor | None = None
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
         cache = copy.deepcopy(prefix)
@@ -79,9 +79,9 @@ def consequences(
             cache.batch_repeat_interleave(len(part))
         with _patched(model, layer, part, start):
             hidden = _run(model, [ids[start:]] * len(part), cache)  # [B, n, d]
-            own = hidden[0] if own is None else own
-            replies = _continued(model, stop_ids, hidden[:, -1], cache, further)
-        yield _said(model, own, hidden, words, top, replies)
+            baseline = hidden[0] if baseline is None else baseline
+            replies = _continued(model, stop_ids, hidden[:, -1], cache, continuation)
+        yield _said(model, baseline, hidden, words, top, replies)
 
 
 @contextmanager
@@ -115,20 +115,20 @@ def _run(model: Any, rows: Sequence[Sequence[int]], cache: DynamicCache) -> Tens
 
 
 def _continued(
-    model: Any, stop_ids: Collection[int], last: Tensor, cache: DynamicCache, further: Continuation
+    model: Any, stop_ids: Collection[int], last: Tensor, cache: DynamicCache, continuation: Continuation
 ) -> list[list[int]]:
     """New ids of each row, the end-of-turn token included. last: [B, d], normed, from which the first one follows."""
-    generators = [row_generator(further.seed, 0) for _ in last]
+    generators = [row_generator(continuation.seed, 0) for _ in last]
     replies: list[list[int]] = [[] for _ in generators]
     going = set(range(len(replies)))
-    for _ in range(further.max_new_tokens):
+    for _ in range(continuation.max_new_tokens):
         check_cancelled()
-        tokens = next_tokens(head(model, last), further.temperature, generators).tolist()
+        tokens = next_tokens(head(model, last), continuation.temperature, generators).tolist()
         for row in sorted(going):
             replies[row].append(tokens[row])
             if tokens[row] in stop_ids:
                 going.discard(row)
-        if not going or len(replies[min(going)]) == further.max_new_tokens:
+        if not going or len(replies[min(going)]) == continuation.max_new_tokens:
             break
         last = _run(model, [[token] for token in tokens], cache)[:, -1]
     return replies
@@ -136,30 +136,30 @@ def _continued(
 
 def _said(
     model: Any,
-    own: Tensor,
+    baseline: Tensor,
     hidden: Tensor,
     words: Sequence[int],
     top: int,
     replies: Sequence[list[int]],
-) -> list[Said]:
+) -> list[PatchedOutput]:
     """own [n, d] of the model as it is, hidden [B, n, d] of the rows, both normed. The head reads its weights once for many
     rows: read for each by itself, they are what an intervention waits for.
     """
-    kls = _kls(model, own, hidden)
+    kls = _kls(model, baseline, hidden)
     if not bool(kls.isfinite().all()):
         raise ModelError(
             "What the target says with this patch is not finite: its precision overflows. Steer less far, or load it in "
             "bfloat16 or float32."
         )
     wanted = torch.tensor(list(words), dtype=torch.long, device=hidden.device)
-    found: list[Said] = []
+    found: list[PatchedOutput] = []
     for last in torch.split(hidden[:, -1], _rows(model)):
         for logits in head(model, last):
             probs = logits.softmax(-1)
             best = probs.topk(min(top, len(probs)))
             ranks = (logits[None] > logits[wanted][:, None]).sum(-1)
             found.append(
-                Said(
+                PatchedOutput(
                     kls=kls[len(found)].cpu().numpy(),
                     top_ids=best.indices.to(torch.int32).cpu().numpy(),
                     top_probs=best.values.cpu().numpy(),
@@ -171,13 +171,13 @@ def _said(
     return found
 
 
-def _kls(model: Any, own: Tensor, hidden: Tensor) -> Tensor:
+def _kls(model: Any, baseline: Tensor, hidden: Tensor) -> Tensor:
     """KL(own || row) of the next tokens, [n, d] and [B, n, d] -> [B, n], in nats."""
     most = _rows(model)
     parts = []
-    for first in range(0, len(own), most):
+    for first in range(0, len(baseline), most):
         part = slice(first, first + most)
-        q = head(model, own[part]).log_softmax(-1)
+        q = head(model, baseline[part]).log_softmax(-1)
         each = []
         for rows in torch.split(hidden[:, part], max(1, most // len(q))):
             p = head(model, rows.flatten(0, 1)).log_softmax(-1).view(len(rows), *q.shape)

@@ -58,7 +58,7 @@ def steering(position: int, delta: Floats, alpha: float, *, onwards: bool = Fals
     return Patch(position, _unit(delta), alpha, onwards)
 
 
-def turned(like: Patch, h: Floats, v: Floats) -> Patch:
+def at_same_angle(like: Patch, h: Floats, v: Floats) -> Patch:
     """The patch of the direction v [d], turned to the angle that `like` has with the activation h [d].
 
     A replacement is then as far off and as long as that of `like`, a step as long and no more along h or against it. Raises
@@ -74,10 +74,10 @@ def turned(like: Patch, h: Floats, v: Floats) -> Patch:
     return replace(like, direction=_unit(cos * own + float(np.sqrt(1 - cos**2)) * aside))
 
 
-def at_random(like: Patch, h: Floats, count: int, seed: int) -> list[Patch]:
+def random_controls(like: Patch, h: Floats, count: int, seed: int) -> list[Patch]:
     """Patches in random directions, each turned to the angle that `like` has with the activation h [d]."""
     random = np.random.default_rng(seed)
-    return [turned(like, h, random.normal(size=len(h)).astype(np.float32)) for _ in range(count)]
+    return [at_same_angle(like, h, random.normal(size=len(h)).astype(np.float32)) for _ in range(count)]
 
 
 def _unit(v: Floats) -> Floats:

@@ -13,7 +13,7 @@ UNFIT = "The activation is not finite or has the wrong width."
 
 
 @dataclass(frozen=True)
-class Order:
+class ReadingRequest:
     """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed. Somebody looks
     at one that is `watched`: it goes before the others, and its words come one by one.
     """
@@ -25,7 +25,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Delta:
+class TextDelta:
     """The next bit of a reading; tags never show."""
 
     key: Hashable
@@ -54,7 +54,7 @@ class Failed:
     passing: bool = False
 
 
-Outcome = Delta | Finished | Failed
+Outcome = TextDelta | Finished | Failed
 
 
 class Verbaliser(Protocol):
@@ -63,22 +63,22 @@ class Verbaliser(Protocol):
     name: str
 
     @property
-    def at_once(self) -> int | None:
+    def max_concurrency(self) -> int | None:
         """How many readings keep it busy, where they come and go one by one; None if it takes one call after the other."""
 
     @property
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why no reading can be made at the moment, if so; the engine is at work on it."""
 
     async def open(self) -> None:
         """Make ready. Raises SettingsError or CheckpointError with cause and cure."""
 
     def stream(
-        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
-        """Readings of `orders`, the first one first; each key ends in one Finished or Failed."""
+        """Readings of `requests`, the first one first; each key ends in one Finished or Failed."""
 
-    def figures(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """What it has counted since it was opened: prompt_tokens, cached_tokens, reading_tokens, restarts."""
 
     async def close(self) -> None:

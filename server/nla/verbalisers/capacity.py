@@ -1,4 +1,4 @@
-"""Room at an AV: who may ask it for how many readings at a time."""
+"""Admission to an AV: who may ask it for how many readings at a time."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
-    """Places for readings, given out in the order of asking. With `places` None the engine takes one call after the other,
-    however many readings each is for.
+class Capacity:
+    """A first-come-first-served semaphore over the readings that an engine writes at a time.
+
+    With `limit` None the engine takes one call after the other, however many readings each is for.
     """
 
-    def __init__(self, places: int | None) -> None:
-        self.places = places
-        self._free = places or 1
-        self._door = asyncio.Lock()
-        """Who has asked first stands in it and waits for his places; the others wait behind him."""
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self._free = limit or 1
+        self._first = asyncio.Lock()
+        """Held by the first who waits; the others wait behind it, so that a large request is not overtaken for ever."""
         self._left = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, readings: int) -> AsyncIterator[None]:
-        """Hold the places of that many readings, or all of them if there are fewer."""
-        taken = 1 if self.places is None else min(readings, self.places)
-        async with self._door:
+        """Hold the capacity of that many readings, or all of it where it is less."""
+        taken = 1 if self.limit is None else min(readings, self.limit)
+        async with self._first:
             while self._free < taken:
                 self._left.clear()
                 await self._left.wait()

@@ -20,7 +20,7 @@ from server.nla.checkpoints.weights import load_model
 from server.nla.memory.figures import Longest
 from server.nla.memory.plan import Plan, Wishes
 from server.nla.memory.precision import Role
-from server.nla.models.loading import how
+from server.nla.models.loading import from_pretrained_kwargs
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.vllm_requests import Timeouts
 
@@ -84,12 +84,12 @@ class Serving:
         return self.wanted
 
 
-def make(
+def make_verbaliser(
     serving: Serving,
     plan: Plan,
     spec: AvSpec,
     lane: Executor,
-    turn: AbstractContextManager[Any],
+    compute_lock: AbstractContextManager[Any],
     progress: Callable[[str], None],
 ) -> Verbaliser:
     """The engine of the AV in `spec.folder` that the plan names, yet to be opened."""
@@ -104,9 +104,9 @@ def make(
             from server.nla.verbalisers.transformers import TransformersVerbaliser
 
             assert part is not None
-            given = how(plan, part, AutoModelForCausalLM, spec.folder)
+            given = from_pretrained_kwargs(plan, part, AutoModelForCausalLM, spec.folder)
             model = load_model(AutoModelForCausalLM, spec.folder, given)
-            return TransformersVerbaliser(model, tokenizer, spec, lane, turn)
+            return TransformersVerbaliser(model, tokenizer, spec, lane, compute_lock)
         case "vllm":
             from server.nla.verbalisers.prompt import prompt_ids
             from server.nla.verbalisers.vllm import VllmVerbaliser, derived

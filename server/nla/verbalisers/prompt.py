@@ -14,7 +14,7 @@ from torch import Tensor
 from server.errors import CheckpointError
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import AvSpec, check_marker
-from server.nla.verbalisers.base import Order
+from server.nla.verbalisers.base import ReadingRequest
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,15 @@ class AvPrompt:
         salt = hashlib.sha256(f"{spec.folder} {ids}".encode() + content).hexdigest()[:16]
         return cls(ids, check_marker(spec, ids), salt, spec)
 
-    def fits(self, order: Order) -> bool:
+    def fits(self, request: ReadingRequest) -> bool:
         """Whether the order's activation can be injected: finite, and of the AV's width."""
-        return order.activation.shape == (self.spec.d_model,) and bool(np.isfinite(order.activation).all())
+        return request.activation.shape == (self.spec.d_model,) and bool(
+            np.isfinite(request.activation).all()
+        )
 
-    def rows(self, orders: Sequence[Order]) -> Tensor:
+    def rows(self, requests: Sequence[ReadingRequest]) -> Tensor:
         """[B, d] float32: what is injected for each order, by the profile's rule."""
-        h = torch.from_numpy(np.stack([order.activation for order in orders]).astype(np.float32))
+        h = torch.from_numpy(np.stack([request.activation for request in requests]).astype(np.float32))
         return self.spec.profile.row(h, self.spec.injection_scale)
 
 

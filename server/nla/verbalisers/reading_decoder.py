@@ -9,7 +9,7 @@ from server.nla.checkpoints.profile import Form
 from server.nla.verbalisers.base import CLOSING, OPENING, Finished, ReadingText
 
 
-class Writing:
+class ReadingDecoder:
     """One reading in the making, from the ids that an engine has decoded of it so far. In the form `bullets` there are
     no tags: the whole answer is the reading.
     """

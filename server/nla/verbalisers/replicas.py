@@ -85,7 +85,7 @@ class Replicas:
         )
 
     @property
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Set while no server can be used."""
         if any(replica.up for replica in self.all):
             return None
@@ -95,10 +95,10 @@ class Replicas:
         """Look at every server. Raises SettingsError if none can be used, CheckpointError if one has another prompt."""
         try:
             await asyncio.gather(*(self._look(replica) for replica in self.all))
-            if self.trouble:
+            if self.unavailable_reason:
                 folder = self._prompt.spec.folder
                 raise SettingsError(
-                    f"{self.trouble} Start one with `vllm serve {folder} --enable-prompt-embeds`."
+                    f"{self.unavailable_reason} Start one with `vllm serve {folder} --enable-prompt-embeds`."
                 )
         except BaseException:
             await self.client.aclose()
@@ -155,9 +155,9 @@ class Replicas:
                     async with asyncio.timeout_at(deadline):
                         await self._changed.wait()
                 except TimeoutError:
-                    if self.trouble:
+                    if self.unavailable_reason:
                         raise NotReady(
-                            f"{self.trouble} What has been read is kept; ask again later."
+                            f"{self.unavailable_reason} What has been read is kept; ask again later."
                         ) from None
 
     def lose(self, replica: Replica, problem: str) -> None:

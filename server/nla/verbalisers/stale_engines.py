@@ -16,12 +16,12 @@ OWNER = "NLA_ENGINE_OF"
 """Variable by which an engine's processes are known as a server's."""
 
 
-def mark_as_ours() -> None:
+def mark_engines() -> None:
     """Whatever this process starts from here on is known as its own."""
     os.environ[OWNER] = _owner(psutil.Process())
 
 
-def end_orphans() -> None:
+def end_stale_engines() -> None:
     """End engines whose server is gone: killed outright it could not end them, and they keep its memory."""
     alive = {_owner(p) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE}
     for pid, owner in engine_processes().items():

@@ -24,9 +24,9 @@ from server.nla.checkpoints.specs import AvSpec
 from server.nla.models.model_parts import head, text_config, text_model
 from server.nla.models.sampling import RowCache, next_tokens, row_generator
 from server.nla.models.target import stop_ids
-from server.nla.verbalisers.base import UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.base import UNFIT, Failed, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.prompt import AvPrompt
-from server.nla.verbalisers.reading_decoder import Writing
+from server.nla.verbalisers.reading_decoder import ReadingDecoder
 
 COHORT = 64
 """Rows in lockstep. Larger ones are hardly faster on a CPU and make the first of them wait longer."""
@@ -37,11 +37,11 @@ COMPACT = 0.125
 
 
 class TransformersVerbaliser:
-    """An AV held by transformers, on the thread of `lane`; each forward pass waits for its `turn` at the processor."""
+    """An AV held by transformers, on the thread of `lane`; each forward pass waits for its `compute_lock` at the processor."""
 
     name = "transformers"
-    trouble = None
-    at_once = None
+    unavailable_reason = None
+    max_concurrency = None
 
     def __init__(
         self,
@@ -49,20 +49,20 @@ class TransformersVerbaliser:
         tokenizer: Any,
         spec: AvSpec,
         lane: Executor,
-        turn: AbstractContextManager[Any] | None = None,
+        compute_lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.spec = spec
         self.lane = lane
-        self.turn = turn or nullcontext()
+        self.compute_lock = compute_lock or nullcontext()
         self.stop_ids = stop_ids(model)
         self.prompt = AvPrompt.of(tokenizer, spec)
         self._shared: RowCache | None = None
         self._check_rows()
 
     async def stream(
-        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
         """See `Verbaliser.stream`. The loop runs on the lane's thread and hands over through a queue."""
         loop = asyncio.get_running_loop()
@@ -74,7 +74,7 @@ class TransformersVerbaliser:
 
         def work() -> None:
             try:
-                for outcomes in self.steps(orders, temperature, max_new_tokens, seed):
+                for outcomes in self.steps(requests, temperature, max_new_tokens, seed):
                     if halt.is_set():
                         return
                     if outcomes:
@@ -91,7 +91,7 @@ class TransformersVerbaliser:
         finally:
             halt.set()
 
-    def figures(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """Nothing is counted: no request, no cache between readings."""
         return {}
 
@@ -102,15 +102,15 @@ class TransformersVerbaliser:
         """Nothing but the model is held, and it goes with this object."""
 
     def steps(
-        self, orders: Sequence[Order], temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], temperature: float, max_new_tokens: int, seed: int
     ) -> Iterator[list[Outcome]]:
         """One list a decoding step. Cohorts take turns; a new one begins when an old one has thinned out."""
-        fit: list[Order] = []
-        for order in orders:
-            if self.prompt.fits(order):
-                fit.append(order)
+        fit: list[ReadingRequest] = []
+        for request in requests:
+            if self.prompt.fits(request):
+                fit.append(request)
             else:
-                yield [Failed(order.key, UNFIT)]
+                yield [Failed(request.key, UNFIT)]
         if not fit:
             return
         make = self._maker(temperature, max_new_tokens, seed)
@@ -129,13 +129,13 @@ class TransformersVerbaliser:
 
     def _maker(
         self, temperature: float, max_new_tokens: int, seed: int
-    ) -> Callable[[Sequence[Order]], _Cohort]:
+    ) -> Callable[[Sequence[ReadingRequest]], _Cohort]:
         room = len(self.prompt.ids) + max_new_tokens
 
-        def make(orders: Sequence[Order]) -> _Cohort:
-            with self.turn, torch.inference_mode():
+        def make(requests: Sequence[ReadingRequest]) -> _Cohort:
+            with self.compute_lock, torch.inference_mode():
                 return _Cohort(
-                    self, orders, temperature=temperature, budget=max_new_tokens, seed=seed, room=room
+                    self, requests, temperature=temperature, budget=max_new_tokens, seed=seed, room=room
                 )
 
         return make
@@ -149,28 +149,28 @@ class TransformersVerbaliser:
             self._shared = cache
         return self._shared
 
-    def rows(self, orders: Sequence[Order]) -> Tensor:
+    def rows(self, requests: Sequence[ReadingRequest]) -> Tensor:
         """[B, P - slot, d]: the input rows from the marker on, with the activations in its place by the profile's rule.
 
         The embedding module is called as the model calls it, so a scaling inside it (Gemma's sqrt(d)) is kept; the
         injected row is put in after that and is never scaled.
         """
         ids = torch.tensor([self.prompt.ids[self.prompt.slot :]], device=self.model.device)
-        embeds: Tensor = self.model.get_input_embeddings()(ids).expand(len(orders), -1, -1).clone()
+        embeds: Tensor = self.model.get_input_embeddings()(ids).expand(len(requests), -1, -1).clone()
         if not self.spec.profile.adds:
-            embeds[:, 0] = self.prompt.rows(orders).to(embeds)
+            embeds[:, 0] = self.prompt.rows(requests).to(embeds)
         return embeds
 
-    def added(self, orders: Sequence[Order]) -> Tensor | None:
+    def added(self, requests: Sequence[ReadingRequest]) -> Tensor | None:
         """[B, d]: what is added to the residual stream at the marker, where the profile adds."""
-        return self.prompt.rows(orders).to(self.model.device) if self.spec.profile.adds else None
+        return self.prompt.rows(requests).to(self.model.device) if self.spec.profile.adds else None
 
     @torch.inference_mode()
     def _check_rows(self) -> None:
         """What enters block 0 when rows are fed must be what enters it when ids are, but for the injected row."""
         slot = self.prompt.slot
         ids = torch.tensor([self.prompt.ids], device=self.model.device)
-        rows = self.rows([Order(0, np.ones(self.spec.d_model, np.float32))])
+        rows = self.rows([ReadingRequest(0, np.ones(self.spec.d_model, np.float32))])
         own, last = self._entering(input_ids=ids)
         fed, _ = self._entering(inputs_embeds=rows)
         expected = torch.cat([rows[:, :1], own[:, slot + 1 :]], 1)
@@ -205,10 +205,10 @@ class TransformersVerbaliser:
 class _Row:
     """An order, its random source and its reading."""
 
-    def __init__(self, order: Order, seed: int, writing: Writing) -> None:
-        self.order = order
-        self.generator = row_generator(seed, order.sample)
-        self.writing = writing
+    def __init__(self, request: ReadingRequest, seed: int, decoder: ReadingDecoder) -> None:
+        self.request = request
+        self.generator = row_generator(seed, request.sample)
+        self.decoder = decoder
 
 
 class _Cohort:
@@ -217,7 +217,7 @@ class _Cohort:
     def __init__(
         self,
         av: TransformersVerbaliser,
-        orders: Sequence[Order],
+        requests: Sequence[ReadingRequest],
         *,
         temperature: float,
         budget: int,
@@ -227,16 +227,19 @@ class _Cohort:
         self.av = av
         self.temperature = temperature
         form = av.spec.profile.reading
-        self.rows = [_Row(order, seed, Writing(av.tokenizer, av.stop_ids, budget, form)) for order in orders]
-        self.places = list(range(len(orders)))  # where each row stands in the cache
-        self.cache = RowCache.spread(av.shared(), len(orders), room)
-        self.size = len(orders)
-        self.feed: dict[str, Tensor] = {"inputs_embeds": av.rows(orders)}
-        self.added = av.added(orders)
+        self.rows = [
+            _Row(request, seed, ReadingDecoder(av.tokenizer, av.stop_ids, budget, form))
+            for request in requests
+        ]
+        self.places = list(range(len(requests)))  # where each row stands in the cache
+        self.cache = RowCache.spread(av.shared(), len(requests), room)
+        self.size = len(requests)
+        self.feed: dict[str, Tensor] = {"inputs_embeds": av.rows(requests)}
+        self.added = av.added(requests)
 
     def step(self) -> list[Outcome]:
         """Decode one token of every row."""
-        with self.av.turn, torch.inference_mode():
+        with self.av.compute_lock, torch.inference_mode():
             return self._step()
 
     def _step(self) -> list[Outcome]:
@@ -253,10 +256,10 @@ class _Cohort:
         kept: list[int] = []
         tokens = chosen.tolist()
         for n, (row, token) in enumerate(zip(self.rows, tokens, strict=True)):
-            if bit := row.writing.add([token]):
-                outcomes.append(Delta(row.order.key, bit))
-            if row.writing.ended:
-                outcomes.append(row.writing.finish(row.order.key))
+            if bit := row.decoder.add([token]):
+                outcomes.append(TextDelta(row.request.key, bit))
+            if row.decoder.ended:
+                outcomes.append(row.decoder.finish(row.request.key))
             else:
                 kept.append(n)
         fed = torch.full((self.size, 1), self.av.prompt.ids[0], device=chosen.device)

@@ -24,11 +24,11 @@ from server.nla.checkpoints.specs import AvSpec
 from server.nla.memory.figures import RESERVE
 from server.nla.memory.plan import Plan
 from server.nla.models.devices import devices
-from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.base import CLOSING, UNFIT, Failed, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.prompt import AvPrompt
-from server.nla.verbalisers.reading_decoder import Writing
-from server.nla.verbalisers.stale_engines import end_orphans, mark_as_ours
-from server.nla.verbalisers.vllm_requests import Counts, Request, requests
+from server.nla.verbalisers.reading_decoder import ReadingDecoder
+from server.nla.verbalisers.stale_engines import end_stale_engines, mark_engines
+from server.nla.verbalisers.vllm_requests import Counters, SampledRequest, group_samples
 
 _log = logging.getLogger(__name__)
 
@@ -82,10 +82,10 @@ class VllmVerbaliser:
         self.stop_ids = stop_ids
         self.prompt = AvPrompt.of(tokenizer, spec)
         self.options = options
-        self.trouble: str | None = "The AV's engine is starting."
+        self.unavailable_reason: str | None = "The AV's engine is starting."
         self.engine: Any = None
         self._progress = progress
-        self._counts = Counts()
+        self._counts = Counters()
         self._numbers = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -95,15 +95,15 @@ class VllmVerbaliser:
         """Calls that are with the engine."""
 
     @property
-    def at_once(self) -> int:
-        """See `Verbaliser.at_once`."""
+    def max_concurrency(self) -> int:
+        """See `Verbaliser.max_concurrency`."""
         return int(self.options["max_num_seqs"])
 
     # On the caller's loop
 
     async def open(self) -> None:
         """Start the engine. Raises SettingsError with vLLM's own reason when it cannot be."""
-        await asyncio.to_thread(end_orphans)
+        await asyncio.to_thread(end_stale_engines)
         self._progress(
             "starting vLLM: " + ", ".join(f"{k} {v}" for k, v in self.options.items() if k != "model")
         )
@@ -121,7 +121,7 @@ class VllmVerbaliser:
         self._keeper = asyncio.run_coroutine_threadsafe(self._keep(), self._loop)
 
     async def stream(
-        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
         """See `Verbaliser.stream`. Waits for an engine that is being started again; raises NotReady if that takes too
         long.
@@ -130,7 +130,7 @@ class VllmVerbaliser:
             raise NotReady("The AV's engine is closed.")
         call = _Call(asyncio.get_running_loop(), asyncio.Queue())
         params = {"temperature": temperature, "max_tokens": max_new_tokens, "seed": seed}
-        job = asyncio.run_coroutine_threadsafe(self._write(orders, params, call), self._loop)
+        job = asyncio.run_coroutine_threadsafe(self._write(requests, params, call), self._loop)
         job.add_done_callback(lambda _: call.loop.call_soon_threadsafe(call.queue.put_nowait, None))
         try:
             while (outcomes := await call.queue.get()) is not None:
@@ -140,9 +140,9 @@ class VllmVerbaliser:
         finally:
             job.cancel()
 
-    def figures(self) -> dict[str, float]:
-        """See `Verbaliser.figures`."""
-        return self._counts.figures()
+    def counters(self) -> dict[str, float]:
+        """See `Verbaliser.counters`."""
+        return self._counts.counters()
 
     async def close(self) -> None:
         """End the engine's process and this thread."""
@@ -166,9 +166,9 @@ class VllmVerbaliser:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        mark_as_ours()
+        mark_engines()
         self.engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self.options))
-        self.trouble = None
+        self.unavailable_reason = None
         self._alive.set()
 
     async def _shut(self) -> None:
@@ -190,7 +190,7 @@ class VllmVerbaliser:
             tries = 0
             while self.engine.errored:
                 self._stopped()
-                _log.error("%s (try %d)", self.trouble, tries + 1)
+                _log.error("%s (try %d)", self.unavailable_reason, tries + 1)
                 if self._writing:
                     # Shut before it has told its readings that it is dead, an engine never tells them; and the start of
                     # the next holds up this loop.
@@ -206,38 +206,40 @@ class VllmVerbaliser:
 
     def _stopped(self) -> None:
         self._alive.clear()
-        self.trouble = "The AV's engine has stopped and is being started again."
+        self.unavailable_reason = "The AV's engine has stopped and is being started again."
 
-    async def _write(self, orders: Sequence[Order], params: dict[str, Any], call: _Call) -> None:
-        fit = [order for order in orders if self.prompt.fits(order)]
-        for order in orders:
-            if not self.prompt.fits(order):
-                call.put(Failed(order.key, UNFIT))
+    async def _write(self, requests: Sequence[ReadingRequest], params: dict[str, Any], call: _Call) -> None:
+        fit = [wanted for wanted in requests if self.prompt.fits(wanted)]
+        for wanted in requests:
+            if not self.prompt.fits(wanted):
+                call.put(Failed(wanted.key, UNFIT))
         try:
             await asyncio.wait_for(self._alive.wait(), PATIENCE)
         except TimeoutError:
-            raise NotReady(f"{self.trouble} What has been read is kept; ask again later.") from None
+            raise NotReady(
+                f"{self.unavailable_reason} What has been read is kept; ask again later."
+            ) from None
         me = asyncio.current_task()
         assert me is not None
         self._writing.add(me)
         me.add_done_callback(self._writing.discard)
         async with asyncio.TaskGroup() as group:
-            for request in requests(fit, params["temperature"]):
+            for request in group_samples(fit, params["temperature"]):
                 group.create_task(self._answer(request, params, call))
         call.flush()
 
-    async def _answer(self, request: Request, params: dict[str, Any], call: _Call) -> None:
+    async def _answer(self, request: SampledRequest, params: dict[str, Any], call: _Call) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
         form, budget = self.spec.profile.reading, params["max_tokens"]
-        writings = [Writing(self.tokenizer, self.stop_ids, budget, form) for _ in request.orders]
+        decoders = [ReadingDecoder(self.tokenizer, self.stop_ids, budget, form) for _ in request.samples]
         sampling = SamplingParams(
-            n=len(request.orders),
+            n=len(request.samples),
             temperature=params["temperature"],
             max_tokens=params["max_tokens"],
-            seed=(params["seed"] + request.orders[0].sample) % 2**31,
+            seed=(params["seed"] + request.samples[0].sample) % 2**31,
             stop=[CLOSING],
             include_stop_str_in_output=True,
             skip_special_tokens=False,
@@ -256,33 +258,39 @@ class VllmVerbaliser:
                     self._counts.cached_tokens += output.num_cached_tokens or 0
                 for part in output.outputs:
                     self._counts.reading_tokens += len(part.token_ids)
-                    order, writing = request.orders[part.index], writings[part.index]
-                    if bit := writing.add(part.token_ids):
-                        call.put(Delta(order.key, bit))
+                    wanted, decoder = request.samples[part.index], decoders[part.index]
+                    if bit := decoder.add(part.token_ids):
+                        call.put(TextDelta(wanted.key, bit))
                     if part.finish_reason is not None:
-                        call.put(writing.finish(order.key))
-                        writings[part.index] = None  # type: ignore[call-overload]
+                        call.put(decoder.finish(wanted.key))
+                        decoders[part.index] = None  # type: ignore[call-overload]
         except EngineDeadError:
             if self.engine.errored:  # the next may be there already
                 self._stopped()
-            self._fail(request, writings, DIED, call, passing=True)
+            self._fail(request, decoders, DIED, call, passing=True)
         except Exception as error:
             _log.exception("vLLM refused a reading")
-            self._fail(request, writings, f"vLLM could not read this: {error.__cause__ or error}", call)
+            self._fail(request, decoders, f"vLLM could not read this: {error.__cause__ or error}", call)
 
     def _fail(
-        self, request: Request, writings: list[Writing], reason: str, call: _Call, *, passing: bool = False
+        self,
+        request: SampledRequest,
+        decoders: list[ReadingDecoder],
+        reason: str,
+        call: _Call,
+        *,
+        passing: bool = False,
     ) -> None:
-        for order, writing in zip(request.orders, writings, strict=True):
-            if writing is not None:
-                call.put(Failed(order.key, reason, passing))
+        for wanted, decoder in zip(request.samples, decoders, strict=True):
+            if decoder is not None:
+                call.put(Failed(wanted.key, reason, passing))
 
-    def _embedded(self, request: Request) -> Any:
+    def _embedded(self, request: SampledRequest) -> Any:
         """Ids for all positions but one: there vLLM takes the row (mixed mode), so its own embedding does the rest."""
         from vllm.inputs import EmbedsPrompt
 
         embeds = torch.zeros(len(self.prompt.ids), self.spec.d_model)
-        embeds[self.prompt.slot] = self.prompt.rows(request.orders[:1])[0]
+        embeds[self.prompt.slot] = self.prompt.rows(request.samples[:1])[0]
         return EmbedsPrompt(
             prompt_embeds=embeds.to(self.engine.model_config.dtype),
             prompt_token_ids=self.prompt.ids,

@@ -7,45 +7,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.nla.verbalisers.base import Order
+from server.nla.verbalisers.base import ReadingRequest
 
 EVERY = 8
 """Tokens between two bits of a reading that nobody is likely to look at: each bit costs the engine a message."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request to an engine: one activation, `orders` are consecutive samples of it."""
+class SampledRequest:
+    """One request to an engine: one activation, `samples` are consecutive samples of it."""
 
-    orders: list[Order]
+    samples: list[ReadingRequest]
 
     @property
     def rank(self) -> int:
         """Place in line, 0 the first; those of one rank stand in the order of coming."""
-        return 0 if self.orders[0].watched else 1
+        return 0 if self.samples[0].watched else 1
 
     @property
     def interval(self) -> int:
         """Tokens between two bits: what is watched comes word by word."""
-        return 1 if self.orders[0].watched else EVERY
+        return 1 if self.samples[0].watched else EVERY
 
 
-def requests(orders: Sequence[Order], temperature: float) -> Iterator[Request]:
+def group_samples(requests: Sequence[ReadingRequest], temperature: float) -> Iterator[SampledRequest]:
     """Consecutive samples of one activation become one request; it is put in only once.
 
     Greedy ones stay apart: vLLM takes no several samples of what is not sampled.
     """
-    run: list[Order] = []
-    for order in orders:
-        follows = bool(run) and temperature > 0 and order.sample == run[-1].sample + 1
-        if follows and np.array_equal(order.activation, run[-1].activation):
-            run.append(order)
+    run: list[ReadingRequest] = []
+    for wanted in requests:
+        follows = bool(run) and temperature > 0 and wanted.sample == run[-1].sample + 1
+        if follows and np.array_equal(wanted.activation, run[-1].activation):
+            run.append(wanted)
             continue
         if run:
-            yield Request(run)
-        run = [order]
+            yield SampledRequest(run)
+        run = [wanted]
     if run:
-        yield Request(run)
+        yield SampledRequest(run)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Timeouts:
 
 
 @dataclass
-class Counts:
+class Counters:
     """What an engine has counted since it was opened."""
 
     prompt_tokens: int = 0
@@ -67,6 +67,6 @@ class Counts:
     reading_tokens: int = 0
     restarts: int = 0
 
-    def figures(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """By name."""
         return {name: float(value) for name, value in vars(self).items()}

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 
 from server.nla.checkpoints.specs import AvSpec
-from server.nla.verbalisers.base import CLOSING, UNFIT, Delta, Failed, Order, Outcome
+from server.nla.verbalisers.base import CLOSING, UNFIT, Failed, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.prompt import AvPrompt, Pieces
-from server.nla.verbalisers.reading_decoder import Writing
+from server.nla.verbalisers.reading_decoder import ReadingDecoder
 from server.nla.verbalisers.replicas import PATIENCE, Gone, Replica, Replicas
 from server.nla.verbalisers.vllm_api import BadAnswer, Event, Usage, messages, quoted, read_as, refusal
-from server.nla.verbalisers.vllm_requests import Counts, Request, Timeouts, requests
+from server.nla.verbalisers.vllm_requests import Counters, SampledRequest, Timeouts, group_samples
 
 _log = logging.getLogger(__name__)
 
@@ -50,36 +50,36 @@ class VllmServerVerbaliser:
         self._pieces = Pieces.of(tokenizer, spec)
         self._timeouts = timeouts or Timeouts()
         self._replicas = Replicas(urls, self.prompt, self._pieces, self._timeouts, patience)
-        self._counts = Counts()
+        self._counts = Counters()
 
     @property
-    def at_once(self) -> int:
-        """See `Verbaliser.at_once`: every server takes as many as one does."""
+    def max_concurrency(self) -> int:
+        """See `Verbaliser.max_concurrency`: every server takes as many as one does."""
         return self._replicas.capacity
 
     @property
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Set while no server can be used."""
-        return self._replicas.trouble
+        return self._replicas.unavailable_reason
 
     async def open(self) -> None:
         """Look at every server. Raises SettingsError if none can be used, CheckpointError if one has another prompt."""
         await self._replicas.open()
 
     async def stream(
-        self, orders: Sequence[Order], *, temperature: float, max_new_tokens: int, seed: int
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
         """See `Verbaliser.stream`. Raises NotReady when no server has answered for `patience` seconds."""
         queue: asyncio.Queue[Outcome | None] = asyncio.Queue()
-        fit = [order for order in orders if self.prompt.fits(order)]
-        for order in orders:
-            if not self.prompt.fits(order):
-                yield Failed(order.key, UNFIT)
+        fit = [wanted for wanted in requests if self.prompt.fits(wanted)]
+        for wanted in requests:
+            if not self.prompt.fits(wanted):
+                yield Failed(wanted.key, UNFIT)
         params = {"temperature": temperature, "max_completion_tokens": max_new_tokens, "seed": seed}
 
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
-                for request in requests(fit, temperature):
+                for request in group_samples(fit, temperature):
                     group.create_task(self._read(request, params, queue))
 
         job = asyncio.create_task(work())
@@ -95,22 +95,22 @@ class VllmServerVerbaliser:
             job.cancel()
             await asyncio.gather(job, return_exceptions=True)
 
-    def figures(self) -> dict[str, float]:
-        """See `Verbaliser.figures`."""
-        return self._counts.figures()
+    def counters(self) -> dict[str, float]:
+        """See `Verbaliser.counters`."""
+        return self._counts.counters()
 
     async def close(self) -> None:
         """Let the servers be."""
         await self._replicas.close()
 
     async def _read(
-        self, request: Request, params: dict[str, Any], queue: asyncio.Queue[Outcome | None]
+        self, request: SampledRequest, params: dict[str, Any], queue: asyncio.Queue[Outcome | None]
     ) -> None:
         """One request, asked again if its answer is lost or cannot be read; words that have been told are not told again.
 
         What one server could not finish in time is not tried again: it would take as long.
         """
-        told = dict.fromkeys(range(len(request.orders)), "")
+        told = dict.fromkeys(range(len(request.samples)), "")
         done: set[int] = set()
         limit = self._timeouts.reading
         reason, passing = "", True
@@ -137,9 +137,9 @@ class VllmServerVerbaliser:
         except TimeoutError:
             reason = f"No vLLM server finished this within {limit:g} s (NLA_VLLM_READING_TIMEOUT)"
             passing = False
-        for index, order in enumerate(request.orders):
+        for index, wanted in enumerate(request.samples):
             if index not in done:
-                queue.put_nowait(Failed(order.key, f"{reason}.", passing))
+                queue.put_nowait(Failed(wanted.key, f"{reason}.", passing))
 
     @staticmethod
     def _tell(
@@ -149,20 +149,20 @@ class VllmServerVerbaliser:
         done: set[int],
         queue: asyncio.Queue[Outcome | None],
     ) -> None:
-        if isinstance(outcome, Delta):
+        if isinstance(outcome, TextDelta):
             text = outcome.text
             if len(text) > len(told[index]):
-                queue.put_nowait(Delta(outcome.key, text[len(told[index]) :]))
+                queue.put_nowait(TextDelta(outcome.key, text[len(told[index]) :]))
                 told[index] = text
         else:
             done.add(index)
             queue.put_nowait(outcome)
 
     async def _answers(
-        self, replica: Replica, request: Request, params: dict[str, Any]
+        self, replica: Replica, request: SampledRequest, params: dict[str, Any]
     ) -> AsyncIterator[tuple[int, Outcome]]:
         """(sample, outcome) of one request; a Delta here carries all words so far. Raises Gone and BadAnswer."""
-        orders = request.orders
+        requests = request.samples
         # In a header, because a server with another scheduling policy overlooks it there.
         place = {"X-Vllm-Priority": str(request.rank)}
         url = f"{replica.url}/v1/chat/completions"
@@ -172,21 +172,21 @@ class VllmServerVerbaliser:
                 raise Gone(f"status {answer.status_code}")
             if answer.status_code >= 400:
                 reason = refusal((await answer.aread()).decode(errors="replace"))
-                for index, order in enumerate(orders):
-                    yield index, Failed(order.key, f"The vLLM server refused this: {reason}")
+                for index, wanted in enumerate(requests):
+                    yield index, Failed(wanted.key, f"The vLLM server refused this: {reason}")
                 return
             kind = answer.headers.get("content-type", "")
             if not kind.startswith("text/event-stream"):
                 raise BadAnswer(f"status {answer.status_code} and {kind or 'nothing'} instead of a stream")
-            async for found in self._events(replica, answer, orders, params["max_completion_tokens"]):
+            async for found in self._events(replica, answer, requests, params["max_completion_tokens"]):
                 yield found
 
     async def _events(
-        self, replica: Replica, answer: httpx.Response, orders: Sequence[Order], budget: int
+        self, replica: Replica, answer: httpx.Response, requests: Sequence[ReadingRequest], budget: int
     ) -> AsyncIterator[tuple[int, Outcome]]:
         form = self.prompt.spec.profile.reading
-        writings = [Writing(self.tokenizer, self.stop_ids, budget, form) for _ in orders]
-        said = [""] * len(orders)
+        decoders = [ReadingDecoder(self.tokenizer, self.stop_ids, budget, form) for _ in requests]
+        said = [""] * len(requests)
         ended = 0
         async for line in answer.aiter_lines():
             if not line.startswith("data:") or line == "data: [DONE]":
@@ -198,23 +198,23 @@ class VllmServerVerbaliser:
             self._count(event.usage)
             for choice in event.choices:
                 index = choice.index
-                if index >= len(orders):
-                    raise BadAnswer(f"sample {index + 1} of {len(orders)}, in {quoted(line)}")
-                if bit := writings[index].add(choice.token_ids or ()):
+                if index >= len(requests):
+                    raise BadAnswer(f"sample {index + 1} of {len(requests)}, in {quoted(line)}")
+                if bit := decoders[index].add(choice.token_ids or ()):
                     said[index] += bit
-                    yield index, Delta(orders[index].key, said[index])
+                    yield index, TextDelta(requests[index].key, said[index])
                 if choice.finish_reason is not None:
                     ended += 1
-                    yield index, writings[index].finish(orders[index].key)
-        if ended < len(orders):
+                    yield index, decoders[index].finish(requests[index].key)
+        if ended < len(requests):
             raise Gone("the answer broke off")
 
-    def _body(self, replica: Replica, request: Request, params: dict[str, Any]) -> dict[str, Any]:
-        orders = request.orders
+    def _body(self, replica: Replica, request: SampledRequest, params: dict[str, Any]) -> dict[str, Any]:
+        requests = request.samples
         return {
             "model": replica.model,
-            "messages": messages(self._pieces, self.prompt.rows(orders[:1])),
-            "n": len(orders),
+            "messages": messages(self._pieces, self.prompt.rows(requests[:1])),
+            "n": len(requests),
             "stop": [CLOSING],
             "include_stop_str_in_output": True,
             "skip_special_tokens": False,
@@ -224,7 +224,7 @@ class VllmServerVerbaliser:
             "return_token_ids": True,
             "cache_salt": self.prompt.salt,
             **params,
-            "seed": (params["seed"] + orders[0].sample) % 2**31,
+            "seed": (params["seed"] + requests[0].sample) % 2**31,
         }
 
     def _count(self, usage: Usage | None) -> None:
