@@ -96,7 +96,8 @@ async def test_cancelling_stops_a_reply_that_is_being_generated(app: FastAPI, pa
     assert await asyncio.to_thread(pair.target.stopped.wait, 10)
 
 
-async def test_cancelling_before_the_first_step(app: FastAPI) -> None:
+async def test_cancelling_before_the_first_step(app: FastAPI, pair: FakePair) -> None:
+    pair.verbaliser.limit(0)
     analyses = analyses_of(app)
     analysis, _ = await analyses.create(chat())
     assert (await analyses.cancel(analysis.id)).status == "cancelled"
