@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from frontend.look import Look
+from frontend.view_state import ViewState
 
 
 class Urls:
@@ -28,27 +26,27 @@ class Urls:
         query = urlencode({name: value for name, value in narrowed.items() if value})
         return self.library_path + ("?" + query if query else "")
 
-    def analysis(self, id: str, look: Look | None = None) -> str:
+    def analysis(self, id: str, view_state: ViewState | None = None) -> str:
         """The permalink, with what the viewer looks at."""
-        return f"/a/{quote(id, safe='')}" + (look.query() if look else "")
+        return f"/a/{quote(id, safe='')}" + (view_state.query() if view_state else "")
 
-    def panel(self, id: str, look: Look | None = None, *, whole: bool = False) -> str:
+    def panel(self, id: str, view_state: ViewState | None = None, *, whole: bool = False) -> str:
         """The fragment beside the text: one position's readings, scores and layers.
 
         It keeps what the page's address says of everything but the position, unless `look` is the `whole` of it.
         """
         where = f"/a/{quote(id, safe='')}/panel"
-        if look is None:
+        if view_state is None:
             return where
-        return where + (look.query(whole=True) if whole else f"?t={look.t}")
+        return where + (view_state.query(whole=True) if whole else f"?t={view_state.t}")
 
     def beside(self, id: str, position: int) -> str:
         """The fragment of what is read at other layers at a position."""
         return f"/a/{quote(id, safe='')}/beside?t={position}"
 
-    def edit(self, id: str, look: Look) -> str:
+    def edit(self, id: str, view_state: ViewState) -> str:
         """POST: patch edited words in at the position of `look`, and come back to that."""
-        return f"/a/{quote(id, safe='')}/edit{look.query(whole=True)}"
+        return f"/a/{quote(id, safe='')}/edit{view_state.query(whole=True)}"
 
     def intervention(self, id: str, intervention: str) -> str:
         """An intervention as JSON."""
@@ -66,13 +64,13 @@ class Urls:
         """The fragment of one layer at one position; wants `&t=` and `layer=`."""
         return f"/a/{quote(id, safe='')}/cell?lens={lens}"
 
-    def map_table(self, id: str, look: Look) -> str:
+    def map_table(self, id: str, view_state: ViewState) -> str:
         """The lens map as a table."""
-        return f"/a/{quote(id, safe='')}/lens{look.query()}"
+        return f"/a/{quote(id, safe='')}/lens{view_state.query()}"
 
-    def stream(self, id: str, look: Look | None = None) -> str:
+    def stream(self, id: str, view_state: ViewState | None = None) -> str:
         """The stream that keeps an open page up to date; without a position it follows the focus."""
-        return f"/a/{quote(id, safe='')}/stream" + (look.query() if look else "")
+        return f"/a/{quote(id, safe='')}/stream" + (view_state.query() if view_state else "")
 
     def compare(
         self,

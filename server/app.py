@@ -67,8 +67,8 @@ def _add_pages(app: FastAPI) -> None:
     static = StaticFiles(directory=STATIC, check_dir=False)
     app.mount("/static", GZipMiddleware(static), name="static")
     if importlib.util.find_spec("frontend") is not None:
-        for rooms in ("routes", "edit_routes", "lens_routes", "compare_routes"):
-            app.include_router(importlib.import_module(f"frontend.{rooms}").router)
+        for feature in ("home", "library", "analysis", "edits", "lens", "compare"):
+            app.include_router(importlib.import_module(f"frontend.{feature}.routes").router)
         app.state.page = importlib.import_module("frontend.templating").page
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from frontend import forms
+from frontend.home import forms
 from server.analyses.interventions.schema import InterventionRequest
 from server.analyses.schema import Analysis
 from server.app import create_app

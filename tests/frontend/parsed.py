@@ -8,18 +8,19 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 
 from frontend import templating
-from frontend.contexts.analysis import AnalysisPage
-from frontend.contexts.pages import ModelsContext
-from frontend.look import Look
-from frontend.view import View
+from frontend.analysis.contexts import AnalysisPage
+from frontend.analysis.page import analysis_page
+from frontend.analysis.view import View
+from frontend.layout import ModelsContext
+from frontend.view_state import ViewState
 from server.analyses.schema import Analysis
 
 READY = ModelsContext("smollm2-135m-l20", "ready", "resident")
 
 
 def page(analysis: Analysis, wanted: int | None = None, **fields: Any) -> BeautifulSoup:
-    look = fields.pop("look", Look(t=wanted))
-    context = AnalysisPage(a=View(analysis, look, **fields).page(), models=READY)
+    view_state = fields.pop("view_state", ViewState(t=wanted))
+    context = AnalysisPage(a=analysis_page(View(analysis, view_state, **fields)), models=READY)
     return BeautifulSoup(templating.render("analysis.html", context), "html.parser")
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from frontend.agreement import Span, common, shared, spans
+from frontend.analysis.shared_words import Span, common, shared, spans
 
 TEXTS = ["Cats purr loudly.", "The cats purr.", "A dog barks at the cats."]
 

@@ -9,8 +9,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import templating
-from frontend.look import Look
-from frontend.view import View
+from frontend.analysis.panel import pinned_panel
+from frontend.analysis.view import View
+from frontend.view_state import ViewState
 from server.analyses.schema import Beside, Reading, Sibling, Status
 from tests.frontend import made
 from tests.frontend.parsed import curve, one, words
@@ -25,7 +26,7 @@ def there(layer: int, status: Status = "done", *readings: Reading, error: str | 
 def shown(*siblings: Beside, **fields: Any) -> BeautifulSoup:
     """The panel of position 10."""
     analysis = made.analysis(siblings=[b.sibling for b in siblings], **fields)
-    panel = View(analysis, Look(t=10), beside=siblings).panel()
+    panel = pinned_panel(View(analysis, ViewState(t=10), beside=siblings))
     return BeautifulSoup(templating.fragment("panel", panel), "html.parser")
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from frontend.charts import Curve, Series
+from frontend.lens.charts import Curve, Series
 
 
 def series(**fields: object) -> Series:

@@ -7,10 +7,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import templating
-from frontend.alignment import aligned, shared_prefix
-from frontend.compare import Side, compare
-from frontend.contexts.compare import ComparePage
-from frontend.score_gap import interval
+from frontend.compare.alignment import aligned, shared_prefix
+from frontend.compare.comparison import Side, compare
+from frontend.compare.contexts import ComparePage
+from frontend.compare.score_gap import interval
 from server.analyses.schema import Analysis, Reading, Token
 from tests.frontend import made
 from tests.frontend.parsed import READY, one, words

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.charts import Curve, Series
-from frontend.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, drawing
+from frontend.lens.charts import Curve, Series
+from frontend.lens.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, drawing
 from tests.frontend import made
 from tests.frontend.parsed import one, page
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import edit_form, edits, templating
-from frontend.contexts.edits import EditForm
-from frontend.edit_verdict import ordinal
-from frontend.forms import FormError
-from frontend.look import Look
-from frontend.view import View
+from frontend import templating
+from frontend.analysis.panel import pinned_panel
+from frontend.analysis.view import View
+from frontend.edits import edit_context, edit_form
+from frontend.edits.contexts import EditForm
+from frontend.edits.verdict import ordinal
+from frontend.home.forms import FormError
+from frontend.view_state import ViewState
 from server.analyses.interventions.schema import Control, Intervention, Verdict
 from server.analyses.interventions.schema import Watched as TargetWord
 from server.analyses.schema import AnalysisRequest
@@ -84,8 +86,8 @@ def intervention(**fields: Any) -> Intervention:
 
 def shown(*edited: Intervention, edit: str | None = None, **fields: Any) -> BeautifulSoup:
     """The panel of PLACE."""
-    view = View(made.analysis(**fields), Look(t=PLACE, edit=edit), edits=edited)
-    return BeautifulSoup(templating.fragment("panel", view.panel()), "html.parser")
+    view = View(made.analysis(**fields), ViewState(t=PLACE, edit=edit), edits=edited)
+    return BeautifulSoup(templating.fragment("panel", pinned_panel(view)), "html.parser")
 
 
 def test_the_form_begins_with_the_reading_and_the_models_own_next_token() -> None:
@@ -102,8 +104,8 @@ def test_the_model_goes_on_where_the_prompt_ends_or_at_the_token() -> None:
 
 
 def test_in_the_reply_it_goes_on_at_the_token_alone() -> None:
-    view = View(made.analysis(), Look(t=20))
-    assert [end for end, _ in edits.edits(view, 20).ends] == ["20"]
+    view = View(made.analysis(), ViewState(t=20))
+    assert [end for end, _ in edit_context.edit_context(view, 20).ends] == ["20"]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_the_table_sets_the_edit_beside_every_control() -> None:
 def test_a_watched_word_of_several_tokens_is_named_so() -> None:
     found = intervention()
     found.before.targets[0].text, found.before.targets[0].parts = " 168", [" ", "1", "6", "8"]
-    context = edits.result(View(made.analysis(), Look(t=PLACE)), found)
+    context = edit_context.result(View(made.analysis(), ViewState(t=PLACE)), found)
     assert context.watched == ["·168, first of 4 tokens"]
 
 
@@ -303,9 +305,9 @@ def test_an_end_that_a_script_asked_for_is_named() -> None:
 
 @pytest.mark.parametrize("until", ["\u00b2", "9" * 5000, "99", "-1", "x"])
 def test_an_end_that_is_none_comes_back_with_the_rest_of_the_form(until: str) -> None:
-    view = View(made.analysis(), Look(t=PLACE))
+    view = View(made.analysis(), ViewState(t=PLACE))
     form = EditForm(until=until, errors={"text": "Write something."})
-    assert edits.edits(view, PLACE, form).ends[-1] == (until, "?")
+    assert edit_context.edit_context(view, PLACE, form).ends[-1] == (until, "?")
     edit_form.request(edit_form.read(FORM | {"until": until, "sample": until}), PLACE)
 
 
@@ -370,8 +372,8 @@ def test_what_cannot_be_is_told_beside_its_field(field: str, value: str, place: 
 
 @pytest.mark.parametrize("field", ["text", "alpha", "until", "watch", "form"])
 def test_every_error_is_seen(field: str) -> None:
-    view = View(made.analysis(), Look(t=PLACE))
-    context = edits.edits(view, PLACE, EditForm(errors={field: "That cannot be."}))
+    view = View(made.analysis(), ViewState(t=PLACE))
+    context = edit_context.edit_context(view, PLACE, EditForm(errors={field: "That cannot be."}))
     soup = BeautifulSoup(templating.fragment("edit", context), "html.parser")
     assert one(soup, "details").has_attr("open")
     assert [words(error) for error in soup.select(".error")] == ["That cannot be."]

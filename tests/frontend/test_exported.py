@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend.exported import exported
+from frontend.analysis.html_export import html_export
 from server.analyses.schema import Progress, Token
 from tests.frontend import made
 from tests.frontend.parsed import one, words
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 21, 10, 24, tzinfo=UTC)
 
 def file(**fields: Any) -> BeautifulSoup:
     made_up = made.analysis(**{"versions": {"nla-explorer": "0.1.0", "torch": "2.13.0"}, **fields})
-    return BeautifulSoup(exported(made_up, "http://here:8000/", NOW), "html.parser")
+    return BeautifulSoup(html_export(made_up, "http://here:8000/", NOW), "html.parser")
 
 
 def test_every_token_leads_to_its_panel_in_the_same_file() -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend.exported import exported
+from frontend.analysis.html_export import html_export
 from server.analyses.schema import SiblingReadings
 from server.settings import Settings
 from tests.fakes import FakePair, FakeSource
@@ -45,7 +45,9 @@ def sibling(**fields: Any) -> SiblingReadings:
 
 
 def file(siblings: list[SiblingReadings], *edits: Any) -> BeautifulSoup:
-    return BeautifulSoup(exported(made.analysis(), "http://here:8000/", NOW, siblings, edits), "html.parser")
+    return BeautifulSoup(
+        html_export(made.analysis(), "http://here:8000/", NOW, siblings, edits), "html.parser"
+    )
 
 
 def test_an_edit_stands_at_its_token_with_what_was_edited_and_what_it_did() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from frontend.flags import flag
+from frontend.analysis.flags import flag
 from server.nla.checkpoints.card import BUILT_IN, Card
 from tests.frontend import made
 from tests.frontend.parsed import one, page, words

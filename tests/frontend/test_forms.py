@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from frontend import forms
-from frontend.turns import Turn
+from frontend.home import forms
+from frontend.home.chat_turns import Turn
 from server.analyses.address import normalised
 from server.analyses.schema import AnalysisRequest
 from server.errors import FieldError

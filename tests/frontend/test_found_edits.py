@@ -8,7 +8,7 @@ import httpx
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import lists
+from frontend.library import listing
 from server.analyses.schema import AnalysisSummary, FoundEdit
 from tests.frontend.parsed import one, words
 from tests.frontend.test_edit_routes import address, edit
@@ -31,7 +31,7 @@ def shown(query: str, text: str, targets: list[str]) -> str:
         readings=1,
         edits=[found],
     )
-    (line,) = lists.listed([summary], NOW, query=query)
+    (line,) = listing.listed([summary], NOW, query=query)
     (context,) = line.edits
     return context.where + "".join(f"[{s.text}]" if s.shared else s.text for s in context.words)
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from frontend import heatmap
+from frontend.lens import heatmap
 from tests.frontend import made
 
 COUNT = len(made.CHAT)

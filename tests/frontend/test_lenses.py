@@ -9,10 +9,10 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
 from frontend import templating
-from frontend.lens_map import map_table
-from frontend.live import Live
-from frontend.look import Look
-from frontend.view import View
+from frontend.analysis.view import View
+from frontend.lens.lens_map import map_table
+from frontend.page_stream import Live
+from frontend.view_state import ViewState
 from server.analyses.lens import LensTable
 from server.analyses.schema import Analysis, Event
 from tests.fakes import FakePair
@@ -20,7 +20,7 @@ from tests.frontend import made
 from tests.frontend.parsed import one, page, words
 from tests.frontend.test_routes import finished, send
 
-TUNED = Look(t=12, lens="tuned")
+TUNED = ViewState(t=12, lens="tuned")
 
 
 def tuned_lens() -> LensTable:
@@ -38,12 +38,12 @@ def current(soup: BeautifulSoup, where: str) -> list[str]:
 
 
 def test_with_one_lens_there_is_no_switch() -> None:
-    assert not page(made.analysis(), look=Look(t=12)).select(".which")
+    assert not page(made.analysis(), view_state=ViewState(t=12)).select(".which")
 
 
-@pytest.mark.parametrize(("look", "name"), [(Look(t=12), "logit lens"), (TUNED, "tuned lens")])
-def test_map_and_curve_offer_both_and_say_which_is_shown(look: Look, name: str) -> None:
-    soup = page(both(), look=look)
+@pytest.mark.parametrize(("view_state", "name"), [(ViewState(t=12), "logit lens"), (TUNED, "tuned lens")])
+def test_map_and_curve_offer_both_and_say_which_is_shown(view_state: ViewState, name: str) -> None:
+    soup = page(both(), view_state=view_state)
     for where in ("#lens", ".layers"):
         assert [words(a) for a in soup.select(f"{where} .which a")] == ["logit lens", "tuned lens"]
         assert current(soup, where) == [name]
@@ -51,13 +51,13 @@ def test_map_and_curve_offer_both_and_say_which_is_shown(look: Look, name: str) 
 
 
 def test_the_switch_changes_nothing_else() -> None:
-    soup = page(both(), look=Look(t=12, pins=(8,), metric="kl"))
+    soup = page(both(), view_state=ViewState(t=12, pins=(8,), metric="kl"))
     hrefs = [a["href"] for a in soup.select("#lens .which a")]
     assert hrefs == ["/a/abc123?t=12&p=8&metric=kl", "/a/abc123?t=12&p=8&metric=kl&lens=tuned"]
 
 
 def test_curve_cell_and_map_are_of_the_lens_that_is_asked_for() -> None:
-    soup = page(both(), look=TUNED)
+    soup = page(both(), view_state=TUNED)
     assert {words(td) for td in soup.select(".layers tbody td:nth-of-type(1)")} == {"50.00 %"}
     assert "probability 50 %" in words(one(soup, ".layers .cell")).replace("\u202f", " ")
     tag = one(soup, "lens-map")
@@ -67,7 +67,7 @@ def test_curve_cell_and_map_are_of_the_lens_that_is_asked_for() -> None:
 
 def test_each_lens_says_what_it_does_not_show() -> None:
     assert "not what the model believes at that layer" in words(one(page(both()), ".layers"))
-    soup = page(both(), look=TUNED)
+    soup = page(both(), view_state=TUNED)
     assert "trained to come near the output" in words(one(soup, ".layers"))
     assert "not that the model uses it there" in words(one(soup, "#lens"))
 
@@ -79,19 +79,19 @@ def test_the_table_is_of_that_lens_too() -> None:
 
 
 def test_an_address_that_asks_for_a_lens_that_is_not_there_gets_the_plain_one_and_is_told() -> None:
-    soup = page(made.analysis(), look=TUNED)
+    soup = page(made.analysis(), view_state=TUNED)
     assert "This analysis has no tuned lens; the logit lens is shown." in words(one(soup, ".layers"))
     assert one(soup, "lens-map")["source"] == "/a/abc123/cells?metric=prob"
 
 
 def test_while_the_tuned_lens_is_to_come_the_page_says_so() -> None:
     coming = made.analysis(status="running", versions={"tuned_lens": "of some texts"})
-    said = words(one(page(coming, look=TUNED), ".layers"))
+    said = words(one(page(coming, view_state=TUNED), ".layers"))
     assert "The tuned lens is made after the readings; the logit lens is shown." in said
 
 
 def test_a_word_to_compare_keeps_the_lens() -> None:
-    assert one(page(both(), look=TUNED), ".ask input[name=lens]")["value"] == "tuned"
+    assert one(page(both(), view_state=TUNED), ".ask input[name=lens]")["value"] == "tuned"
 
 
 def test_an_open_page_gets_it_when_it_comes() -> None:
@@ -108,8 +108,8 @@ async def test_the_panel_brings_the_map_along_when_the_lens_changes(
     pair.target.translators = object()
     address = (await send(client)).headers["location"]
     await finished(client, address)
-    query = Look(t=3, lens="tuned").query(whole=True)
-    for shown, targets in ((Look(t=3), ["#lens"]), (Look(t=3, lens="tuned"), [])):
+    query = ViewState(t=3, lens="tuned").query(whole=True)
+    for shown, targets in ((ViewState(t=3), ["#lens"]), (ViewState(t=3, lens="tuned"), [])):
         headers = {"HX-Current-URL": f"http://host{address}{shown.query()}"}
         answer = await client.get(f"{address}/panel{query}", headers=headers)
         soup = BeautifulSoup(answer.text, "html.parser")

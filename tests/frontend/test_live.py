@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 from bs4 import BeautifulSoup
 
-from frontend import live
-from frontend.live import Live
-from frontend.look import Look
-from frontend.view import NO_WORDS
+from frontend import page_stream
+from frontend.analysis.view import NO_WORDS
+from frontend.page_stream import Live
+from frontend.view_state import ViewState
 from server.analyses.schema import Analysis, Delta, End, Event, Progress, Reading
 from tests.frontend import made
 
@@ -47,7 +47,7 @@ def test_nothing_new_sends_nothing() -> None:
 
 
 def test_a_word_of_the_pinned_token_sends_its_reading_alone() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "delta", Delta(position=12, sample=0, text="The fi")))
     page.apply(Event(2, "delta", Delta(position=12, sample=0, text="nal")))
     html = page.fragments()
@@ -56,13 +56,13 @@ def test_a_word_of_the_pinned_token_sends_its_reading_alone() -> None:
 
 
 def test_a_word_of_another_token_sends_nothing() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "delta", Delta(position=3, sample=0, text="The fi")))
     assert page.fragments() == ""
 
 
 def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "reading", Reading(position=12, sample=0, error="The engine died.")))
     assert "The engine died." in page.fragments()
     page.apply(Event(2, "delta", Delta(position=12, sample=0, text="The final")))
@@ -71,7 +71,7 @@ def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
 
 
 def test_a_finished_reading_recolours_its_token() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "reading", made.reading(5, fve=0.62)))
     html = page.fragments()
     assert targets(html) == ["#tok-5"]
@@ -79,13 +79,13 @@ def test_a_finished_reading_recolours_its_token() -> None:
 
 
 def test_the_lens_brings_the_curve() -> None:
-    page = settled(Live(made.analysis(status="running", readings=[], lens=None), Look(t=12)))
+    page = settled(Live(made.analysis(status="running", readings=[], lens=None), ViewState(t=12)))
     page.apply(Event(1, "lens", made.lens(len(made.CHAT))))
     assert set(targets(page.fragments())) == {"#layers-12", "#lens"}
 
 
 def test_progress_sends_the_status_line() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "progress", Progress(stage="readings", done=3, total=34)))
     assert targets(page.fragments()) == ["#status"]
 
@@ -98,7 +98,7 @@ def test_tokens_bring_text_and_panel() -> None:
 
 def test_a_position_that_exists_only_with_the_reply_is_pinned_when_it_comes() -> None:
     page = Live(
-        made.analysis(status="running", tokens=made.tokens()[:14], readings=[], lens=None), Look(t=20)
+        made.analysis(status="running", tokens=made.tokens()[:14], readings=[], lens=None), ViewState(t=20)
     )
     assert 'data-position="10"' in page.fragments()
     page.apply(Event(1, "tokens", made.tokens()))
@@ -106,7 +106,7 @@ def test_a_position_that_exists_only_with_the_reply_is_pinned_when_it_comes() ->
 
 
 def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "delta", Delta(position=12, sample=0, text="half a")))
     page.apply(Event(2, "reading", made.reading(12, text="A whole reading.")))
     html = page.fragments()
@@ -115,14 +115,14 @@ def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
 
 
 def test_a_failed_position_is_one_marked_token() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "reading", Reading(position=5, error="broken")))
     html = page.fragments()
     assert 'class="tok failed' in html
 
 
 async def _collect(analysis: Analysis, events: list[Event], wanted: int | None) -> list[str]:
-    async def no_words(_: Analysis) -> live.Words:
+    async def no_words(_: Analysis) -> page_stream.Words:
         return NO_WORDS
 
     async def get() -> Analysis:
@@ -132,7 +132,7 @@ async def _collect(analysis: Analysis, events: list[Event], wanted: int | None) 
         for event in events:
             yield event
 
-    return [part.decode() async for part in live.stream(get, source(), Look(t=wanted), no_words)]
+    return [part.decode() async for part in page_stream.stream(get, source(), ViewState(t=wanted), no_words)]
 
 
 def test_a_stream_ends_with_done_however_the_analysis_ended() -> None:
@@ -158,7 +158,7 @@ def test_an_error_of_the_events_ends_the_stream_with_that_error() -> None:
         raise RuntimeError("the store is gone")
 
     async def run() -> list[list[Event]]:
-        return [batch async for batch in live.coalesced(broken())]
+        return [batch async for batch in page_stream.coalesced(broken())]
 
     try:
         asyncio.run(run())
@@ -174,7 +174,7 @@ def test_a_quiet_stream_is_pinged() -> None:
         yield end()
 
     async def run() -> list[Event]:
-        batches = live.coalesced(quiet(), ping=0.01)
+        batches = page_stream.coalesced(quiet(), ping=0.01)
         first = await anext(batches)
         await batches.aclose()
         return first
@@ -183,12 +183,14 @@ def test_a_quiet_stream_is_pinged() -> None:
 
 
 def test_line_ends_of_every_kind_stay_inside_one_message() -> None:
-    assert live.message("a\r\nb\rc\nd\u2028e") == "data: a\ndata: b\ndata: c\ndata: d\u2028e\n\n".encode()
+    assert (
+        page_stream.message("a\r\nb\rc\nd\u2028e") == "data: a\ndata: b\ndata: c\ndata: d\u2028e\n\n".encode()
+    )
 
 
 def test_a_reading_with_line_ends_and_separators_cannot_break_the_stream() -> None:
-    page = settled(Live(running(), Look(t=12)))
+    page = settled(Live(running(), ViewState(t=12)))
     page.apply(Event(1, "reading", made.reading(12, text="a\r\n\r\nevent: done\r\rb\u2028c")))
-    sent = live.message(page.fragments()).decode()
+    sent = page_stream.message(page.fragments()).decode()
     assert all(line.startswith("data: ") for line in sent.rstrip("\n").split("\n"))
     assert "\r" not in sent

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import forms, lists, templating
-from frontend.contexts.pages import Home, Library, Login, ModelsContext
-from frontend.examples import EXAMPLES, SUGGESTED
+from frontend import templating
+from frontend.home import forms
+from frontend.home.contexts import Home
+from frontend.home.examples import EXAMPLES, SUGGESTED
+from frontend.layout import Login, ModelsContext
+from frontend.library import listing
+from frontend.library.contexts import Library
 from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Message, Progress, Reading
 from tests.frontend import made
 from tests.frontend.parsed import READY, curve, one, page, words
@@ -217,7 +221,7 @@ class TestHome:
 
 def test_the_library_lists_and_searches() -> None:
     context = Library(
-        q="cats", found=lists.found(0, "cats"), empty="Nothing holds these words.", models=READY
+        q="cats", found=listing.found(0, "cats"), empty="Nothing holds these words.", models=READY
     )
     soup = BeautifulSoup(templating.render("library.html", context), "html.parser")
     assert one(soup, "#q")["value"] == "cats"
@@ -280,7 +284,7 @@ def test_the_length_of_an_activation_is_placed_among_the_others() -> None:
 
 def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None:
     ready = ModelsContext("a", "ready", "resident", several=True)
-    offered = lists.offered(["a", "b"], ready, "b")
+    offered = listing.offered(["a", "b"], ready, "b")
     context = Home(
         form=forms.Form(pair="b"), examples=[], recent=[], models=ready, limits=LIMITS, pairs=offered
     )
@@ -289,4 +293,4 @@ def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None
     assert [words(option) for option in choices] == ["a (resident)", "b (loaded first)"]
     assert [option["value"] for option in choices if option.has_attr("selected")] == ["b"]
     assert one(soup, "#models")["hx-trigger"] == "every 6s"
-    assert lists.offered(["a"], ready, "") == []
+    assert listing.offered(["a"], ready, "") == []

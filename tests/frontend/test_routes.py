@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
-from frontend import routes
+from frontend.library import routes
 from server.analyses.checks import LETTERS_PER_TOKEN
 from server.settings import Settings
 from tests.conftest import client_of, running, served

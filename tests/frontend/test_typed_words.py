@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from frontend.typed_words import TypedWord, typed_word, typed_words
+from frontend.lens.typed_words import TypedWord, typed_word, typed_words
 from tests.fakes import LAYERS, FakePair
 from tests.frontend.test_edit_routes import address as finished_analysis
 from tests.frontend.test_edit_routes import edit

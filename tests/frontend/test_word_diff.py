@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from bs4 import BeautifulSoup
 
-from frontend import edits, templating
-from frontend.view import View
-from frontend.word_diff import word_diff
+from frontend import templating
+from frontend.analysis.view import View
+from frontend.edits import edit_context
+from frontend.edits.word_diff import word_diff
 from tests.frontend import made
 from tests.frontend.parsed import one, words
 from tests.frontend.test_edits import intervention
@@ -74,7 +75,7 @@ def test_an_edit_shows_first_what_was_edited() -> None:
     view = View(made.analysis())
     evil = "The final token is <b>“dog”</b>."
     request = intervention().request.model_copy(update={"text": evil})
-    html = templating.fragment("edited", edits.result(view, intervention(request=request)))
+    html = templating.fragment("edited", edit_context.result(view, intervention(request=request)))
     article = one(BeautifulSoup(html, "html.parser"), ".edited")
     shown = one(article, ".word-diff")
     assert article.find(True) == shown

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from frontend import wording
-from frontend.wording import Bit
+from frontend import formatting
+from frontend.formatting import Bit
 
 
 @pytest.mark.parametrize(
@@ -18,40 +18,40 @@ from frontend.wording import Bit
     ],
 )
 def test_a_score_is_said_in_words(fve: float | None, cos: float | None, words: str) -> None:
-    assert wording.headline(fve, cos) == words
+    assert formatting.headline(fve, cos) == words
 
 
 def test_the_nearest_activation_is_said_to_be_the_nearest() -> None:
-    assert wording.rank_sentence(1, 57, 80).startswith("Nearest of 57 content tokens")
+    assert formatting.rank_sentence(1, 57, 80).startswith("Nearest of 57 content tokens")
 
 
 def test_a_worse_rank_counts_those_before_it() -> None:
-    assert "2 other activations" in wording.rank_sentence(3, 57, 80)
+    assert "2 other activations" in formatting.rank_sentence(3, 57, 80)
 
 
 def test_rank_two_is_grammatical() -> None:
-    assert "one other activation is closer" in wording.rank_sentence(2, 57, 80)
+    assert "one other activation is closer" in formatting.rank_sentence(2, 57, 80)
 
 
 def test_no_rank_says_nothing() -> None:
-    assert wording.rank_sentence(None, 57, 80) == ""
+    assert formatting.rank_sentence(None, 57, 80) == ""
 
 
 def test_a_rank_of_an_earlier_version_is_among_all_tokens() -> None:
-    assert wording.rank_sentence(1, None, 80).startswith("Nearest of 80 tokens (the template's included)")
+    assert formatting.rank_sentence(1, None, 80).startswith("Nearest of 80 tokens (the template's included)")
 
 
 @pytest.mark.parametrize(("fve", "colour"), [(-2.0, 0), (0.0, 0), (0.09, 0), (0.1, 1), (0.62, 6), (1.0, 9)])
 def test_colours_are_ten_even_steps(fve: float, colour: int) -> None:
-    assert wording.score_bin(fve, None) == colour
+    assert formatting.score_bin(fve, None) == colour
 
 
 def test_without_the_variance_the_cosine_colours() -> None:
-    assert wording.score_bin(None, 0.95) == 9
+    assert formatting.score_bin(None, 0.95) == 9
 
 
 def test_an_unscored_reading_has_no_colour() -> None:
-    assert wording.score_bin(None, None) is None
+    assert formatting.score_bin(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_an_unscored_reading_has_no_colour() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_drawn(text: str, bits: list[Bit]) -> None:
-    assert wording.visible(text) == bits
+    assert formatting.visible(text) == bits
 
 
 def test_plain_text_keeps_lines_and_loses_control_characters() -> None:
-    assert wording.plain("a\r\nb\x00\u2028c\td") == "a\nb\u2400\nc\td"
+    assert formatting.plain("a\r\nb\x00\u2028c\td") == "a\nb\u2400\nc\td"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_plain_text_keeps_lines_and_loses_control_characters() -> None:
     [("cat", "ltr"), ("\u0642\u0637", "rtl"), ("7: \u0642\u0637", "rtl"), ("\U0001f431 7", "ltr")],
 )
 def test_direction_follows_the_first_letter(text: str, way: str) -> None:
-    assert wording.direction(text) == way
+    assert formatting.direction(text) == way
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_direction_follows_the_first_letter(text: str, way: str) -> None:
     [(None, ""), (0, ""), (3, "a few seconds"), (42, "about 40\u202fs"), (200, "about 3\u202fmin")],
 )
 def test_time_left_is_an_estimate(seconds: float | None, words: str) -> None:
-    assert wording.duration(seconds) == words
+    assert formatting.duration(seconds) == words
 
 
 def test_a_quoted_token_shows_its_blanks() -> None:
-    assert wording.quoted(" a b\n") == "\u00b7a b\u23ce"
+    assert formatting.quoted(" a b\n") == "\u00b7a b\u23ce"
 
 
 def test_a_long_token_is_cut() -> None:
-    assert wording.quoted("x" * 100, 10) == "x" * 9 + "\u2026"
+    assert formatting.quoted("x" * 100, 10) == "x" * 9 + "\u2026"
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_long_token_is_cut() -> None:
     ],
 )
 def test_a_small_probability_is_one_digit_and_a_power(probability: float, words: str) -> None:
-    assert wording.small(probability) == words
+    assert formatting.small(probability) == words

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from frontend import forms
+from frontend.home import forms
 from server.app import create_app
 from server.nla.models.loaded_pair import LoadedPair
 from server.settings import Settings

@@ -1,0 +1,1 @@
+"""The page of one analysis: its text, its panel, its export."""

@@ -1,0 +1,106 @@
+"""One analysis as a page, and as a file that stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from frontend.analysis.panel_contexts import PanelContext
+from frontend.analysis.text_contexts import LegendContext, RowContext, TurnContext
+from frontend.edits.contexts import ExportedEdit
+from frontend.layout import ModelsContext
+from frontend.lens.contexts import MapContext
+
+
+@dataclass(frozen=True)
+class StatusContext:
+    """How far the work is, why it stopped, and what can be done about it."""
+
+    state: str
+    stage: str
+    done: int
+    total: int | None
+    fraction: float | None
+    left: str
+    reason: str
+    cancel: str
+    resume: str
+
+
+@dataclass(frozen=True)
+class RowOfAll:
+    """One line of the table of all readings."""
+
+    position: int
+    sample: int
+    token: str
+    href: str
+    text: str
+    swatch: str
+    score: str
+
+
+@dataclass(frozen=True)
+class ExportLink:
+    """A file to take along."""
+
+    name: str
+    holds: str
+    href: str
+
+
+@dataclass(frozen=True)
+class AnalysisContext:
+    """The page of one analysis, at any stage; the template knows it as `a`."""
+
+    title: str
+    facts: list[str]
+    notes: list[str]
+    status: StatusContext
+    rows: list[RowContext]
+    turns: list[TurnContext]
+    legend: LegendContext
+    panel: PanelContext | None
+    map: MapContext
+    waiting: str
+    all: list[RowOfAll]
+    again: str
+    compare: str
+    exports: list[ExportLink]
+    delete: str
+    stream: str | None
+
+
+@dataclass(frozen=True)
+class AnalysisPage:
+    """analysis.html"""
+
+    a: AnalysisContext
+    models: ModelsContext
+    here: str = ""
+
+
+@dataclass(frozen=True)
+class ExportedPage:
+    """export.html: a file that stands alone. `first` is the position whose panel is open; `panels` are the tokens' with the
+    edits of each.
+    """
+
+    title: str
+    said: list[str]
+    notice: str
+    rows: list[RowContext]
+    turns: list[TurnContext]
+    colours: LegendContext
+    panels: list[tuple[PanelContext, list[ExportedEdit]]]
+    edits: list[ExportedEdit]
+    first: int | None
+    all: list[RowOfAll]
+    permalink: str
+    source: list[tuple[str, str]]
+    exported: str
+    policy: str
+    icon: str
+    style: Markup
+    script: Markup

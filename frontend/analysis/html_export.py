@@ -1,0 +1,179 @@
+"""The analysis as one HTML file that opens without a server and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+
+from markupsafe import Markup
+
+from frontend import templating
+from frontend.analysis.contexts import ExportedPage
+from frontend.analysis.other_layers import other_layers
+from frontend.analysis.page import analysis_page
+from frontend.analysis.panel import panel
+from frontend.analysis.panel_contexts import BesideContext, PanelContext
+from frontend.analysis.text_contexts import RowContext
+from frontend.analysis.token_names import token_name
+from frontend.analysis.view import View
+from frontend.edits import edit_context
+from frontend.edits.contexts import ExportedEdit
+from frontend.templating import STATIC
+from frontend.urls import urls
+from frontend.view_state import ViewState
+from server.analyses.interventions.schema import Intervention
+from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
+from server.analyses.siblings import beside_of
+
+_FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
+
+
+def html_export(
+    analysis: Analysis,
+    origin: str,
+    now: datetime,
+    siblings: Sequence[SiblingReadings] = (),
+    made: Sequence[Intervention] = (),
+) -> str:
+    """The file. `origin` is the server's address, for the permalink.
+
+    It holds the text, every reading with its scores, the baselines, the edits that were `made`, and what `siblings` read at
+    the same tokens. The curves are left out, which would make it several times as large; the JSON export has them.
+    """
+    origin = origin.rstrip("/")
+    still = analysis.model_copy(
+        update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
+    )
+    view = View(still)
+    page = analysis_page(view)
+    found = [_edit(view, one, origin) for one in made]
+    style, script = _style(), _text("export.js")
+    context = ExportedPage(
+        title=page.title,
+        said=page.facts,
+        notice=_notice(analysis),
+        rows=[_inside_row(row) for row in page.rows],
+        turns=page.turns,
+        colours=page.legend,
+        panels=[
+            (
+                replace(
+                    _inside_panel(panel(view, token.position)), beside=_beside(view, siblings, token, origin)
+                ),
+                [edit for edit in found if edit.href == urls.inside(token.position)],
+            )
+            for token in still.tokens
+        ],
+        edits=found,
+        first=view.pinned,
+        all=[replace(line, href=urls.inside(line.position)) for line in page.all],
+        permalink=origin + urls.analysis(analysis.id),
+        source=_source(analysis, now),
+        exported=f"{now:%d %b %Y}".lstrip("0"),
+        policy=policy(style, script),
+        icon=f"data:image/svg+xml;base64,{_base64(_bytes('icon.svg'))}",
+        style=Markup(style),
+        script=Markup(script),
+    )
+    return templating.render("export.html", context)
+
+
+def policy(style: str, script: str) -> str:
+    """What the file allows itself: its own style and script, and no request at all."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _inside_row(row: RowContext) -> RowContext:
+    """Its tokens lead to panels of the same file."""
+    tokens = [replace(token, href=urls.inside(token.position), panel="") for token in row.tokens]
+    return replace(row, tokens=tokens)
+
+
+def _inside_panel(shown: PanelContext) -> PanelContext:
+    places = (shown.position - 1, shown.position + 1)
+    steps = [
+        replace(step, href=step.href and urls.inside(place), panel="")
+        for step, place in zip(shown.steps, places, strict=True)
+    ]
+    return replace(shown, steps=steps)
+
+
+def _beside(view: View, siblings: Sequence[SiblingReadings], token: Token, origin: str) -> BesideContext:
+    """What siblings read at a token, as the page shows it; their links lead to the server."""
+    there = [found for sibling in siblings if (found := beside_of(sibling, token)) is not None]
+    shown = other_layers(replace(view, beside=there), token.position)
+    return replace(
+        shown, again="", layers=[replace(layer, href=origin + layer.href) for layer in shown.layers]
+    )
+
+
+def _edit(view: View, made: Intervention, origin: str) -> ExportedEdit:
+    position, result = made.request.position, edit_context.result(view, made)
+    return ExportedEdit(
+        token=token_name(view, position),
+        href=urls.inside(position),
+        label=edit_context.label(made),
+        result=replace(result, json=origin + result.json),
+        permalink=origin + urls.analysis(view.analysis.id, ViewState(t=position, edit=made.id)),
+    )
+
+
+def _notice(a: Analysis) -> str:
+    """What is missing, and why."""
+    if a.status == "done":
+        return ""
+    total = f" of {a.progress.total}" if a.progress.total else ""
+    readings = f"{a.progress.done}{total} readings are here."
+    why = {
+        "failed": f"This analysis stopped on an error: {a.error}",
+        "cancelled": "This analysis was cancelled.",
+    }
+    return f"{why.get(a.status, 'This analysis was not finished when it was exported.')} {readings}"
+
+
+def _source(a: Analysis, now: datetime) -> list[tuple[str, str]]:
+    layer = "" if a.layer is None else f", layer {a.layer}"
+    variance = "" if a.fve_variance is None else f", V = {a.fve_variance:g}"
+    return [
+        ("Pair", f"{a.pair}{layer}{variance}"),
+        ("Analysed", f"{a.created:%Y-%m-%d %H:%M} UTC"),
+        ("Exported", f"{now:%Y-%m-%d %H:%M} UTC"),
+        (
+            "Versions",
+            ", ".join(f"{name} {version}" for name, version in a.versions.items()) or "not known yet",
+        ),
+    ]
+
+
+@lru_cache
+def _style() -> str:
+    """The page's own style sheet with its fonts in it, and what an exported file needs more."""
+
+    def font(match: re.Match[str]) -> str:
+        return f'url("data:font/woff2;base64,{_base64(_bytes(match[1]))}")'
+
+    return _FONT.sub(font, _text("app.css")) + _text("export.css") + _text("print.css")
+
+
+def _bytes(name: str) -> bytes:
+    return (STATIC / name).read_bytes()
+
+
+def _text(name: str) -> str:
+    return _bytes(name).decode()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())

@@ -1,0 +1,50 @@
+"""What pairs of the same target read at other layers, beneath the pinned token's own readings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from frontend import formatting
+from frontend.analysis.panel_contexts import BesideContext, LayerReadContext
+from frontend.analysis.reading import reading_context
+from frontend.analysis.view import View
+from frontend.urls import urls
+from server.analyses.schema import FINAL, Beside
+
+
+def other_layers(view: View, position: int) -> BesideContext:
+    """One entry a layer, in their order."""
+    waiting = any(there.sibling.status not in FINAL for there in view.beside)
+    view_state = view.view_state.replace(t=position)
+    return BesideContext(
+        position=position,
+        again=urls.beside(view.analysis.id, position) if waiting else "",
+        layers=[_layer(view, there, urls.analysis(there.sibling.id, view_state)) for there in view.beside],
+    )
+
+
+def _layer(view: View, there: Beside, href: str) -> LayerReadContext:
+    # Its readings stand as far as its analysis has come, and are of its models: not of those of the one around them.
+    own = {"status": there.sibling.status, "versions": there.versions}
+    there_view = replace(view, analysis=view.analysis.model_copy(update=own))
+    layer = there.sibling.layer
+    return LayerReadContext(
+        layer="another layer" if layer is None else f"layer {layer}",
+        pair=there.sibling.pair,
+        href=href,
+        note="" if there.readings else _note(there),
+        readings=[reading_context(there_view, reading) for reading in there.readings],
+    )
+
+
+def _note(there: Beside) -> str:
+    match there.sibling.status:
+        case "queued":
+            return "Waits for its pair, which is loaded when it is this one's turn."
+        case "running":
+            return "Being read."
+        case "failed":
+            return f"This failed: {formatting.plain(there.error or '')}"
+        case "cancelled":
+            return "This was cancelled."
+    return "This position was not read."

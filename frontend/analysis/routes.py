@@ -1,0 +1,133 @@
+"""The page of one analysis, its fragments, its stream, its export."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from frontend import templating
+from frontend.analysis.contexts import AnalysisPage
+from frontend.analysis.html_export import html_export
+from frontend.analysis.page import analysis_page
+from frontend.analysis.panel import pinned_panel
+from frontend.analysis.view import View
+from frontend.dependencies import (
+    Edits,
+    Models,
+    OtherLens,
+    RequestedState,
+    Service,
+    Viewed,
+    panel_data,
+)
+from frontend.dependencies import view as viewed
+from frontend.lens.lens_map import lens_map
+from frontend.library import listing
+from frontend.library.contexts import Deleted
+from frontend.page_stream import stream as live_stream
+from frontend.urls import urls
+from server.analyses.export import attachment
+from server.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/a/{id}")
+async def analysis(
+    id: str, service: Service, edits: Edits, view_state: RequestedState, models: Models
+) -> Response:
+    """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address holds a word
+    as it was typed, on to the one that holds the exact word. One that was deleted lately offers to undo that.
+    """
+    try:
+        view = await viewed(id, service, edits, view_state)
+    except NotFound:
+        gone = await service.summary(id)
+        if gone is None or gone.deleted is None:
+            raise
+        (line,) = listing.listed([gone], datetime.now(UTC))
+        return templating.page("deleted.html", Deleted(line, models), status=NotFound.status)
+    if view_state.typed != view.view_state.typed:
+        return RedirectResponse(urls.analysis(view.analysis.id, view.view_state), status_code=303)
+    context = await asyncio.to_thread(analysis_page, view)  # a long text takes a while: not on the event loop
+    return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
+
+
+@router.get("/a/{id}/panel")
+async def panel(
+    id: str, view: Viewed, service: Service, view_state: RequestedState, other_lens: OtherLens
+) -> HTMLResponse:
+    """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
+    context = await asyncio.to_thread(pinned_panel, view)
+    if context is None:
+        return HTMLResponse(
+            templating.fragment("waiting_panel", "The tokens are not known yet."), headers=templating.HEADERS
+        )
+    html = templating.fragment("panel", context)
+    if other_lens:  # the map changes with the curve
+        html += templating.fragment(
+            "partial", "lens", templating.fragment("lens", lens_map(view)), "outerHTML"
+        )
+    if not view.final:
+        service.pin(view.analysis.id, context.position)
+        connection = templating.fragment("stream", urls.stream(id, view.view_state))
+        html += templating.fragment("partial", "stream", connection, "outerHTML")
+    there = view.view_state.replace(t=context.position, edit=view.edit and view.edit.id)
+    pushed = {"HX-Push-Url": urls.analysis(id, there)}
+    return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
+
+
+@router.get("/a/{id}/beside")
+async def other_layers(view: Viewed, service: Service) -> HTMLResponse:
+    """What is read at other layers at a position, asked for again and again until all of it is there."""
+    context = await asyncio.to_thread(pinned_panel, view)
+    if context is None:
+        return HTMLResponse("", headers=templating.HEADERS)
+    for there in view.analysis.siblings:
+        service.pin(there.id, context.position)  # somebody waits for this one
+    html = templating.fragment("beside", context)
+    return HTMLResponse(html, headers=templating.HEADERS)
+
+
+@router.get("/a/{id}/stream")
+async def stream(id: str, service: Service, edits: Edits, view_state: RequestedState) -> StreamingResponse:
+    """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
+    found = await service.get(id)
+    pinned = View(found, view_state).pinned
+    if pinned is not None:
+        service.pin(found.id, pinned)
+    body = live_stream(
+        lambda: service.get(id),
+        service.events(id, None),
+        view_state,
+        lambda now: panel_data(service, edits, now, view_state),
+    )
+    headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+
+
+@router.post("/a/{id}/cancel")
+async def cancel(id: str, service: Service) -> RedirectResponse:
+    """Stop the work; what was read is kept."""
+    await service.cancel(id)
+    return RedirectResponse(urls.analysis(id), status_code=303)
+
+
+@router.post("/a/{id}/continue")
+async def resume(id: str, service: Service) -> RedirectResponse:
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its siblings apart."""
+    request = (await service.get(id)).request
+    await service.create(request.model_copy(update={"also": []}))
+    return RedirectResponse(urls.analysis(id), status_code=303)
+
+
+@router.get("/api/analyses/{id}/export.html")
+async def export(id: str, service: Service, edits: Edits, request: Request) -> HTMLResponse:
+    """The analysis as a file that opens without this server, with its edits and what its siblings read."""
+    found = await service.get(id)
+    more = await service.sibling_readings(found), await edits.of(found.id)
+    html = await asyncio.to_thread(html_export, found, str(request.base_url), datetime.now(UTC), *more)
+    return HTMLResponse(html, headers={**templating.HEADERS, **attachment(found, "html")})

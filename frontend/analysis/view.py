@@ -1,0 +1,121 @@
+"""From an analysis, at any stage, to the contexts that the page and the stream render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from frontend import formatting
+from frontend.analysis import shared_words
+from frontend.view_state import PLAIN, ViewState
+from server.analyses.interventions.schema import Intervention
+from server.analyses.lens import LensTable
+from server.analyses.schema import FINAL, Analysis, Beside, Reading, Token
+from server.analyses.words import WhichLens, WordCurve
+
+Partials = Mapping[tuple[int, int], str]
+Words = tuple[Sequence[WordCurve], str]
+"""The curves of compared words, and why there are none if there are none."""
+NO_WORDS: Words = ((), "")
+PanelData = tuple[Sequence[WordCurve], str, Sequence[Beside], Sequence[Intervention]]
+"""What is known of the pinned token from elsewhere: `Words`, what is read at other layers, and its edits."""
+NO_PANEL_DATA: PanelData = (*NO_WORDS, (), ())
+
+
+@dataclass(frozen=True)
+class View:
+    """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
+    written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not;
+    `beside` is what siblings read at the pinned position, `edits` what was edited there.
+    """
+
+    analysis: Analysis
+    view_state: ViewState = PLAIN
+    partials: Partials = field(default_factory=dict)
+    words: Sequence[WordCurve] = ()
+    words_note: str = ""
+    beside: Sequence[Beside] = ()
+    edits: Sequence[Intervention] = ()
+
+    @property
+    def title(self) -> str:
+        """The prompt, or its beginning."""
+        return formatting.quoted(" ".join(_prompt(self.analysis).split()), 120)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return self.analysis.status in FINAL
+
+    @property
+    def pinned(self) -> int | None:
+        """The position in the panel: the one asked for, if it exists, else the analysis's own focus."""
+        count = len(self.analysis.tokens)
+        if self.view_state.t is not None and 0 <= self.view_state.t < count:
+            return self.view_state.t
+        if not count:
+            return None
+        focus = self.analysis.focus
+        return focus if focus is not None and 0 <= focus < count else count - 1
+
+    @property
+    def pins(self) -> list[int]:
+        """The further pinned positions that exist."""
+        return [pin for pin in self.view_state.pins if pin < len(self.analysis.tokens)]
+
+    @property
+    def edit(self) -> Intervention | None:
+        """The edit of the pinned token that is asked for."""
+        return next((made for made in self.edits if made.id == self.view_state.edit), None)
+
+    @property
+    def which(self) -> WhichLens:
+        """The lens that is shown: the tuned one where it is asked for and there."""
+        return (
+            "tuned" if self.view_state.lens == "tuned" and self.analysis.tuned_lens is not None else "plain"
+        )
+
+    @property
+    def lens(self) -> LensTable | None:
+        """The table of the lens that is shown; None until there is one."""
+        return self.analysis.tuned_lens if self.which == "tuned" else self.analysis.lens
+
+    @cached_property
+    def by_position(self) -> dict[int, list[Reading]]:
+        """The readings of each position, in order of samples."""
+        found: dict[int, list[Reading]] = {}
+        for reading in sorted(self.analysis.readings, key=lambda r: (r.position, r.sample)):
+            found.setdefault(reading.position, []).append(reading)
+        return found
+
+    @cached_property
+    def usual(self) -> frozenset[str]:
+        """Words that stand in most readings of this text."""
+        return shared_words.common(r.text for r in self.analysis.readings if r.text)
+
+    @cached_property
+    def glyphs(self) -> dict[int, tuple[int, int]]:
+        """For each position of a glyph that spans several tokens, its first and last position."""
+        return _glyphs(self.analysis.tokens)
+
+    def asked(self, position: int) -> bool:
+        """Whether a reading of this position was asked for."""
+        wanted = self.analysis.request.positions
+        if isinstance(wanted, list):
+            return position in wanted
+        return wanted == "all" or self.analysis.tokens[position].kind == wanted
+
+
+def _prompt(a: Analysis) -> str:
+    request = a.request
+    if request.text is not None:
+        return request.text
+    turns = request.messages or []
+    return next((m.content for m in reversed(turns) if m.role == "user"), turns[-1].content if turns else "")
+
+
+def _glyphs(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
+    """Position -> (first, last) of the glyph it is a part of, for glyphs that span several tokens."""
+    spans = {t.glyph for t in tokens if t.glyph is not None and t.glyph[1] > t.glyph[0]}
+    return {p: (first, last) for first, last in spans for p in range(first, last + 1)}

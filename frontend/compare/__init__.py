@@ -1,0 +1,1 @@
+"""Two analyses beside each other."""

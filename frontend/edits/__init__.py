@@ -1,0 +1,1 @@
+"""Editing a reading's words: form, result, routes."""

@@ -1,0 +1,1 @@
+"""The composer: its form, its examples, its routes."""

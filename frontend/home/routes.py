@@ -1,0 +1,98 @@
+"""The home page, and the state of the models in the head line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from frontend import templating
+from frontend.dependencies import (
+    Models,
+    Service,
+    fields,
+    scripted,
+)
+from frontend.home import forms
+from frontend.home.contexts import Home
+from frontend.home.examples import EXAMPLES
+from frontend.layout import ModelsContext
+from frontend.library import listing
+from frontend.library.contexts import Option
+from frontend.urls import urls
+from server.analyses.models import Models as Resident
+from server.analyses.service import Analyses
+from server.errors import NlaError
+
+router = APIRouter(include_in_schema=False)
+RECENT = 8
+
+
+@router.get(urls.home)
+async def home(
+    request: Request,
+    service: Service,
+    models: Models,
+    source: Annotated[str | None, Query(alias="from")] = None,
+) -> HTMLResponse:
+    """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
+    form = forms.fill((await service.get(source)).request) if source else forms.blank(_limits(request))
+    return await _home(request, service, models, form)
+
+
+@router.post(urls.home)
+async def create(request: Request, service: Service, models: Models) -> Response:
+    """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a turn more or
+    less.
+    """
+    asked = await fields(request)
+    form = forms.read(asked)
+    if "turn" in asked:
+        return await _home(request, service, models, forms.changed(form, asked["turn"]))
+    try:
+        analysis, _ = await service.create(forms.request(form))
+    except forms.FormError as error:
+        return await _home(request, service, models, replace(form, errors=error.errors), status=422)
+    except NlaError as error:
+        errors = forms.place(error.errors, error.detail, form)
+        return await _home(request, service, models, replace(form, errors=errors), status=error.status)
+    return RedirectResponse(urls.analysis(analysis.id), status_code=303)
+
+
+async def _home(
+    request: Request, service: Analyses, models: ModelsContext, form: forms.Form, status: int = 200
+) -> HTMLResponse:
+    resident = request.app.state.models
+    context = Home(
+        form=form,
+        examples=EXAMPLES,
+        recent=listing.listed(await service.recent(RECENT), datetime.now(UTC)),
+        models=models,
+        limits=_limits(request),
+        pairs=listing.offered(resident.names, models, form.pair),
+        along=await _along(resident, form),
+    )
+    if scripted(request):
+        return HTMLResponse(templating.render("_composer.html", context), status, templating.HEADERS)
+    return templating.page("home.html", context, status=status)
+
+
+def _limits(request: Request) -> forms.Limits:
+    return forms.Limits.of(request.app.state.settings)
+
+
+async def _along(resident: Resident, form: forms.Form) -> list[Option]:
+    """The pairs that have a sibling here: each can read along with that."""
+    if len(resident.names) == 1:
+        return []
+    found = [(name, await resident.aim(name)) for name in resident.names if await resident.siblings(name)]
+    return listing.along([(name, aim.layer) for name, aim in found], form.also)
+
+
+@router.get(urls.models)
+async def models_status(models: Models) -> HTMLResponse:
+    """The head line's note on the models, asked for again and again while they load."""
+    return HTMLResponse(templating.fragment("models_status", models), headers=templating.HEADERS)

@@ -1,0 +1,1 @@
+"""The layers' curve, the lens map, and its table."""

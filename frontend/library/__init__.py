@@ -1,0 +1,1 @@
+"""The lists of analyses, and the routes that change them."""

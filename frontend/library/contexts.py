@@ -1,0 +1,70 @@
+"""Analyses in lists: the library, and one that was deleted lately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from frontend.analysis.shared_words import Span
+from frontend.layout import ModelsContext
+
+
+@dataclass(frozen=True)
+class FoundEditContext:
+    """An edit in which a search has found something: the words around the place, what was looked for marked."""
+
+    href: str
+    where: str
+    words: list[Span]
+
+
+@dataclass(frozen=True)
+class ListedContext:
+    """One analysis in a list. Without an address to delete it at there is no button for that."""
+
+    href: str
+    title: str
+    pair: str
+    status: str
+    state: str
+    size: str
+    created: str
+    created_iso: str
+    deleted: bool
+    delete: str
+    restore: str
+    edits: list[FoundEditContext] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a filter."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Library:
+    """library.html: `found` says how many there are; `gone` is what was deleted just now."""
+
+    q: str
+    found: str
+    empty: str
+    models: ModelsContext
+    items: list[ListedContext] = field(default_factory=list)
+    pairs: list[Option] = field(default_factory=list)
+    states: list[Option] = field(default_factory=list)
+    older: str = ""
+    newest: str = ""
+    gone: ListedContext | None = None
+    here: str = "library"
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """deleted.html: what stands at the address of an analysis that can still be brought back."""
+
+    a: ListedContext
+    models: ModelsContext
+    here: str = ""
