@@ -24,14 +24,14 @@ WINDOW = 0.07  # s: at most about fourteen messages a second
 PING = 4.0
 """Seconds after which a page with nothing new hears that the server is there; see QUIET in static/connection.js."""
 PARTS = {
-    "head": "head",
-    "reading": "reading",
-    "edits": "edits",
-    "flags": "flags",
-    "near": "neighbours",
-    "layers": "layers",
+    "head": "analysis/panel.head",
+    "reading": "analysis/reading.reading",
+    "edits": "edits/form.edits",
+    "flags": "analysis/panel.flags",
+    "near": "analysis/panel.neighbours",
+    "layers": "lens/layers.layers",
 }
-"""The parts of the panel: what their ids begin with, and their macros."""
+"""The parts of the panel: what their ids begin with, and their fragments."""
 
 
 class Live:
@@ -113,16 +113,16 @@ class Live:
         return changed
 
     def _changed(self, view: View) -> Iterator[str]:
-        yield from self._send("status", "status", status(view))
-        yield from self._send("facts", "facts", facts(view))
-        yield from self._send("legend", "legend", legend(view))
+        yield from self._send("status", "analysis/progress.status", status(view))
+        yield from self._send("facts", "analysis/progress.facts", facts(view))
+        yield from self._send("legend", "analysis/text.legend", legend(view))
         if self.analysis.tokens and self.retokenised:
-            yield from self._send("text", "text", rows(view), swap="innerMorph")
-            yield from self._send("all-readings", "all_readings", table(view))
+            yield from self._send("text", "analysis/text.text", rows(view), swap="innerMorph")
+            yield from self._send("all-readings", "analysis/table.all_readings", table(view))
         else:
             for position in sorted(self.stale):
-                yield from self._send(f"tok-{position}", "token", token(view, position))
-        yield from self._send("lens", "lens", lens_map(view))
+                yield from self._send(f"tok-{position}", "analysis/text.token", token(view, position))
+        yield from self._send("lens", "lens/map.lens", lens_map(view))
         yield from self._panel(view)
 
     def _panel(self, view: View) -> Iterator[str]:
@@ -133,7 +133,7 @@ class Live:
         inside = {f"{target}-{panel.position}": macro for target, macro in PARTS.items()}
         if panel.position != self.shown:
             self.shown = panel.position
-            yield from self._send("panel", "panel", panel)
+            yield from self._send("panel", "analysis/panel.panel", panel)
             self.sent |= {target: templating.fragment(macro, panel) for target, macro in inside.items()}
         for target, macro in inside.items():
             yield from self._send(target, macro, panel)
@@ -142,7 +142,7 @@ class Live:
         html = templating.fragment(macro, context)
         if self.sent.get(target) != html:
             self.sent[target] = html
-            yield str(templating.fragment("partial", target, html, swap))
+            yield str(templating.fragment("analysis/stream.partial", target, html, swap))
 
 
 async def stream(

@@ -79,9 +79,10 @@ def render(name: str, context: object) -> str:
     return ENVIRONMENT.get_template(name).render(_fields(context))
 
 
-def fragment(macro: str, *args: object) -> Markup:
-    """One macro of _fragments.html: the same words that the page includes."""
-    made = getattr(ENVIRONMENT.get_template("_fragments.html").module, macro)(*args)
+def fragment(name: str, *args: object) -> Markup:
+    """Render one macro, `analysis/panel.head` for `head` of analysis/panel.html: the same markup that the page includes."""
+    template, _, macro = name.rpartition(".")
+    made = getattr(ENVIRONMENT.get_template(f"{template}.html").module, macro)(*args)
     return Markup(made)
 
 

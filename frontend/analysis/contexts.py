@@ -74,7 +74,7 @@ class AnalysisContext:
 
 @dataclass(frozen=True)
 class AnalysisPage:
-    """analysis.html"""
+    """analysis/analysis.html"""
 
     a: AnalysisContext
     models: ModelsContext
@@ -83,7 +83,7 @@ class AnalysisPage:
 
 @dataclass(frozen=True)
 class ExportedPage:
-    """export.html: a file that stands alone. `first` is the position whose panel is open; `panels` are the tokens' with the
+    """analysis/export.html: a file that stands alone. `first` is the position whose panel is open; `panels` are the tokens' with the
     edits of each.
     """
 

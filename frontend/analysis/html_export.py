@@ -80,7 +80,7 @@ def html_export(
         style=Markup(style),
         script=Markup(script),
     )
-    return templating.render("export.html", context)
+    return templating.render("analysis/export.html", context)
 
 
 def policy(style: str, script: str) -> str:

@@ -49,11 +49,11 @@ async def analysis(
         if gone is None or gone.deleted is None:
             raise
         (line,) = listing.listed([gone], datetime.now(UTC))
-        return templating.page("deleted.html", Deleted(line, models), status=NotFound.status)
+        return templating.page("library/deleted.html", Deleted(line, models), status=NotFound.status)
     if view_state.typed != view.view_state.typed:
         return RedirectResponse(urls.analysis(view.analysis.id, view.view_state), status_code=303)
     context = await asyncio.to_thread(analysis_page, view)  # a long text takes a while: not on the event loop
-    return await asyncio.to_thread(templating.page, "analysis.html", AnalysisPage(context, models))
+    return await asyncio.to_thread(templating.page, "analysis/analysis.html", AnalysisPage(context, models))
 
 
 @router.get("/a/{id}/panel")
@@ -64,17 +64,21 @@ async def panel(
     context = await asyncio.to_thread(pinned_panel, view)
     if context is None:
         return HTMLResponse(
-            templating.fragment("waiting_panel", "The tokens are not known yet."), headers=templating.HEADERS
+            templating.fragment("analysis/panel.waiting_panel", "The tokens are not known yet."),
+            headers=templating.HEADERS,
         )
-    html = templating.fragment("panel", context)
+    html = templating.fragment("analysis/panel.panel", context)
     if other_lens:  # the map changes with the curve
         html += templating.fragment(
-            "partial", "lens", templating.fragment("lens", lens_map(view)), "outerHTML"
+            "analysis/stream.partial",
+            "lens",
+            templating.fragment("lens/map.lens", lens_map(view)),
+            "outerHTML",
         )
     if not view.final:
         service.pin(view.analysis.id, context.position)
-        connection = templating.fragment("stream", urls.stream(id, view.view_state))
-        html += templating.fragment("partial", "stream", connection, "outerHTML")
+        connection = templating.fragment("analysis/stream.stream", urls.stream(id, view.view_state))
+        html += templating.fragment("analysis/stream.partial", "stream", connection, "outerHTML")
     there = view.view_state.replace(t=context.position, edit=view.edit and view.edit.id)
     pushed = {"HX-Push-Url": urls.analysis(id, there)}
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
@@ -88,7 +92,7 @@ async def other_layers(view: Viewed, service: Service) -> HTMLResponse:
         return HTMLResponse("", headers=templating.HEADERS)
     for there in view.analysis.siblings:
         service.pin(there.id, context.position)  # somebody waits for this one
-    html = templating.fragment("beside", context)
+    html = templating.fragment("analysis/other_layers.beside", context)
     return HTMLResponse(html, headers=templating.HEADERS)
 
 

@@ -61,7 +61,7 @@ class ChooseSide:
 
 @dataclass(frozen=True)
 class ComparePage:
-    """compare.html"""
+    """compare/compare.html"""
 
     c: CompareContext | None
     sides: list[ChooseSide]

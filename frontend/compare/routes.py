@@ -45,7 +45,9 @@ async def page(
         context = await asyncio.to_thread(compare, Side(first, sa - 1), Side(second, sb - 1), t, u)
     offered = await _offered(service)
     sides = [_choice("a", offered, a, sa), _choice("b", offered, b, sb)]
-    return await asyncio.to_thread(templating.page, "compare.html", ComparePage(context, sides, models))
+    return await asyncio.to_thread(
+        templating.page, "compare/compare.html", ComparePage(context, sides, models)
+    )
 
 
 def _check(field: str, analysis: Analysis, sample: int) -> None:

@@ -48,10 +48,13 @@ async def edit(
     if not scripted(request):
         return RedirectResponse(urls.analysis(id, view_state), status_code=303)
     there = replace(view, view_state=view_state, edits=[*(e for e in view.edits if e.id != made.id), made])
-    html = templating.fragment("edit", edit_context.edit_context(there, view.pinned))
+    html = templating.fragment("edits/form.edit", edit_context.edit_context(there, view.pinned))
     if not view.final:  # the open stream would go on sending what it knows
         html += templating.fragment(
-            "partial", "stream", templating.fragment("stream", urls.stream(id, view_state)), "outerHTML"
+            "analysis/stream.partial",
+            "stream",
+            templating.fragment("analysis/stream.stream", urls.stream(id, view_state)),
+            "outerHTML",
         )
     return HTMLResponse(html, headers={**templating.HEADERS, "HX-Push-Url": urls.analysis(id, view_state)})
 
@@ -68,10 +71,10 @@ async def _again(view: View, form: EditForm, status: int, models: Models, reques
     assert view.pinned is not None
     context = edit_context.edit_context(view, view.pinned, form)
     if scripted(request):
-        return HTMLResponse(templating.fragment("edit", context), status, templating.HEADERS)
+        return HTMLResponse(templating.fragment("edits/form.edit", context), status, templating.HEADERS)
     page = analysis_page(view)
     assert page.panel is not None
     page = replace(page, panel=replace(page.panel, edits=context))
     return await asyncio.to_thread(
-        templating.page, "analysis.html", AnalysisPage(page, models), status=status
+        templating.page, "analysis/analysis.html", AnalysisPage(page, models), status=status
     )

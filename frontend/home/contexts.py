@@ -12,7 +12,7 @@ from frontend.library.contexts import ListedContext, Option
 
 @dataclass(frozen=True)
 class Home:
-    """home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
+    """home/home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
 
     form: Form
     examples: list[Example]

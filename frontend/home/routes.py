@@ -76,8 +76,8 @@ async def _home(
         along=await _along(resident, form),
     )
     if scripted(request):
-        return HTMLResponse(templating.render("_composer.html", context), status, templating.HEADERS)
-    return templating.page("home.html", context, status=status)
+        return HTMLResponse(templating.render("home/composer.html", context), status, templating.HEADERS)
+    return templating.page("home/home.html", context, status=status)
 
 
 def _limits(request: Request) -> forms.Limits:
@@ -95,4 +95,4 @@ async def _along(resident: Resident, form: forms.Form) -> list[Option]:
 @router.get(urls.models)
 async def models_status(models: Models) -> HTMLResponse:
     """The head line's note on the models, asked for again and again while they load."""
-    return HTMLResponse(templating.fragment("models_status", models), headers=templating.HEADERS)
+    return HTMLResponse(templating.fragment("layout_parts.models_status", models), headers=templating.HEADERS)

@@ -114,7 +114,7 @@ class MapRow:
 
 @dataclass(frozen=True)
 class MapTable:
-    """lens.html: the map around one token as a table. `tokens` are (position, name, pinned); `name` is the lens's."""
+    """lens/table.html: the map around one token as a table. `tokens` are (position, name, pinned); `name` is the lens's."""
 
     name: str
     about: str

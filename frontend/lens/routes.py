@@ -29,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 async def map_frame(id: str, service: Service, view_state: RequestedState) -> HTMLResponse:
     """The map's frame by another metric; the page's address follows."""
     view = View(await service.get(id), view_state)
-    html = templating.fragment("lens", lens_map(view))
+    html = templating.fragment("lens/map.lens", lens_map(view))
     headers = {**templating.HEADERS, "HX-Replace-Url": urls.analysis(id, view_state)}
     return HTMLResponse(html, headers=headers)
 
@@ -52,7 +52,7 @@ async def cell(id: str, service: Service, view_state: RequestedState) -> HTMLRes
         raise BadInput("t", f"There is no position {view_state.t}: the text ends at {lens.positions - 1}.")
     row = selected_row(view)
     assert row is not None
-    html = templating.fragment("cell", cell_context(view, view_state.t, row))
+    html = templating.fragment("lens/layers.cell", cell_context(view, view_state.t, row))
     return HTMLResponse(html, headers={**templating.HEADERS, "Cache-Control": "private, max-age=3600"})
 
 
@@ -75,4 +75,4 @@ async def table(id: str, service: Service, models: Models, view_state: Requested
     """The map around the pinned token as a table."""
     view = View(await service.get(id), view_state)
     context = await asyncio.to_thread(map_table, view)
-    return templating.page("lens.html", replace(context, models=models))
+    return templating.page("lens/table.html", replace(context, models=models))

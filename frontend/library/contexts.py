@@ -46,7 +46,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Library:
-    """library.html: `found` says how many there are; `gone` is what was deleted just now."""
+    """library/library.html: `found` says how many there are; `gone` is what was deleted just now."""
 
     q: str
     found: str
@@ -63,7 +63,7 @@ class Library:
 
 @dataclass(frozen=True)
 class Deleted:
-    """deleted.html: what stands at the address of an analysis that can still be brought back."""
+    """library/deleted.html: what stands at the address of an analysis that can still be brought back."""
 
     a: ListedContext
     models: ModelsContext

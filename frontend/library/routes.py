@@ -30,7 +30,7 @@ async def delete(id: str, service: Service, request: Request) -> Response:
     gone = await service.delete(id)
     if not scripted(request):
         return RedirectResponse(urls.library(deleted=gone), status_code=303)
-    return await _line(service, gone, "deleted", True)
+    return await _line(service, gone, "library/listing.deleted", True)
 
 
 @router.post("/a/{id}/restore")
@@ -39,14 +39,14 @@ async def restore(id: str, service: Service, request: Request) -> Response:
     back = await service.restore(id)
     if not scripted(request):
         return RedirectResponse(urls.analysis(back), status_code=303)
-    return await _line(service, back, "line")
+    return await _line(service, back, "library/listing.line")
 
 
-async def _line(service: Analyses, id: str, macro: str, *more: object) -> HTMLResponse:
+async def _line(service: Analyses, id: str, fragment: str, *more: object) -> HTMLResponse:
     """One line of the library as it is now; empty when nothing is left of the analysis."""
     found = await service.summary(id)
     lines = listing.listed([found] if found is not None else [], datetime.now(UTC), changeable=True)
-    html = "".join(templating.fragment(macro, line, *more) for line in lines)
+    html = "".join(templating.fragment(fragment, line, *more) for line in lines)
     return HTMLResponse(html, headers=templating.HEADERS)
 
 
@@ -79,4 +79,4 @@ async def library(
         gone=listing.listed([gone], now)[0] if gone is not None and gone.deleted is not None else None,
         models=models,
     )
-    return templating.page("library.html", context)
+    return templating.page("library/library.html", context)

@@ -24,7 +24,7 @@ ASKED = {"messages": [{"role": "user", "content": "Hi you"}], "generate": {"max_
 SCRIPTS = sorted(
     {
         name
-        for page in ("layout.html", "analysis.html")
+        for page in ("layout.html", "analysis/analysis.html")
         for name in re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / page).read_text())
     }
 )

@@ -21,7 +21,7 @@ READY = ModelsContext("smollm2-135m-l20", "ready", "resident")
 def page(analysis: Analysis, wanted: int | None = None, **fields: Any) -> BeautifulSoup:
     view_state = fields.pop("view_state", ViewState(t=wanted))
     context = AnalysisPage(a=analysis_page(View(analysis, view_state, **fields)), models=READY)
-    return BeautifulSoup(templating.render("analysis.html", context), "html.parser")
+    return BeautifulSoup(templating.render("analysis/analysis.html", context), "html.parser")
 
 
 def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:

@@ -48,7 +48,7 @@ def test_every_script_and_style_is_ours_and_checked() -> None:
 
 
 # What the server sends; an exported file has its style and script in it, see test_exported.py.
-SENT = sorted(path for path in templating.TEMPLATES.glob("*.html") if path.name != "export.html")
+SENT = sorted(path for path in templating.TEMPLATES.rglob("*.html") if path.name != "export.html")
 
 
 @pytest.mark.parametrize("path", SENT, ids=lambda path: str(path.name))
@@ -73,7 +73,7 @@ def test_the_policy_allows_no_inline_script() -> None:
 
 def test_the_scripts_of_an_analysis_stay_under_200_kilobytes_on_the_wire() -> None:
     named = re.findall(r"asset\('([\w./-]+\.js)'\)", (templating.TEMPLATES / "layout.html").read_text())
-    listed = re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / "analysis.html").read_text())
+    listed = re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / "analysis/analysis.html").read_text())
     scripts = {*named, *listed}
     assert len(scripts) == 10
     assert sum(len(gzip.compress((templating.STATIC / name).read_bytes())) for name in scripts) < 200_000

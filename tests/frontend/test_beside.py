@@ -27,7 +27,7 @@ def shown(*siblings: Beside, **fields: Any) -> BeautifulSoup:
     """The panel of position 10."""
     analysis = made.analysis(siblings=[b.sibling for b in siblings], **fields)
     panel = pinned_panel(View(analysis, ViewState(t=10), beside=siblings))
-    return BeautifulSoup(templating.fragment("panel", panel), "html.parser")
+    return BeautifulSoup(templating.fragment("analysis/panel.panel", panel), "html.parser")
 
 
 def test_each_layer_has_its_reading_its_score_and_a_link_to_the_same_position() -> None:

@@ -27,7 +27,7 @@ def text(*tokens: str, **fields: object) -> Analysis:
 
 def page(a: Side, b: Side, t: int | None = None, u: int | None = None) -> BeautifulSoup:
     context = ComparePage(compare(a, b, t, u), [], READY)
-    return BeautifulSoup(templating.render("compare.html", context), "html.parser")
+    return BeautifulSoup(templating.render("compare/compare.html", context), "html.parser")
 
 
 FIRST = text("The", " cat", " sat", " down")

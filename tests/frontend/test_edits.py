@@ -87,7 +87,7 @@ def intervention(**fields: Any) -> Intervention:
 def shown(*edited: Intervention, edit: str | None = None, **fields: Any) -> BeautifulSoup:
     """The panel of PLACE."""
     view = View(made.analysis(**fields), ViewState(t=PLACE, edit=edit), edits=edited)
-    return BeautifulSoup(templating.fragment("panel", pinned_panel(view)), "html.parser")
+    return BeautifulSoup(templating.fragment("analysis/panel.panel", pinned_panel(view)), "html.parser")
 
 
 def test_the_form_begins_with_the_reading_and_the_models_own_next_token() -> None:
@@ -374,7 +374,7 @@ def test_what_cannot_be_is_told_beside_its_field(field: str, value: str, place: 
 def test_every_error_is_seen(field: str) -> None:
     view = View(made.analysis(), ViewState(t=PLACE))
     context = edit_context.edit_context(view, PLACE, EditForm(errors={field: "That cannot be."}))
-    soup = BeautifulSoup(templating.fragment("edit", context), "html.parser")
+    soup = BeautifulSoup(templating.fragment("edits/form.edit", context), "html.parser")
     assert one(soup, "details").has_attr("open")
     assert [words(error) for error in soup.select(".error")] == ["That cannot be."]
 

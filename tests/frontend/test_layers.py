@@ -140,6 +140,6 @@ def test_the_map_has_a_table_twin(metric: str, cell: str) -> None:
     assert analysis.lens is not None
     analysis.lens.prob[-1, 12], analysis.lens.rank[-1, 12], analysis.lens.kl[-1, 12] = 1.0, 0, 0.0
     context = map_table(View(analysis, ViewState(t=12, metric=metric)))
-    soup = BeautifulSoup(templating.render("lens.html", context), "html.parser")
+    soup = BeautifulSoup(templating.render("lens/table.html", context), "html.parser")
     assert len(soup.select("tbody tr")) == made.LAYERS
     assert words(one(soup, "tbody tr.output td.pinned")).replace("\u202f", " ") == cell

@@ -73,7 +73,7 @@ def test_each_lens_says_what_it_does_not_show() -> None:
 
 
 def test_the_table_is_of_that_lens_too() -> None:
-    soup = BeautifulSoup(templating.render("lens.html", map_table(View(both(), TUNED))), "html.parser")
+    soup = BeautifulSoup(templating.render("lens/table.html", map_table(View(both(), TUNED))), "html.parser")
     assert words(one(soup, "h1")) == "Tuned lens, as a table"
     assert {words(td).replace("\u202f", " ") for td in soup.select("tbody td")} == {"50 %"}
 

@@ -25,7 +25,7 @@ EVIL = "<script>alert(1)</script>\"'<img src=x onerror=alert(1)>"
 
 def home(form: forms.Form, models: ModelsContext = READY) -> BeautifulSoup:
     context = Home(form=form, examples=EXAMPLES, recent=[], models=models, limits=LIMITS)
-    return BeautifulSoup(templating.render("home.html", context), "html.parser")
+    return BeautifulSoup(templating.render("home/home.html", context), "html.parser")
 
 
 def evil() -> Analysis:
@@ -209,7 +209,7 @@ class TestHome:
 
     def test_a_prompt_that_starts_with_a_line_break_keeps_it(self) -> None:
         assert ">\n\n\nx</textarea>" in templating.render(
-            "home.html",
+            "home/home.html",
             Home(form=forms.Form(prompt="\n\nx"), examples=[], recent=[], models=READY, limits=LIMITS),
         )
 
@@ -223,7 +223,7 @@ def test_the_library_lists_and_searches() -> None:
     context = Library(
         q="cats", found=listing.found(0, "cats"), empty="Nothing holds these words.", models=READY
     )
-    soup = BeautifulSoup(templating.render("library.html", context), "html.parser")
+    soup = BeautifulSoup(templating.render("library/library.html", context), "html.parser")
     assert one(soup, "#q")["value"] == "cats"
     assert "Nothing holds these words." in words(one(soup, "#results"))
 
@@ -288,7 +288,7 @@ def test_with_several_pairs_one_can_be_chosen_and_says_what_that_takes() -> None
     context = Home(
         form=forms.Form(pair="b"), examples=[], recent=[], models=ready, limits=LIMITS, pairs=offered
     )
-    soup = BeautifulSoup(templating.render("home.html", context), "html.parser")
+    soup = BeautifulSoup(templating.render("home/home.html", context), "html.parser")
     choices = one(soup, "select[name=pair]").select("option")
     assert [words(option) for option in choices] == ["a (resident)", "b (loaded first)"]
     assert [option["value"] for option in choices if option.has_attr("selected")] == ["b"]

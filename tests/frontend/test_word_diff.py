@@ -75,7 +75,9 @@ def test_an_edit_shows_first_what_was_edited() -> None:
     view = View(made.analysis())
     evil = "The final token is <b>“dog”</b>."
     request = intervention().request.model_copy(update={"text": evil})
-    html = templating.fragment("edited", edit_context.result(view, intervention(request=request)))
+    html = templating.fragment(
+        "edits/result.edited", edit_context.result(view, intervention(request=request))
+    )
     article = one(BeautifulSoup(html, "html.parser"), ".edited")
     shown = one(article, ".word-diff")
     assert article.find(True) == shown
