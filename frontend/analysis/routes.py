@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from frontend import templating
+from frontend import page_stream, templating
 from frontend.analysis.contexts import AnalysisPage
 from frontend.analysis.html_export import html_export
 from frontend.analysis.page import analysis_page
@@ -27,7 +27,6 @@ from frontend.dependencies import view as viewed
 from frontend.lens.lens_map import lens_map
 from frontend.library import listing
 from frontend.library.contexts import Deleted
-from frontend.page_stream import stream as live_stream
 from frontend.urls import urls
 from server.analyses.export import attachment
 from server.errors import NotFound
@@ -103,11 +102,8 @@ async def stream(id: str, service: Service, edits: Edits, view_state: RequestedS
     pinned = View(found, view_state).pinned
     if pinned is not None:
         service.pin(found.id, pinned)
-    body = live_stream(
-        lambda: service.get(id),
-        service.events(id, None),
-        view_state,
-        lambda now: panel_data(service, edits, now, view_state),
+    body = page_stream.stream(
+        service.watch(id), view_state, lambda now: panel_data(service, edits, now, view_state)
     )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)

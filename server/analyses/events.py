@@ -82,6 +82,10 @@ class EventLog:
         writing.ends.append(len(writing.text))
         self.wake()
 
+    def writing(self) -> dict[Key, str]:
+        """The texts that are being written, so far."""
+        return {key: writing.text for key, writing in self._writing.items()}
+
     def move(self, analysis_id: str) -> None:
         """End here; watchers go on with another analysis."""
         self.moved_to = analysis_id

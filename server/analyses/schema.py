@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -341,6 +342,14 @@ class Event:
     id: int
     kind: EventKind
     data: Any
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An analysis as it stands, and the readings that are being written: their texts so far, by position and sample."""
+
+    analysis: Analysis
+    writing: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 def url_of(analysis_id: str) -> str:

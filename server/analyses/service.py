@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import partial
 from typing import IO
@@ -17,7 +17,7 @@ from server.analyses import elsewhere, records, siblings
 from server.analyses.address import address, normalised, short, unread
 from server.analyses.checks import check_limits
 from server.analyses.elsewhere import Away
-from server.analyses.events import EventLog
+from server.analyses.events import EventLog, Key
 from server.analyses.export import readings_parquet
 from server.analyses.metrics import Metrics
 from server.analyses.models import Models
@@ -27,9 +27,11 @@ from server.analyses.schema import (
     AnalysisRequest,
     AnalysisSummary,
     Beside,
+    End,
     Event,
     ListedStatus,
     SiblingReadings,
+    Snapshot,
 )
 from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
 from server.analyses.workshop import Workshop
@@ -224,20 +226,45 @@ class Analyses:
         """What is newer than `last_event_id`, then whatever comes, to the end. Raises NotFound at the first
         step.
         """
-        cursor = last_event_id or 0
+        async with aclosing(self._batches(analysis_id, last_event_id or 0)) as batches:
+            async for batch, _ in batches:
+                for event in batch:
+                    yield event
+
+    async def watch(self, analysis_id: str) -> AsyncGenerator[Snapshot]:
+        """The analysis as it stands now and after each change, to its end; changes between two steps of the caller come
+        as one. Raises NotFound at the first step.
+        """
+        analysis = await self.get(analysis_id)
+        yield Snapshot(analysis)
+        async with aclosing(self._batches(analysis_id, 0)) as batches:
+            async for batch, writing in batches:
+                try:
+                    analysis = await self.get(analysis_id)
+                except (NotFound, Unreadable):
+                    end = batch[-1].data
+                    if not isinstance(end, End):
+                        raise
+                    analysis = analysis.model_copy(update={"status": end.status, "error": end.error})
+                yield _snapshot(analysis, writing)
+
+    async def _batches(
+        self, analysis_id: str, cursor: int
+    ) -> AsyncGenerator[tuple[list[Event], Mapping[Key, str]]]:
+        """What is newer than `cursor` at each step, and the texts that are being written."""
         try:
             standing, log, away = await self._look(analysis_id)
         except Unreadable as error:
-            yield elsewhere.unreadable(analysis_id, cursor, error.detail)
+            yield [elsewhere.unreadable(analysis_id, cursor, error.detail)], {}
             return
         with self.metrics.watchers.track_inprogress():
             while True:
                 self._watched.add(log)
                 news = log.news()
                 batch = log.since(cursor)
-                for event in batch:
-                    cursor = event.id
-                    yield event
+                if batch:
+                    cursor = batch[-1].id
+                    yield batch, log.writing()
                 if self._stopping:
                     return
                 if any(event.kind == "delta" for event in batch):
@@ -247,7 +274,7 @@ class Analyses:
                 if log.closed:
                     return
                 if away is not None:
-                    yield Event(cursor, "progress", away.progress)
+                    yield [Event(cursor, "progress", away.progress)], {}
                     await self._news_of(standing, away, news)
                 elif log.moved_to is None:
                     await news.wait()
@@ -255,7 +282,7 @@ class Analyses:
                 try:
                     found, log, away = await self._look(log.moved_to or standing)
                 except NotFound:  # deleted elsewhere
-                    yield elsewhere.deleted(standing, cursor)
+                    yield [elsewhere.deleted(standing, cursor)], {}
                     return
                 if found != standing:
                     standing, cursor = found, 0
@@ -371,6 +398,15 @@ def _found(summaries: Sequence[Summary], query: str | None, session: Session) ->
     for row in edits_with(query or "", [summary.id for summary in summaries], session):
         edits.setdefault(row.analysis_id, []).append(row)
     return [records.summary_of(summary, edits.get(summary.id, ())) for summary in summaries]
+
+
+def _snapshot(analysis: Analysis, writing: Mapping[Key, str]) -> Snapshot:
+    """A text that is written again takes the place of the reading that failed; one that is finished is no longer written."""
+    again = {(r.position, r.sample) for r in analysis.readings if r.error} & writing.keys()
+    kept = [r for r in analysis.readings if (r.position, r.sample) not in again]
+    finished = {(r.position, r.sample) for r in kept}
+    texts = {key: text for key, text in writing.items() if key not in finished}
+    return Snapshot(analysis.model_copy(update={"readings": kept}) if again else analysis, texts)
 
 
 def _well_formed(analysis_id: str) -> bool:

@@ -180,3 +180,12 @@ async def test_a_reply_is_told_as_it_grows(app: FastAPI, pair: FakePair) -> None
     assert replies[0] == ""
     assert REPLY[:4] in replies
     assert replies[-1] == REPLY
+
+
+async def test_snapshots_end_with_what_is_kept(app: FastAPI) -> None:
+    analyses = analyses_of(app)
+    started, _ = await analyses.create(chat("cats"))
+    last = [snapshot async for snapshot in analyses.watch(started.id)][-1]
+    assert last.analysis.status == "done"
+    assert last.analysis == await analyses.get(started.id)
+    assert last.writing == {}

@@ -137,7 +137,7 @@ async def test_a_lost_connection_is_said_and_taken_up_again(
 async def test_a_silent_stream_is_said_and_opened_again(
     page: Page, served: Served, pair: FakePair, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_stream.coalesced, "__defaults__", (3600.0,))  # no pings
+    monkeypatch.setattr(page_stream.pinged, "__defaults__", (3600.0,))  # no pings
     pair.verbaliser.limit(3)
     await page.clock.install()
     await page.goto(await begun(page.context, served.address))

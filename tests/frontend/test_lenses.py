@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from frontend import templating
 from frontend.analysis.view import View
 from frontend.lens.lens_map import map_table
-from frontend.page_stream import Live
+from frontend.page_stream import OpenPage
 from frontend.view_state import ViewState
 from server.analyses.lens import LensTable
-from server.analyses.schema import Analysis, Event
+from server.analyses.schema import Analysis, Snapshot
 from tests.fakes import FakePair
 from tests.frontend import made
 from tests.frontend.parsed import one, page, words
@@ -95,10 +95,9 @@ def test_a_word_to_compare_keeps_the_lens() -> None:
 
 
 def test_an_open_page_gets_it_when_it_comes() -> None:
-    live = Live(made.analysis(status="running", readings=[]), TUNED)
-    assert "50.00 %" not in live.fragments()
-    live.apply(Event(1, "tuned_lens", tuned_lens()))
-    assert "50.00 %" in live.fragments()
+    open_page, running = OpenPage(TUNED), made.analysis(status="running", readings=[])
+    assert "50.00 %" not in open_page.fragments(Snapshot(running))
+    assert "50.00 %" in open_page.fragments(Snapshot(running.model_copy(update={"tuned_lens": tuned_lens()})))
 
 
 @pytest.mark.anyio

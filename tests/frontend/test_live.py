@@ -1,17 +1,18 @@
-"""The page's stream: what it sends for which events."""
+"""The page's stream: what it sends for which snapshots."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
+import pytest
 from bs4 import BeautifulSoup
 
 from frontend import page_stream
-from frontend.analysis.view import NO_WORDS
-from frontend.page_stream import Live
+from frontend.analysis.view import NO_PANEL_DATA, PanelData
+from frontend.page_stream import OpenPage
 from frontend.view_state import ViewState
-from server.analyses.schema import Analysis, Delta, End, Event, Progress, Reading
+from server.analyses.schema import Analysis, Progress, Reading, Snapshot
 from tests.frontend import made
 
 
@@ -19,167 +20,152 @@ def empty() -> Analysis:
     return made.analysis(status="queued", tokens=[], readings=[], lens=None, baselines=None, focus=None)
 
 
-def running() -> Analysis:
-    return made.analysis(status="running", readings=[], baselines=None)
-
-
-def end(status: str = "done") -> Event:
-    data = End.model_validate({"id": "abc123", "url": "/a/abc123", "status": status})
-    return Event(99, "done" if status == "done" else "failed", data)
+def running(**fields: object) -> Analysis:
+    return made.analysis(**{"status": "running", "readings": [], "baselines": None, **fields})
 
 
 def targets(html: str) -> list[str]:
     return [str(tag["hx-target"]) for tag in BeautifulSoup(html, "html.parser").select("hx-partial")]
 
 
-def settled(page: Live) -> Live:
+def snapshot(analysis: Analysis, **writing: str) -> Snapshot:
+    """The analysis while texts are being written, `p12` that of position 12."""
+    return Snapshot(analysis, {(int(name[1:]), 0): text for name, text in writing.items()})
+
+
+def settled(analysis: Analysis, position: int | None = None) -> OpenPage:
     """The page after its first message."""
-    page.fragments()
+    page = OpenPage(ViewState(t=position))
+    page.fragments(snapshot(analysis))
     return page
 
 
 def test_the_first_message_brings_the_page_up_to_date() -> None:
-    assert {"#status", "#text", "#panel", "#all-readings"} <= set(targets(Live(running()).fragments()))
+    html = OpenPage().fragments(snapshot(running()))
+    assert {"#status", "#text", "#panel", "#all-readings"} <= set(targets(html))
 
 
 def test_nothing_new_sends_nothing() -> None:
-    assert settled(Live(running())).fragments() == ""
+    assert settled(running()).fragments(snapshot(running())) == ""
 
 
 def test_a_word_of_the_pinned_token_sends_its_reading_alone() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "delta", Delta(position=12, sample=0, text="The fi")))
-    page.apply(Event(2, "delta", Delta(position=12, sample=0, text="nal")))
-    html = page.fragments()
+    html = settled(running(), 12).fragments(snapshot(running(), p12="The final"))
     assert targets(html) == ["#reading-12"]
     assert "The final" in html
 
 
 def test_a_word_of_another_token_sends_nothing() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "delta", Delta(position=3, sample=0, text="The fi")))
-    assert page.fragments() == ""
+    assert settled(running(), 12).fragments(snapshot(running(), p3="The fi")) == ""
 
 
 def test_a_failed_reading_gives_way_to_the_words_of_the_next_try() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "reading", Reading(position=12, sample=0, error="The engine died.")))
-    assert "The engine died." in page.fragments()
-    page.apply(Event(2, "delta", Delta(position=12, sample=0, text="The final")))
-    html = page.fragments()
+    page = settled(running(), 12)
+    failed = running(readings=[Reading(position=12, sample=0, error="The engine died.")])
+    assert "The engine died." in page.fragments(snapshot(failed))
+    html = page.fragments(snapshot(running(), p12="The final"))
     assert "The final" in html and "The engine died." not in html
+    assert "#tok-12" in targets(html)
 
 
 def test_a_finished_reading_recolours_its_token() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "reading", made.reading(5, fve=0.62)))
-    html = page.fragments()
+    html = settled(running(), 12).fragments(snapshot(running(readings=[made.reading(5, fve=0.62)])))
     assert targets(html) == ["#tok-5"]
     assert "s6" in html
 
 
 def test_the_lens_brings_the_curve() -> None:
-    page = settled(Live(made.analysis(status="running", readings=[], lens=None), ViewState(t=12)))
-    page.apply(Event(1, "lens", made.lens(len(made.CHAT))))
-    assert set(targets(page.fragments())) == {"#layers-12", "#lens"}
+    page = settled(running(lens=None), 12)
+    assert set(targets(page.fragments(snapshot(running())))) == {"#layers-12", "#lens"}
 
 
 def test_progress_sends_the_status_line() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "progress", Progress(stage="readings", done=3, total=34)))
-    assert targets(page.fragments()) == ["#status"]
+    progress = Progress(stage="readings", done=3, total=34)
+    assert targets(settled(running(), 12).fragments(snapshot(running(progress=progress)))) == ["#status"]
+
+
+def test_an_analysis_that_waits_for_its_models_is_shown_as_waiting() -> None:
+    waiting = empty().model_copy(update={"progress": Progress(stage="loading", done=0)})
+    html = settled(empty()).fragments(snapshot(waiting))
+    assert "is-queued" in html and "is-running" not in html
 
 
 def test_tokens_bring_text_and_panel() -> None:
-    page = settled(Live(empty()))
-    page.apply(Event(1, "tokens", made.tokens()))
-    assert {"#text", "#panel"} <= set(targets(page.fragments()))
+    assert {"#text", "#panel"} <= set(targets(settled(empty()).fragments(snapshot(running()))))
 
 
 def test_a_position_that_exists_only_with_the_reply_is_pinned_when_it_comes() -> None:
-    page = Live(
-        made.analysis(status="running", tokens=made.tokens()[:14], readings=[], lens=None), ViewState(t=20)
-    )
-    assert 'data-position="10"' in page.fragments()
-    page.apply(Event(1, "tokens", made.tokens()))
-    assert 'data-position="20"' in page.fragments()
+    page = OpenPage(ViewState(t=20))
+    assert 'data-position="10"' in page.fragments(snapshot(running(tokens=made.tokens()[:14], lens=None)))
+    assert 'data-position="20"' in page.fragments(snapshot(running()))
 
 
 def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "delta", Delta(position=12, sample=0, text="half a")))
-    page.apply(Event(2, "reading", made.reading(12, text="A whole reading.")))
-    html = page.fragments()
+    page = settled(running(), 12)
+    assert "half a" in page.fragments(snapshot(running(), p12="half a"))
+    html = page.fragments(snapshot(running(readings=[made.reading(12, text="A whole reading.")])))
     assert "A whole reading." in html
     assert "half a" not in html
 
 
 def test_a_failed_position_is_one_marked_token() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "reading", Reading(position=5, error="broken")))
-    html = page.fragments()
-    assert 'class="tok failed' in html
+    broken = running(readings=[Reading(position=5, error="broken")])
+    assert 'class="tok failed' in settled(running(), 12).fragments(snapshot(broken))
 
 
-async def _collect(analysis: Analysis, events: list[Event], wanted: int | None) -> list[str]:
-    async def no_words(_: Analysis) -> page_stream.Words:
-        return NO_WORDS
+async def _collect(found: list[Analysis], wanted: int | None) -> list[str]:
+    async def nothing(_: Analysis) -> PanelData:
+        return NO_PANEL_DATA
 
-    async def get() -> Analysis:
-        return analysis
+    async def snapshots() -> AsyncGenerator[Snapshot]:
+        for analysis in found:
+            yield Snapshot(analysis)
 
-    async def source() -> AsyncIterator[Event]:
-        for event in events:
-            yield event
-
-    return [part.decode() async for part in page_stream.stream(get, source(), ViewState(t=wanted), no_words)]
+    return [part.decode() async for part in page_stream.stream(snapshots(), ViewState(t=wanted), nothing)]
 
 
 def test_a_stream_ends_with_done_however_the_analysis_ended() -> None:
     for status in ("done", "failed", "cancelled"):
-        parts = asyncio.run(_collect(running(), [end(status)], 12))
+        parts = asyncio.run(_collect([running(), running(status=status)], 12))
         assert parts[-1] == "event: done\ndata: {}\n\n"
 
 
 def test_a_stream_that_the_server_ends_early_is_to_be_opened_again() -> None:
-    parts = asyncio.run(_collect(running(), [Event(1, "reading", made.reading(5))], 12))
+    parts = asyncio.run(_collect([running(), running(readings=[made.reading(5)])], 12))
     assert not any(part.startswith("event: done") for part in parts)
 
 
-def test_many_events_at_once_are_one_message() -> None:
-    events = [Event(p, "reading", made.reading(p)) for p in range(30)]
-    parts = asyncio.run(_collect(running(), [*events, end()], 12))
-    assert len(parts) <= 4
-
-
-def test_an_error_of_the_events_ends_the_stream_with_that_error() -> None:
-    async def broken() -> AsyncIterator[Event]:
-        yield Event(1, "reading", made.reading(5))
+def test_an_error_of_the_snapshots_ends_the_stream_with_that_error() -> None:
+    async def broken() -> AsyncGenerator[Snapshot]:
+        yield Snapshot(running())
         raise RuntimeError("the store is gone")
 
-    async def run() -> list[list[Event]]:
-        return [batch async for batch in page_stream.coalesced(broken())]
+    async def run() -> list[Snapshot | None]:
+        return [found async for found in page_stream.pinged(broken())]
 
-    try:
+    with pytest.raises(RuntimeError, match="the store is gone"):
         asyncio.run(run())
-    except RuntimeError as error:
-        assert str(error) == "the store is gone"
-    else:
-        raise AssertionError("the error was swallowed")
 
 
-def test_a_quiet_stream_is_pinged() -> None:
-    async def quiet() -> AsyncIterator[Event]:
-        await asyncio.Event().wait()
-        yield end()
+def test_a_quiet_stream_is_pinged_and_its_snapshots_are_put_down_with_it() -> None:
+    put_down = False
 
-    async def run() -> list[Event]:
-        batches = page_stream.coalesced(quiet(), ping=0.01)
-        first = await anext(batches)
-        await batches.aclose()
+    async def quiet() -> AsyncGenerator[Snapshot]:
+        nonlocal put_down
+        try:
+            await asyncio.Event().wait()
+            yield Snapshot(running())
+        finally:
+            put_down = True
+
+    async def run() -> Snapshot | None:
+        found = page_stream.pinged(quiet(), ping=0.01)
+        first = await anext(found)
+        await found.aclose()
         return first
 
-    assert asyncio.run(run()) == []
+    assert asyncio.run(run()) is None
+    assert put_down
 
 
 def test_line_ends_of_every_kind_stay_inside_one_message() -> None:
@@ -189,8 +175,7 @@ def test_line_ends_of_every_kind_stay_inside_one_message() -> None:
 
 
 def test_a_reading_with_line_ends_and_separators_cannot_break_the_stream() -> None:
-    page = settled(Live(running(), ViewState(t=12)))
-    page.apply(Event(1, "reading", made.reading(12, text="a\r\n\r\nevent: done\r\rb\u2028c")))
-    sent = page_stream.message(page.fragments()).decode()
+    read = running(readings=[made.reading(12, text="a\r\n\r\nevent: done\r\rb\u2028c")])
+    sent = page_stream.message(settled(running(), 12).fragments(snapshot(read))).decode()
     assert all(line.startswith("data: ") for line in sent.rstrip("\n").split("\n"))
     assert "\r" not in sent
