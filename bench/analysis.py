@@ -56,7 +56,7 @@ def main() -> None:
         served.analyse(16, "Warm up.")
         batched = served.analyse(options.positions, "First.")
         pair = served.pair
-        rows = list(pair.target.trace(served.ids(options.positions, "First.")).activations)
+        rows = list(asyncio.run(pair.target.trace(served.ids(options.positions, "First."))).activations)
 
         async def readings() -> tuple[float, float, float]:
             *_, whole = [seconds async for seconds in _stream(pair, rows)]

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,10 @@ from bench.served import TEXT
 from server.analyses.interventions.run import Material, intervene
 from server.analyses.interventions.schema import Further, InterventionRequest
 from server.analyses.readings import Written, verbalise
-from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.models.loaded_pair import LoadedPair, load
-from server.nla.models.reconstructor import Reconstructor
+from server.nla.models.protocols import Reconstructor
 from server.settings import Settings
 
 CAPITALS = {
@@ -127,13 +126,19 @@ class ReadOnce:
         self._reconstructor = reconstructor
         self._known: dict[str, Vector] = {}
 
-    def in_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vector]]:
-        """All of them as one batch."""
+    async def lengths(self, texts: Sequence[str]) -> list[int]:
+        """See `Reconstructor`."""
+        return await self._reconstructor.lengths(texts)
+
+    async def reconstruct(self, texts: Sequence[str]) -> Vector:
+        """[n, d], each text read by itself, once."""
         for text in texts:
             if text not in self._known:
-                ((_, vectors),) = self._reconstructor.in_batches([text])
-                self._known[text] = vectors[0]
-        yield list(range(len(texts))), np.stack([self._known[text] for text in texts])
+                self._known[text] = (await self._reconstructor.reconstruct([text]))[0]
+        return np.stack([self._known[text] for text in texts])
+
+    async def close(self) -> None:
+        """The AR is closed with its pair."""
 
 
 async def readings(pair: LoadedPair, activations: Vector) -> list[str]:
@@ -150,7 +155,7 @@ async def known(pair: LoadedPair, countries: Sequence[str]) -> list[Known]:
     asked: list[tuple[str, list[int], Vector]] = []
     for country in countries:
         ids = pair.prompter.encode(None, f"The capital of {country} is")
-        trace = await pair.run_on("target", pair.target.trace, ids)
+        trace = await pair.target.trace(ids)
         said = pair.prompter.token_text(int(trace.lens.top_ids[-1][-1][0]))
         if f" {CAPITALS[country]}".startswith(said) and len(said) > 2:
             asked.append((country, ids, trace.activations))
@@ -166,7 +171,7 @@ async def known(pair: LoadedPair, countries: Sequence[str]) -> list[Known]:
 
 async def unrelated(pair: LoadedPair, count: int) -> list[str]:
     """Readings of a text about something else."""
-    trace = await pair.run_on("target", pair.target.trace, pair.prompter.encode(None, TEXT))
+    trace = await pair.target.trace(pair.prompter.encode(None, TEXT))
     places = np.linspace(10, len(trace.activations) - 1, count).round().astype(int)
     return await readings(pair, trace.activations[places])
 
@@ -176,7 +181,7 @@ async def patched(
 ) -> AsyncIterator[Made]:
     """Every edit and what is irrelevant in its place, by every way, watching the same two capitals."""
     for n, place in enumerate(places):
-        others = await reconstruct(pair, place.others)
+        others = await pair.reconstructor.reconstruct(place.others)
         for step in range(1, each + 1):
             other, third = (places[(n + far) % len(places)].country for far in (step, step + each))
             turn = n * each + step
@@ -337,7 +342,7 @@ async def measured(tried: Sequence[str], each: int, raw: Path | None) -> tuple[l
     cache_dir = Settings().cache_dir
     loaded = await load(catalogue(None, cache_dir)[DEFAULT], cache_dir=cache_dir)
     try:
-        pair = replace(loaded, reconstructor=cast(Reconstructor, ReadOnce(loaded.reconstructor)))
+        pair = replace(loaded, reconstructor=ReadOnce(loaded.reconstructor))
         places = await known(pair, tried)
         strangers = await unrelated(pair, 16)
         made = []

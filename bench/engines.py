@@ -92,14 +92,15 @@ def measure(
             served.analyse(16, "Warm up.", reading_tokens=TOKENS)
             found = served.analyse(positions, "First.", reading_tokens=TOKENS)
             pair = served.pair
-            rows = list(pair.target.trace(served.ids(positions, "First.")).activations)
+            rows = list(asyncio.run(pair.target.trace(served.ids(positions, "First."))).activations)
             firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
             alone = [served.analyse(8, f"{n} alone.", [7], TOKENS) for n in range(5)]
             listed = served.client.get("/api/analyses", params={"q": "First"}).json()[0]
             readings = served.client.get(f"/api/analyses/{listed['id']}").json()["readings"]
             start = time.perf_counter()
             for n in range(0, len(readings), settings.score_batch):
-                pair.reconstructor.reconstruct([r["text"] for r in readings[n : n + settings.score_batch]])
+                texts = [r["text"] for r in readings[n : n + settings.score_batch]]
+                asyncio.run(pair.reconstructor.reconstruct(texts))
             scored = time.perf_counter() - start
             counters = {
                 "explorer, HTTP to the last score": found["last score"],

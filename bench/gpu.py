@@ -12,7 +12,6 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,16 +66,14 @@ def bandwidth() -> float:
 @asynccontextmanager
 async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Verbaliser, Plan]]:
     """An engine of the AV and what it was planned to take; ended and freed afterwards."""
-    lane = ThreadPoolExecutor(1)
     serving = Serving(name, longest=Longest(reading=tokens))
     plan = alone(serving, spec)
-    av = make_verbaliser(serving, plan, spec, lane, nullcontext(), print)
+    av = make_verbaliser(serving, plan, spec, nullcontext(), print)
     try:
         await av.open()
         yield av, plan
-        await av.close()
     finally:
-        lane.shutdown()
+        await av.close()
         del av
         free()
 

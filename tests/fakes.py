@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.catalogue import Aim
 from server.errors import ModelError, NlaError, PromptError
-from server.nla.cancellation import check_cancelled, run_cancellable
+from server.nla.cancellation import check_cancelled
 from server.nla.checkpoints.checks.run import Verdict
 from server.nla.lens.logit_lens import Lens
 from server.nla.models.target import Trace
@@ -30,7 +29,6 @@ from server.nla.prompt import Piece
 from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.capacity import Capacity
 
-T = TypeVar("T")
 Vector = NDArray[np.float32]
 D, LAYERS, TOP = 8, 3, 2
 START, END = 1, 2
@@ -93,8 +91,7 @@ class FakeTarget:
 
     def __init__(self) -> None:
         self.layer = 1
-        self.translators: object | None = None
-        """Anything, for a target with a tuned lens."""
+        self.has_tuned_lens = False
         self.untunable: str | None = None
         """Why there is no tuned lens, for a target that fails at it."""
         self.traced: list[list[int]] = []
@@ -110,30 +107,30 @@ class FakeTarget:
         self.stopped = threading.Event()
         """Set when a generation was stopped."""
 
-    def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
+    async def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         self.traced.append(list(ids))
         others = {layer: activations(ids, layer) for layer in layers}
         return Trace(activations(ids, self.layer), lens_of(ids), others)
 
-    def tuned(self, ids: Sequence[int]) -> Lens:
+    async def tuned_lens(self, ids: Sequence[int]) -> Lens:
         if self.untunable:
             raise ModelError(self.untunable)
         return lens_of([*ids, 0], len(ids))
 
-    def follow(
-        self, ids: Sequence[int], words: Sequence[int], tuned: bool = False
+    async def token_curves(
+        self, ids: Sequence[int], tokens: Sequence[int], *, tuned: bool = False
     ) -> tuple[Vector, NDArray[np.int32]]:
-        """A word's probability grows with the layers, faster by the tuned lens; its rank is its number."""
-        self.followed.append((list(ids), list(words)))
-        prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(words))) / (5 if tuned else 10)
-        return prob.astype(np.float32), np.tile(np.asarray(words, np.int32), (LAYERS, 1))
+        """A token's probability grows with the layers, faster by the tuned lens; its rank is its number."""
+        self.followed.append((list(ids), list(tokens)))
+        prob = np.outer(np.arange(1, LAYERS + 1), np.ones(len(tokens))) / (5 if tuned else 10)
+        return prob.astype(np.float32), np.tile(np.asarray(tokens, np.int32), (LAYERS, 1))
 
-    def patched_forward(
-        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], further: Continuation
-    ) -> Iterator[list[PatchedOutput]]:
+    async def patched_forward(
+        self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
+    ) -> AsyncIterator[list[PatchedOutput]]:
         """KL is how far the activation is moved; from 1 on, the first choice is another letter."""
         self.patched.append((list(ids), list(patches)))
-        self._work()
+        await self._work()
         h = activation(ids[: patches[0].position + 1])
         for patch in (None, *patches):
             moved = 0.0 if patch is None else float(np.linalg.norm(patch.applied(h) - h))
@@ -145,37 +142,39 @@ class FakeTarget:
                     top_probs=np.asarray([0.5, 0.25], np.float32),
                     probs=np.full(len(words), 1 / (2 + moved), np.float32),
                     ranks=np.arange(len(words), dtype=np.int32),
-                    reply=[first, *map(ord, REPLY), END][: further.max_new_tokens],
+                    reply=[first, *map(ord, REPLY), END][: continuation.max_new_tokens],
                 )
             ]
 
-    def _work(self) -> None:
+    async def _work(self) -> None:
         """Take as long as a test wants."""
         self.begun.set()
-        while not self.hold.wait(0.01):
-            try:
-                check_cancelled()
-            except asyncio.CancelledError:
-                self.stopped.set()
-                raise
+        try:
+            await released(self.hold)
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
 
-    def generate(
+    async def generate(
         self,
         ids: Sequence[int],
         *,
         max_new_tokens: int,
         temperature: float,
         seed: int,
-        told: Callable[[int], None] = lambda _: None,
+        on_token: Callable[[int], None],
     ) -> list[int]:
         self.generated += 1
         ids = [ord(c) for c in REPLY[:max_new_tokens]]
         for id in ids[: self.held_after]:
-            told(id)
-        self._work()
+            on_token(id)
+        await self._work()
         for id in ids[self.held_after :]:
-            told(id)
+            on_token(id)
         return ids
+
+    async def close(self) -> None:
+        self.hold.set()
 
 
 class FakeVerbaliser:
@@ -260,35 +259,60 @@ class FakeReconstructor:
         self.batches: list[list[str]] = []
         self.refused: str | None = None
         """A text that holds this makes the whole batch fail."""
-        self.at_once: int | None = None
         self.begun = threading.Event()
         """Set when it is asked for something."""
         self.hold = threading.Event()
+        self.hold.set()
+        self.stopped = threading.Event()
+        """Set when a call was stopped."""
+
+    async def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    async def reconstruct(self, texts: Sequence[str]) -> Vector:
+        self.begun.set()
+        try:
+            await released(self.hold)
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
+        self.batches.append(list(texts))
+        if self.refused is not None and any(self.refused in text for text in texts):
+            raise RuntimeError("the AR choked")
+        return np.stack([vector_of(text) for text in texts])
+
+    async def close(self) -> None:
+        self.hold.set()
+
+
+class FakeReconstructorModel:
+    """What a `LocalReconstructor` runs on its thread: a text a batch."""
+
+    d_model = D
+
+    def __init__(self) -> None:
+        self.batches: list[str] = []
+        self.begun = threading.Event()
+        """Set when it is asked for something."""
+        self.hold = threading.Event()
+        """Clear it to keep a batch going until it is set or stopped."""
         self.hold.set()
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
     def in_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vector]]:
-        """All at once, or as many at a time as it is told."""
-        size = self.at_once or len(texts)
-        for first in range(0, len(texts), size):
-            part = list(texts[first : first + size])
-            yield list(range(first, first + len(part))), self.reconstruct(part)
-
-    def reconstruct(self, texts: Sequence[str]) -> Vector:
-        self.begun.set()
-        while not self.hold.wait(0.01):
-            check_cancelled()
-        self.batches.append(list(texts))
-        if self.refused is not None and any(self.refused in text for text in texts):
-            raise RuntimeError("the AR choked")
-        return np.stack([vector_of(text) for text in texts])
+        for n, text in enumerate(texts):
+            self.begun.set()
+            while not self.hold.wait(0.01):
+                check_cancelled()
+            self.batches.append(text)
+            yield [n], vector_of(text)[None]
 
 
 @dataclass
 class FakePair:
-    """What `ResidentPair` promises."""
+    """What `LoadedPair` promises."""
 
     name: str = "fake"
     layer: int = 1
@@ -300,7 +324,6 @@ class FakePair:
     reconstructor: FakeReconstructor = field(default_factory=FakeReconstructor)
     versions: dict[str, str] = field(default_factory=lambda: {"fake": "1"})
     fingerprint: str = "f1"
-    lanes: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=lambda: Capacity(None))
     loaded: bool = False
 
@@ -312,18 +335,12 @@ class FakePair:
 
     def open(self) -> None:
         """Be ready to work, for the first time or again."""
-        self.lanes = {name: ThreadPoolExecutor(1) for name in ("target", "ar")}
         self.capacity = Capacity(self.verbaliser.max_concurrency)
 
-    async def run_on(self, lane: str, fn: Callable[..., T], *args: Any) -> T:
-        return await run_cancellable(self.lanes[lane], fn, *args)
-
     async def close(self) -> None:
-        self.target.hold.set()
-        self.reconstructor.hold.set()
+        await self.target.close()
+        await self.reconstructor.close()
         await self.verbaliser.close()
-        for lane in self.lanes.values():
-            await asyncio.to_thread(lane.shutdown, cancel_futures=True)
         self.loaded = False
 
 
@@ -415,6 +432,13 @@ def lens_of(ids: Sequence[int], count: int | None = None) -> Lens:
         top_ids=random.integers(65, 91, (LAYERS, count, TOP)).astype(np.int32),
         top_probs=random.random((LAYERS, count, TOP), dtype=np.float32),
     )
+
+
+async def released(hold: threading.Event) -> None:
+    """Wait until a test, which may be in another thread, lets a model go on."""
+    await asyncio.sleep(0)  # a model is never done at once
+    while not hold.is_set():  # noqa: ASYNC110 - set by another thread
+        await asyncio.sleep(0.01)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 
 from server.nla.checkpoints import demo
 from server.nla.checkpoints.pairs import PairEntry
-from server.nla.models.loaded_pair import LoadedPair, load
+from server.nla.models.loaded_pair import load
 from server.nla.scores import units
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, ReadingRequest
@@ -71,8 +71,8 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
             finished[int(str(outcome.key))] = outcome
     readings = [finished[n].text for n in range(len(chosen))]
     own = units(h)
-    made = units(_reconstruct(pair, readings))
-    described = units(_reconstruct(pair, [data.descriptions[i] for i in chosen]))
+    made = units(await pair.reconstructor.reconstruct(readings))
+    described = units(await pair.reconstructor.reconstruct([data.descriptions[i] for i in chosen]))
     cosines = made @ own.T
     rng = np.random.default_rng(3)
     nearest = []
@@ -99,12 +99,6 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
         cut_short=float(np.mean([finished[n].truncated for n in range(len(chosen))])),
         plain=float(np.mean([_plain(text) for text in readings])),
         examples=[(data.descriptions[i], text) for i, text in list(zip(chosen, readings, strict=True))[:8]],
-    )
-
-
-def _reconstruct(pair: LoadedPair, texts: list[str]) -> Floats:
-    return np.concatenate(
-        [pair.reconstructor.reconstruct(texts[n : n + 64]) for n in range(0, len(texts), 64)]
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def sample(
 ) -> list[Sampled]:  # fmt: skip
     """`samples` readings of each position; finished batches are kept in `path`."""
     done = read(path)
-    engine = TransformersVerbaliser(lora.merged(tuned.model), tokenizer, spec, ThreadPoolExecutor(1))
+    engine = TransformersVerbaliser(lora.merged(tuned.model), tokenizer, spec)
     keys = [(position, n) for position in positions for n in range(samples)]
     with path.open("a") as out:
         for start in tqdm(range(len(done), len(keys), batch), desc="readings", unit="batch"):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from server.analyses.estimate import Estimate
 from server.analyses.pins import Pins
-from server.analyses.reconstruction import reconstruct
 from server.analyses.schema import Verbalise
 
 if TYPE_CHECKING:
@@ -294,7 +293,7 @@ async def _window(
 async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
     """One batch; when it fails as a whole, one by one, so that only the text at fault is marked."""
     try:
-        vectors = await reconstruct(pair, [text for _, text in texts])
+        vectors = await pair.reconstructor.reconstruct([text for _, text in texts])
     except Exception as error:
         if len(texts) == 1:
             return [Marked(texts[0][0], f"The reading could not be scored: {error}")]

@@ -166,7 +166,7 @@ async def analyse(pair: LoadedPair, plan: Plan, pins: Pins) -> AsyncGenerator[St
                 vectors.update(getattr(finding, "vectors", {}))
             yield Found(findings)
     yield Compared(await _compare(pair, plan, vectors))
-    if pair.target.translators is not None and plan.tuned_lens is None:
+    if pair.target.has_tuned_lens and plan.tuned_lens is None:
         # Last, although it needs no reading: it takes as long as the plain one, and is looked at by fewer people.
         yield Tuning()
         yield Tuned(await _tuned(pair, [token.id for token in plan.tokens]))
@@ -197,24 +197,21 @@ async def _replying(
     pair: LoadedPair, prompt: Sequence[int], ask: Generate
 ) -> AsyncGenerator[list[int], None]:
     """The reply as it grows, first empty, at last whole. Close it to stop the model."""
-    loop = asyncio.get_running_loop()
     news = asyncio.Event()
     ids: list[int] = []
 
-    def told(token: int) -> None:
+    def on_token(token: int) -> None:
         ids.append(token)
-        loop.call_soon_threadsafe(news.set)
+        news.set()
 
-    def generate() -> list[int]:
-        return pair.target.generate(
-            prompt,
-            max_new_tokens=ask.max_new_tokens,
-            temperature=ask.temperature,
-            seed=ask.seed,
-            told=told,
-        )
-
-    job = asyncio.create_task(pair.run_on("target", generate))
+    reply = pair.target.generate(
+        prompt,
+        max_new_tokens=ask.max_new_tokens,
+        temperature=ask.temperature,
+        seed=ask.seed,
+        on_token=on_token,
+    )
+    job = asyncio.create_task(reply)
     job.add_done_callback(lambda _: news.set())
     try:
         while not job.done():
@@ -230,7 +227,7 @@ async def _replying(
 
 async def _trace(pair: LoadedPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
     ids = plan.prompt.ids + (plan.generated_ids or [])
-    trace = await pair.run_on("target", pair.target.trace, ids, sorted(set(plan.also.values())))
+    trace = await pair.target.trace(ids, sorted(set(plan.also.values())))
     if len(trace.activations) != len(pieces):
         raise ModelError(f"The target gave {len(trace.activations)} activations for {len(pieces)} tokens.")
 
@@ -251,7 +248,7 @@ async def _trace(pair: LoadedPair, plan: Plan, pieces: Sequence[Piece]) -> Trace
 
 
 async def _tuned(pair: LoadedPair, ids: Sequence[int]) -> LensTable:
-    return await asyncio.to_thread(_table, await pair.run_on("target", pair.target.tuned, ids), pair)
+    return await asyncio.to_thread(_table, await pair.target.tuned_lens(ids), pair)
 
 
 def _measured(pieces: Sequence[Piece], activations: Activations) -> list[Token]:

@@ -88,7 +88,7 @@ async def follow(
     Raises BadInput for a position, word or lens that there is not, Conflict where there is no text of this pair.
     """
     _check(pair, analysis, position, words)
-    if lens == "tuned" and pair.target.translators is None:
+    if lens == "tuned" and not pair.target.has_tuned_lens:
         raise BadInput(
             "lens",
             f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask the plain one.",
@@ -97,7 +97,7 @@ async def follow(
     found = [(word, tokens_of(pair.prompter, word)) for variants in both for word in variants]
     ids = [token.id for token in analysis.tokens[: position + 1]]
     firsts = [tokens.id for _, tokens in found]
-    prob, rank = await pair.run_on("target", pair.target.follow, ids, firsts, lens == "tuned")
+    prob, rank = await pair.target.token_curves(ids, firsts, tuned=lens == "tuned")
     curves = iter(
         WordCurve(word=word, typed=word, prob=prob[:, n].tolist(), rank=rank[:, n].tolist(), **dict(tokens))
         for n, (word, tokens) in enumerate(found)

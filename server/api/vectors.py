@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.requests import Request
 
 from server.analyses.readings import Marked, Written, verbalise
-from server.analyses.reconstruction import check_lengths, reconstruct
+from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Answered, Asked, Verbalise
 from server.api.connected import while_connected
 from server.errors import BadInput
@@ -106,7 +106,7 @@ async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Recon
     models: Models = request.app.state.models
     with models.called(body.pair) as pair:
         await check_lengths(pair, "texts", body.texts, settings)
-        vectors = await while_connected(request, reconstruct(pair, body.texts))
+        vectors = await while_connected(request, pair.reconstructor.reconstruct(body.texts))
     return Reconstructed(pair=pair.name, activations=np.asarray(vectors, np.float32).tolist())
 
 
@@ -151,7 +151,7 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
     with models.called(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
         await check_lengths(pair, "texts", body.texts, settings)
-        vectors = await while_connected(request, reconstruct(pair, body.texts))
+        vectors = await while_connected(request, pair.reconstructor.reconstruct(body.texts))
         scores = [score_of(h, r, pair.variance) for h, r in zip(activations, vectors, strict=True)]
     return TextScores(
         pair=pair.name,

@@ -58,7 +58,7 @@ async def test_a_dead_engine_fails_the_analysis_and_asking_again_goes_on(
 async def test_an_unforeseen_error_fails_the_analysis_without_telling_its_insides(
     app: FastAPI, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trace(*_: Any) -> Any:
+    async def trace(*_: Any) -> Any:
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(pair.target, "trace", trace)

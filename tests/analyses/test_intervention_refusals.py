@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ async def test_words_of_too_many_tokens_are_refused_before_a_model_is_asked(
 async def test_words_that_are_too_long_for_the_ar_are_named_as_text(
     app: FastAPI, id: str, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def reconstruct(_: object) -> None:
+    async def reconstruct(_: object) -> None:
         raise BadInput("texts.0", "The text has 999 tokens, the AR reads 512 at most.")
 
     monkeypatch.setattr(pair.reconstructor, "reconstruct", reconstruct)
@@ -89,9 +90,10 @@ async def test_words_that_are_too_long_for_the_ar_are_named_as_text(
 async def test_an_ar_that_makes_nothing_is_told_as_its_fault(
     app: FastAPI, id: str, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        pair.reconstructor, "reconstruct", lambda texts: np.zeros((len(texts), 8), np.float32)
-    )
+    async def reconstruct(texts: Sequence[str]) -> Any:
+        return np.zeros((len(texts), 8), np.float32)
+
+    monkeypatch.setattr(pair.reconstructor, "reconstruct", reconstruct)
     with pytest.raises(ModelError, match="no direction of these words"):
         await made(app, id)
 

@@ -79,7 +79,7 @@ async def test_scores_are_those_of_a_plain_calculation(pair: FakePair) -> None:
     found = scores(await all_of(pair, job(kept=kept)))
     for p in range(T):
         h = asked.activations.astype(float)
-        r = pair.reconstructor.reconstruct([kept[p, 0].text])[0].astype(float)
+        r = (await pair.reconstructor.reconstruct([kept[p, 0].text]))[0].astype(float)
         cosines = h @ r / np.linalg.norm(h, axis=1) / np.linalg.norm(r)
         unit_h, unit_r = (v * np.sqrt(len(v)) / np.linalg.norm(v) for v in (h[p], r))
         mse = np.mean((unit_h - unit_r) ** 2)

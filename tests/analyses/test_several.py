@@ -158,7 +158,7 @@ async def test_a_call_keeps_its_pair_to_the_end(app: FastAPI, source: FakeSource
     with held(source.pair.reconstructor.hold):
         async with client_of(app) as client:
             call = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a"]}))
-            await came(lambda: bool(source.pair.lanes["ar"]._threads))  # it is under way
+            await came(source.pair.reconstructor.begun.is_set)  # it is under way
             analysis, _ = await analyses_of(app).create(chat(pair="other"))
             await came(lambda: not app.state.models.here("fake"))
             refused = await client.post("/api/reconstruct", json={"texts": ["a"]})

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def pair(source: FakeSource) -> FakePair:
     """A pair whose target has translators."""
-    source.pair.target.translators = object()
+    source.pair.target.has_tuned_lens = True
     return source.pair
 
 
@@ -57,7 +57,7 @@ async def test_a_later_run_makes_it_of_what_an_earlier_one_kept(
         analysis, _ = await analyses_of(app).create(chat("cats"))
         await until(analyses_of(app), analysis.id, "progress", stage="readings", done=2)
     after = FakeSource()
-    after.pair.target.translators = object()
+    after.pair.target.has_tuned_lens = True
     async with running(settings, after) as app:
         await watch(analyses_of(app), analysis.id)
         assert (await analyses_of(app).get(analysis.id)).tuned_lens is not None

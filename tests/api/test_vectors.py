@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from typing import Any
 
 import httpx
@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from server.analyses.reconstruction import reconstruct
-from server.api import vectors
+from server.nla.models.local import LocalReconstructor, ModelThread
 from server.settings import Settings
 from tests.api.test_bad_input import problem
 from tests.conftest import client_of, running, served
-from tests.fakes import D, FakePair, FakeSource, activation, held, text_of, vector_of
+from tests.fakes import D, FakePair, FakeReconstructorModel, FakeSource, activation, held, text_of, vector_of
 
 pytestmark = pytest.mark.anyio
 H = [activation([n]).tolist() for n in range(3)]
@@ -119,31 +118,32 @@ async def test_texts_that_are_too_long_are_refused_while_the_ar_is_busy_with_oth
 async def test_between_two_batches_the_ar_does_other_work(
     client: httpx.AsyncClient, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ar, run_on = pair.reconstructor, pair.run_on
-    ar.at_once = 1
+    ar, run = FakeReconstructorModel(), ModelThread.run
+    monkeypatch.setattr(pair, "reconstructor", LocalReconstructor(ar, nullcontext()))
     waiting = asyncio.Event()
 
     async def seen(*args: Any) -> Any:
         if ar.begun.is_set():
             waiting.set()
-        return await run_on(*args)
+        return await run(*args)
 
-    monkeypatch.setattr(pair, "run_on", seen)
+    monkeypatch.setattr(ModelThread, "run", seen)
     with held(ar.hold):
         large = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a", "b", "c"]}))
         await asyncio.to_thread(ar.begun.wait)
         small = asyncio.create_task(client.post("/api/score", json={"texts": ["x"], "activations": H[:1]}))
         await waiting.wait()
     assert [(await task).status_code for task in (large, small)] == [200, 200]
-    assert ar.batches == [["a"], ["x"], ["b"], ["c"]]
+    assert ar.batches == ["a", "x", "b", "c"]
 
 
 @pytest.mark.parametrize("ends", ["the client leaves", "the server ends"])
 async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
     app: FastAPI, pair: FakePair, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    ar = pair.reconstructor
-    ar.at_once = 1
+    ar = FakeReconstructorModel()
+    local = LocalReconstructor(ar, nullcontext())
+    reconstruct = local.reconstruct
     stopped = asyncio.Event()
 
     async def watched(*args: Any) -> Any:
@@ -153,7 +153,8 @@ async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
             stopped.set()
             raise
 
-    monkeypatch.setattr(vectors, "reconstruct", watched)
+    monkeypatch.setattr(local, "reconstruct", watched)
+    monkeypatch.setattr(pair, "reconstructor", local)
     async with AsyncExitStack() as opened:
         url = await opened.enter_async_context(served(app))
         # Whoever calls without a network is cancelled itself, as the server does with its calls when it ends.
@@ -164,8 +165,8 @@ async def test_a_call_that_nobody_waits_for_stops_after_its_batch(
             await asyncio.to_thread(ar.begun.wait)
             call.cancel()
             await stopped.wait()
-        await pair.run_on("ar", lambda: None)
-    assert ["b"] not in ar.batches
+        await reconstruct(["x"])  # whatever came before it has had its turn
+    assert "b" not in ar.batches
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

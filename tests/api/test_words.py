@@ -36,11 +36,11 @@ async def test_each_word_has_a_number_for_each_layer(client: httpx.AsyncClient, 
 async def test_a_word_is_exact_unless_the_likelier_variant_is_asked_for(
     client: httpx.AsyncClient, id: str, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def follow(ids: list[int], words: list[int], tuned: bool = False) -> tuple[Any, Any]:
+    async def token_curves(ids: list[int], words: list[int], *, tuned: bool = False) -> tuple[Any, Any]:
         prob = np.tile([0.5 if word == ord(" ") else 0.1 for word in words], (LAYERS, 1))
         return prob.astype(np.float32), np.ones(prob.shape, np.int32)
 
-    monkeypatch.setattr(pair.target, "follow", follow)
+    monkeypatch.setattr(pair.target, "token_curves", token_curves)
     params = [("position", "1"), ("word", "t"), ("word", " t"), ("word", " ")]
     for variant, measured in (("exact", ["t", " t", " "]), ("likelier", [" t", " t", " "])):
         answer = await client.get(f"/api/analyses/{id}/lens", params=[*params, ("variant", variant)])

@@ -160,7 +160,7 @@ async def test_the_first_visit_is_explained_once(page: Page) -> None:
 async def test_one_switch_changes_the_lens_of_map_and_curve(
     page: Page, pair: FakePair, watched: Watched
 ) -> None:
-    pair.target.translators = object()
+    pair.target.has_tuned_lens = True
     await finished(page)
     line = page.locator(LINES)
     plain = await line.get_attribute("d")

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -254,9 +253,7 @@ def test_an_engine_that_embeds_without_gemmas_scale_is_refused(tmp_path: Path) -
     plain = nn.Embedding.from_pretrained(made.states["av"]["embed_tokens.weight"])
     model.get_input_embeddings = lambda: plain  # a table that is read, not called as the model calls it
     with pytest.raises(CheckpointError, match=r"^embedding: "):
-        TransformersVerbaliser(
-            model, tokenizer(made.family.speech), read_av(made.places["av"]), ThreadPoolExecutor(1)
-        )
+        TransformersVerbaliser(model, tokenizer(made.family.speech), read_av(made.places["av"]))
 
 
 def test_no_room_is_told_before_anything_is_loaded(

@@ -71,7 +71,9 @@ async def test_both_layers_are_read_from_one_pass(
         left.append(sum(model() is not None for model in alive))
         pair = load(*args)
         engine: Any = pair.verbaliser
-        alive.extend(map(weakref.ref, (pair.target.model, pair.reconstructor.blocks, engine.model)))
+        alive.extend(
+            map(weakref.ref, (pair.target.model.model, pair.reconstructor.model.blocks, engine.model))
+        )
         return pair
 
     request.addfinalizer(gc.unfreeze)

@@ -70,11 +70,10 @@ def activations(places: dict[str, Path]) -> Floats:
 
 def engine(name: str, spec: AvSpec, **serving: Any) -> Verbaliser:
     """An engine of that name, yet to be opened."""
-    from concurrent.futures import ThreadPoolExecutor
     from threading import Lock
 
     chosen = Serving(name, longest=Longest(reading=LONGEST), **({"options": OPTIONS} | serving))
-    return make_verbaliser(chosen, alone(chosen, spec), spec, ThreadPoolExecutor(1), Lock(), lambda _: None)
+    return make_verbaliser(chosen, alone(chosen, spec), spec, Lock(), lambda _: None)
 
 
 class Server:

@@ -104,7 +104,7 @@ def test_an_open_page_gets_it_when_it_comes() -> None:
 async def test_the_panel_brings_the_map_along_when_the_lens_changes(
     app: FastAPI, client: httpx.AsyncClient, pair: FakePair
 ) -> None:
-    pair.target.translators = object()
+    pair.target.has_tuned_lens = True
     address = (await send(client)).headers["location"]
     await finished(client, address)
     query = ViewState(t=3, lens="tuned").query(whole=True)

@@ -47,13 +47,13 @@ def test_of_words_with_commas_between_them_the_first_keeps_its_space() -> None:
 def spaced(pair: FakePair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target that finds a space likelier than any letter but x."""
 
-    def follow(ids: list[int], words: list[int], tuned: bool = False) -> tuple[object, object]:
+    async def token_curves(ids: list[int], words: list[int], *, tuned: bool = False) -> tuple[object, object]:
         prob = np.tile(
             [0.5 if id == ord(" ") else 0.9 if id == ord("x") else 0.1 for id in words], (LAYERS, 1)
         )
         return prob.astype(np.float32), np.zeros(prob.shape, np.int32)
 
-    monkeypatch.setattr(pair.target, "follow", follow)
+    monkeypatch.setattr(pair.target, "token_curves", token_curves)
 
 
 @pytest.mark.anyio

@@ -64,7 +64,7 @@ def test_its_ar_makes_of_a_reading_what_ours_does(places: dict[str, Path], pair:
     prompt = meta["prompt_templates"]["ar"].format(explanation=READING)
     ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=True)["input_ids"]
     theirs = head(model.model(ids, use_cache=False).last_hidden_state[0, -1]).numpy()
-    [ours] = pair.reconstructor.reconstruct([READING])
+    [ours] = pair.reconstructor.model.reconstruct([READING])
     np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-3)
 
     original = np.random.default_rng(0).normal(size=576).astype(np.float32)

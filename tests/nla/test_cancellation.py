@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -77,7 +77,7 @@ def test_elsewhere_a_check_does_nothing() -> None:
 def steps(pair: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
     """One is released for each forward pass of the target."""
     passed = threading.Semaphore(0)
-    hook = pair.target.model.model.register_forward_hook(lambda *_: passed.release())
+    hook = pair.target.model.model.model.register_forward_hook(lambda *_: passed.release())
     yield passed
     hook.remove()
 
@@ -87,24 +87,29 @@ async def test_the_target_stops_between_two_tokens(
     pair: LoadedPair, steps: threading.Semaphore, what: str
 ) -> None:
     ids = pair.prompter.encode(None, "The capital of France is")
-    patch = replacing(3, pair.target.trace(ids).activations[3])
-    target = pair.target
+    patch = replacing(3, pair.target.model.trace(ids).activations[3])
+    target = pair.target.model
     endless = vars(target)["stop_ids"]
     # Those of transformers itself stay there once hidden states have been asked for.
     hooks = [len(block._forward_hooks) for block in target.model.model.layers]
     target.stop_ids = frozenset()
-    works: dict[str, Callable[[], object]] = {
-        "reply": lambda: target.generate(ids, max_new_tokens=5000, temperature=0, seed=0),
-        "patched": lambda: next(target.patched_forward(ids, [patch], [], Continuation(5000))),
-    }
+
+    async def reply() -> None:
+        await pair.target.generate(ids, max_new_tokens=5000, temperature=0, seed=0, on_token=lambda _: None)
+
+    async def patched() -> None:
+        async for _ in pair.target.patched_forward(ids, [patch], [], Continuation(5000)):
+            pass
+
+    works = {"reply": reply, "patched": patched}
     try:
-        task = asyncio.create_task(pair.run_on("target", works[what]))
+        task = asyncio.create_task(works[what]())
         for _ in range(4):
             await asyncio.to_thread(steps.acquire)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(pair.run_on("target", lambda: None), 60)
+        await asyncio.wait_for(pair.target.trace(ids), 60)
     finally:
         target.stop_ids = endless
     assert [len(block._forward_hooks) for block in target.model.model.layers] == hooks

@@ -71,7 +71,9 @@ def test_the_demos_own_template_takes_parts_and_strings_alike(places: dict[str, 
 
 
 def test_consecutive_samples_of_one_activation_are_one_request(pair: LoadedPair, ids: list[int]) -> None:
-    rows = pair.target.trace(ids).activations  # each look at a row is another array, as it is in an analysis
+    rows = pair.target.model.trace(
+        ids
+    ).activations  # each look at a row is another array, as it is in an analysis
     requests = [
         ReadingRequest(n, rows[p], sample)
         for n, (p, sample) in enumerate([(0, 0), (0, 1), (0, 3), (1, 4), (1, 5)])

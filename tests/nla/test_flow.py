@@ -105,8 +105,8 @@ async def test_every_score_is_that_of_the_text_it_stands_beside(
     client: httpx.AsyncClient, pair: LoadedPair
 ) -> None:
     found = await finished(client, ASK)
-    trace = pair.target.trace([t["id"] for t in found["tokens"]])
-    made = pair.reconstructor.reconstruct([r["text"] for r in found["readings"]])
+    trace = pair.target.model.trace([t["id"] for t in found["tokens"]])
+    made = pair.reconstructor.model.reconstruct([r["text"] for r in found["readings"]])
     for reading, r in zip(found["readings"], made, strict=True):
         cosines = [1 - cosine(h, r) for h in trace.activations]
         own = cosines[reading["position"]]
@@ -124,7 +124,7 @@ async def test_every_score_is_that_of_the_text_it_stands_beside(
 
 async def test_norms_and_lens_are_those_of_the_trace(client: httpx.AsyncClient, pair: LoadedPair) -> None:
     found = await finished(client, ASK)
-    trace = pair.target.trace([t["id"] for t in found["tokens"]])
+    trace = pair.target.model.trace([t["id"] for t in found["tokens"]])
     norms = np.linalg.norm(trace.activations, axis=1)
     assert [t["norm"] for t in found["tokens"]] == pytest.approx(norms.tolist(), rel=1e-3)
     assert found["lens"]["layers"] == list(range(30))
@@ -153,7 +153,7 @@ async def test_odd_text_is_analysed_and_given_back_unharmed(client: httpx.AsyncC
 async def test_reconstruct_verbalise_and_score_agree(
     client: httpx.AsyncClient, pair: LoadedPair, ids: list[int]
 ) -> None:
-    h = pair.target.trace(ids).activations[28]
+    h = pair.target.model.trace(ids).activations[28]
     said = (await client.post("/api/verbalise", json={"activations": [h.tolist()]})).json()
     text = said["readings"][0]["text"]
     made = (await client.post("/api/reconstruct", json={"texts": [text]})).json()["activations"][0]

@@ -30,13 +30,13 @@ def ids(pair: LoadedPair) -> list[int]:
 @pytest.fixture(scope="module")
 def own(pair: LoadedPair, ids: list[int]) -> Floats:
     """Its activations."""
-    return pair.target.trace(ids).activations
+    return pair.target.model.trace(ids).activations
 
 
 @pytest.fixture(scope="module")
 def spain(pair: LoadedPair) -> Floats:
     """[d], of another text."""
-    return pair.target.trace(pair.prompter.encode(None, "The capital of Spain is")).activations[FRANCE]
+    return pair.target.model.trace(pair.prompter.encode(None, "The capital of Spain is")).activations[FRANCE]
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def said(
     further: Continuation = SHORT,
     words: Sequence[int] = (),
 ) -> list[PatchedOutput]:
-    return [row for batch in pair.target.patched_forward(ids, patches, words, further) for row in batch]
+    return [row for batch in pair.target.model.patched_forward(ids, patches, words, further) for row in batch]
 
 
 def hooks(pair: LoadedPair) -> int:
-    return sum(len(block._forward_hooks) for block in pair.target.model.model.layers)
+    return sum(len(block._forward_hooks) for block in pair.target.model.model.model.layers)
 
 
 def test_an_activation_in_its_own_place_changes_nothing(
@@ -69,17 +69,17 @@ def test_an_activation_in_its_own_place_changes_nothing(
 
 def test_without_a_patch_it_says_what_the_model_says(pair: LoadedPair, ids: list[int], spain: Floats) -> None:
     with torch.inference_mode():
-        plain = pair.target.model(torch.tensor([ids])).logits[0, -1].double().numpy()
+        plain = pair.target.model.model(torch.tensor([ids])).logits[0, -1].double().numpy()
     before = said(pair, ids, [replacing(FRANCE, spain)], Continuation(8))[0]
     assert before.top_ids.tolist() == np.argsort(-plain)[:5].tolist()
     np.testing.assert_allclose(before.top_probs, np.sort(softmax(plain))[::-1][:5], rtol=1e-4)
     np.testing.assert_allclose(before.kls, 0, atol=1e-6)
-    assert before.reply == pair.target.generate(ids, max_new_tokens=8, temperature=0, seed=0)
+    assert before.reply == pair.target.model.generate(ids, max_new_tokens=8, temperature=0, seed=0)
 
 
 def test_every_row_is_sampled_as_a_reply_is(pair: LoadedPair, ids: list[int], own: Floats) -> None:
     rows = said(pair, ids, [replacing(FRANCE, own[FRANCE])], Continuation(8, 1.0, 3))
-    expected = pair.target.generate(ids, max_new_tokens=8, temperature=1.0, seed=3)
+    expected = pair.target.model.generate(ids, max_new_tokens=8, temperature=1.0, seed=3)
     assert [row.reply for row in rows] == [expected, expected]
 
 
@@ -99,7 +99,7 @@ def test_a_patched_row_is_that_of_the_whole_text_without_a_cache(
     if alpha is not None:
         patch = steering(position, spain, alpha, onwards=onwards)
     found = said(pair, ids, [patch], Continuation(3), words)[1]
-    model, layer = pair.target.model, pair.layer
+    model, layer = pair.target.model.model, pair.layer
     q = softmax(patched.logits(model, layer, ids, None), axis=-1)
     p = softmax(patched.logits(model, layer, ids, patch), axis=-1)
     np.testing.assert_allclose(q[:position], p[:position], rtol=1e-6)  # nothing before it has changed
@@ -110,14 +110,14 @@ def test_a_patched_row_is_that_of_the_whole_text_without_a_cache(
     np.testing.assert_allclose(found.probs, last[words], rtol=2e-3)
     # Deep in the tail neighbours change places by rounding.
     np.testing.assert_allclose(found.ranks, [(last > last[word]).sum() for word in words], rtol=1e-2)
-    assert found.reply == patched.reply(model, layer, ids, patch, 3, pair.target.stop_ids)
+    assert found.reply == patched.reply(model, layer, ids, patch, 3, pair.target.model.stop_ids)
 
 
 def test_the_reply_is_patched_too_if_that_is_wanted(pair: LoadedPair, ids: list[int], spain: Floats) -> None:
     patches = [steering(FRANCE, spain, 1.0, onwards=onwards) for onwards in (False, True)]
     _, once, always = said(pair, ids, patches, Continuation(8))
-    model, layer = pair.target.model, pair.layer
-    replies = [patched.reply(model, layer, ids, patch, 8, pair.target.stop_ids) for patch in patches]
+    model, layer = pair.target.model.model, pair.layer
+    replies = [patched.reply(model, layer, ids, patch, 8, pair.target.model.stop_ids) for patch in patches]
     assert [once.reply, always.reply] == replies
     assert once.reply != always.reply
 
@@ -132,9 +132,9 @@ def test_batches_do_not_matter(
 ) -> None:
     edit = replacing(FRANCE, spain)
     patches = [edit, *random_controls(edit, own[FRANCE], 3, 0)]
-    whole = list(pair.target.patched_forward(ids, patches, words, Continuation(4)))
+    whole = list(pair.target.model.patched_forward(ids, patches, words, Continuation(4)))
     monkeypatch.setattr(module, "TOGETHER", 2 * (len(ids) + 4))
-    parts = list(pair.target.patched_forward(ids, patches, words, Continuation(4)))
+    parts = list(pair.target.model.patched_forward(ids, patches, words, Continuation(4)))
     assert ([len(batch) for batch in whole], [len(batch) for batch in parts]) == ([5], [2, 2, 1])
     for one, other in zip(whole[0], [row for batch in parts for row in batch], strict=True):
         np.testing.assert_allclose(one.kls, other.kls, rtol=1e-3, atol=1e-6)
@@ -147,7 +147,7 @@ def test_what_comes_before_the_patch_is_run_once(
 ) -> None:
     run: list[tuple[int, ...]] = []
     monkeypatch.setattr(module, "TOGETHER", 2 * (len(ids) + 1))
-    hook = pair.target.model.model.embed_tokens.register_forward_hook(
+    hook = pair.target.model.model.model.embed_tokens.register_forward_hook(
         lambda _module, inputs, _out: run.append(tuple(inputs[0].shape))
     )
     said(pair, ids, [replacing(FRANCE, spain)] * 3)
@@ -161,7 +161,9 @@ def test_a_row_that_ends_its_turn_stops_and_the_others_go_on(pair: LoadedPair, s
     before, after = said(pair, ids, [babble], Continuation(12))
     assert pair.prompter.tokenizer.decode(before.reply) == "The capital of France is Paris.<|im_end|>"
     assert len(after.reply) == 12
-    assert after.reply == patched.reply(pair.target.model, pair.layer, ids, babble, 12, pair.target.stop_ids)
+    assert after.reply == patched.reply(
+        pair.target.model.model, pair.layer, ids, babble, 12, pair.target.model.stop_ids
+    )
 
 
 def test_nothing_stays_behind_in_the_model(
@@ -169,7 +171,7 @@ def test_nothing_stays_behind_in_the_model(
 ) -> None:
     monkeypatch.setattr(module, "TOGETHER", 1)
     before = hooks(pair)  # transformers leaves some of its own where hidden states have been asked for
-    batches = pair.target.patched_forward(ids, [replacing(FRANCE, spain)] * 3, [], SHORT)
+    batches = pair.target.model.patched_forward(ids, [replacing(FRANCE, spain)] * 3, [], SHORT)
     next(batches)
     next(batches)
     assert hooks(pair) == before  # others use the model between two batches

@@ -27,23 +27,23 @@ def test_batched_vectors_are_those_of_single_prompts(pair: LoadedPair, places: d
     head = load_file(places["ar"] / "value_head.safetensors")["weight"]
     expected = []
     for text in TEXTS:
-        ids = tokenizer(pair.reconstructor.spec.template.format(explanation=text), return_tensors="pt")[
+        ids = tokenizer(pair.reconstructor.model.spec.template.format(explanation=text), return_tensors="pt")[
             "input_ids"
         ]
         with torch.inference_mode():
             states = model(ids, output_hidden_states=True).hidden_states
         expected.append((head @ states[-1][0, -1]).numpy())
-    np.testing.assert_allclose(pair.reconstructor.reconstruct(TEXTS), expected, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(pair.reconstructor.model.reconstruct(TEXTS), expected, rtol=1e-3, atol=1e-2)
 
 
 def test_no_texts_give_no_vectors(pair: LoadedPair) -> None:
-    assert pair.reconstructor.reconstruct([]).shape == (0, pair.d_model)
+    assert pair.reconstructor.model.reconstruct([]).shape == (0, pair.d_model)
 
 
 def test_texts_of_like_length_are_read_together_and_answered_in_their_order(
     pair: LoadedPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ar = pair.reconstructor
+    ar = pair.reconstructor.model
     alone = ar.reconstruct(TEXTS)
     monkeypatch.setattr(ar, "batch_tokens", 2 * max(ar.lengths([TEXTS[0], TEXTS[2]])))
     assert [indices for indices, _ in ar.in_batches(TEXTS)] == [[0, 2], [1]]
@@ -65,7 +65,7 @@ def test_a_batch_is_bounded_by_its_padded_tokens(lengths: list[int], expected: l
 
 def test_a_text_beyond_the_ars_length_is_refused(pair: LoadedPair) -> None:
     with pytest.raises(BadInput, match="8192 at most"):
-        pair.reconstructor.reconstruct(["fine", "word " * 9000])
+        pair.reconstructor.model.reconstruct(["fine", "word " * 9000])
 
 
 def test_a_head_with_a_bias_is_used_with_it(tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from server.nla.models.target import TargetModel, Trace
 
 @pytest.fixture(scope="module")
 def trace(pair: LoadedPair, ids: list[int]) -> Trace:
-    return pair.target.trace(ids)
+    return pair.target.model.trace(ids)
 
 
 @pytest.fixture(scope="module")
 def plain(pair: LoadedPair, ids: list[int]) -> Any:
     """The same prompt through the model's own output_hidden_states."""
     with torch.inference_mode():
-        return pair.target.model(torch.tensor([ids]), output_hidden_states=True)
+        return pair.target.model.model(torch.tensor([ids]), output_hidden_states=True)
 
 
 def test_activations_are_the_output_of_block_k(pair: LoadedPair, trace: Trace, plain: Any) -> None:
@@ -36,9 +36,9 @@ def test_activations_are_the_output_of_block_k(pair: LoadedPair, trace: Trace, p
 
 def test_further_layers_come_from_the_same_pass(pair: LoadedPair, plain: Any, ids: list[int]) -> None:
     passes: list[Any] = []
-    hook = pair.target.model.register_forward_hook(lambda *_: passes.append(1))
-    inner = pair.target.model.model.register_forward_hook(lambda *_: passes.append(1))
-    found = pair.target.trace(ids, [0, 10]).others
+    hook = pair.target.model.model.register_forward_hook(lambda *_: passes.append(1))
+    inner = pair.target.model.model.model.register_forward_hook(lambda *_: passes.append(1))
+    found = pair.target.model.trace(ids, [0, 10]).others
     hook.remove()
     inner.remove()
     assert len(passes) == 1
@@ -58,7 +58,7 @@ def test_last_lens_row_is_what_the_model_says(trace: Trace, plain: Any, ids: lis
 def test_lens_equals_a_plain_loop_over_hidden_states_at_every_layer(
     pair: LoadedPair, trace: Trace, plain: Any, ids: list[int]
 ) -> None:
-    model = pair.target.model
+    model = pair.target.model.model
     rows = np.arange(len(ids) - 1)
     for layer in range(len(trace.lens.layers) - 1):  # the last entry of hidden_states is normed already
         with torch.inference_mode():
@@ -72,9 +72,9 @@ def test_lens_equals_a_plain_loop_over_hidden_states_at_every_layer(
 def test_words_are_followed_as_a_plain_loop_follows_them(
     pair: LoadedPair, plain: Any, ids: list[int]
 ) -> None:
-    model, position = pair.target.model, 7
+    model, position = pair.target.model.model, 7
     words = [pair.prompter.word(text)[0] for text in (" the", " 7", "x")]
-    prob, rank = pair.target.follow(ids[: position + 1], words)
+    prob, rank = pair.target.model.token_curves(ids[: position + 1], words)
     for layer in (0, 9, 20):
         with torch.inference_mode():
             logits = model.lm_head(model.model.norm(plain.hidden_states[layer + 1][0, position]))
@@ -89,7 +89,7 @@ def test_words_are_followed_as_a_plain_loop_follows_them(
 def test_lens_equals_a_plain_loop_over_hidden_states(
     pair: LoadedPair, trace: Trace, plain: Any, ids: list[int]
 ) -> None:
-    model = pair.target.model
+    model = pair.target.model.model
     final = plain.logits[0].double().softmax(-1).numpy()
     for layer in (0, 9, pair.layer):
         with torch.inference_mode():
@@ -107,17 +107,17 @@ def test_lens_equals_a_plain_loop_over_hidden_states(
 def test_lens_does_not_depend_on_its_chunks(
     pair: LoadedPair, ids: list[int], trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    residuals = pair.target.residuals(ids)
+    residuals = pair.target.model.residuals(ids)
     monkeypatch.setattr(lens_module, "CHUNK_BYTES", 4 * 49152 * 3)
-    chunked = lens(residuals[-2:], ids, pair.target.logits, 5)
+    chunked = lens(residuals[-2:], ids, pair.target.model.logits, 5)
     np.testing.assert_allclose(chunked.prob, trace.lens.prob[-2:], atol=1e-5)
     assert (chunked.rank == trace.lens.rank[-2:]).all()
 
 
 def test_greedy_reply_is_that_of_plain_generate(pair: LoadedPair) -> None:
     ids = pair.prompter.encode([("user", "What is the capital of France?")], None)
-    new = pair.target.generate(ids, max_new_tokens=20, temperature=0, seed=0)
-    expected = pair.target.model.generate(
+    new = pair.target.model.generate(ids, max_new_tokens=20, temperature=0, seed=0)
+    expected = pair.target.model.model.generate(
         torch.tensor([ids]), max_new_tokens=20, do_sample=False, pad_token_id=2
     )
     assert new == expected[0, len(ids) :].tolist()
@@ -126,7 +126,7 @@ def test_greedy_reply_is_that_of_plain_generate(pair: LoadedPair) -> None:
 
 def test_sampled_reply_follows_its_seed(pair: LoadedPair, ids: list[int]) -> None:
     def reply(seed: int) -> list[int]:
-        return pair.target.generate(ids, max_new_tokens=8, temperature=1.0, seed=seed)
+        return pair.target.model.generate(ids, max_new_tokens=8, temperature=1.0, seed=seed)
 
     assert reply(1) == reply(1) != reply(2)
 
@@ -140,4 +140,4 @@ def test_drawn_tokens_have_the_softmax_distribution() -> None:
 
 def test_a_layer_that_does_not_exist_is_refused(pair: LoadedPair) -> None:
     with pytest.raises(BadInput, match="blocks 0…29"):
-        TargetModel(pair.target.model, 30)
+        TargetModel(pair.target.model.model, 30)

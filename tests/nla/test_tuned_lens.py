@@ -92,7 +92,7 @@ def by_numpy(model: Any, family: str, translators: Translators) -> np.ndarray[An
 
 
 def tuned_by(translators: Translators, family: str = "llama") -> Lens:
-    return TargetModel(model_of(family), 1, translators).tuned(IDS)
+    return TargetModel(model_of(family), 1, translators).tuned_lens(IDS)
 
 
 @pytest.mark.parametrize("rank", [None, 3])
@@ -139,7 +139,7 @@ def test_the_tuned_lens_does_not_depend_on_its_chunks(monkeypatch: pytest.Monkey
 
 def test_words_are_followed_by_the_tuned_lens_too() -> None:
     translators = made(rank=3)
-    prob, rank = TargetModel(model_of("qwen2"), 1, translators).follow(IDS, [5, 50], True)
+    prob, rank = TargetModel(model_of("qwen2"), 1, translators).token_curves(IDS, [5, 50], tuned=True)
     p = np.exp(by_numpy(model_of("qwen2"), "qwen2", translators))[:, -1]
     np.testing.assert_allclose(prob, p[:, [5, 50]], atol=1e-5)
     assert rank.tolist() == [[int((row > row[word]).sum()) for word in (5, 50)] for row in p]
@@ -284,6 +284,6 @@ def test_the_demos_lens_is_small_enough_to_ship() -> None:
 
 
 def test_the_demos_lens_is_nearer_to_the_output_at_every_layer(pair: LoadedPair, ids: list[int]) -> None:
-    lenses = (pair.target.trace(ids).lens, pair.target.tuned(ids))
+    lenses = (pair.target.model.trace(ids).lens, pair.target.model.tuned_lens(ids))
     plain, nearer = (each.kl[:-1, 1:].mean(1) for each in lenses)
     assert (nearer < plain).all()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def activations(pair: LoadedPair, ids: list[int]) -> Floats:
-    return pair.target.trace(ids).activations[24:34]
+    return pair.target.model.trace(ids).activations[24:34]
 
 
 @pytest.fixture

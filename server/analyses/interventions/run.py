@@ -21,7 +21,6 @@ from server.analyses.interventions.schema import (
 )
 from server.analyses.interventions.sweep import sweep
 from server.analyses.interventions.verdict import judge
-from server.analyses.reconstruction import reconstruct
 from server.analyses.words import WordTokens, tokens_of
 from server.errors import BadInput, ModelError
 
@@ -78,9 +77,9 @@ async def intervene(pair: LoadedPair, material: Material) -> Result:
         request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
     )
     followed = [word.id for word in words]
-    batches = pair.target.patched_forward(material.ids, [patch for _, patch in patches], followed, further)
     said: list[PatchedOutput] = []
-    while batch := await pair.run_on("target", next, batches, None):
+    only_patches = [patch for _, patch in patches]
+    async for batch in pair.target.patched_forward(material.ids, only_patches, followed, further):
         said += batch
     own, after = said[:2]
     score = _score(material.h, edited, pair.variance)
@@ -112,7 +111,7 @@ async def _reconstructed(pair: LoadedPair, text: str, original: str | None) -> t
     """What the AR makes of both. Equal words are read once: rounded apart, they would make a direction to steer in."""
     texts = [text] if original in (None, text) else [text, original]
     try:
-        vectors = await reconstruct(pair, texts)
+        vectors = await pair.reconstructor.reconstruct(texts)
     except BadInput as error:
         raise BadInput("text", error.detail) from error
     return vectors[0], None if original is None else vectors[-1]

@@ -13,6 +13,7 @@ from server.analyses.interventions.schema import Strength
 if TYPE_CHECKING:
     from server.analyses.interventions.run import Material
     from server.nla.models.loaded_pair import LoadedPair
+    from server.nla.patching.patched_forward import PatchedOutput
     from server.nla.patching.patches import Patch
 
 RANDOM = 8
@@ -41,9 +42,8 @@ async def sweep(
         patches += [replace(other, alpha=alpha) for other in others]
     if not patches:
         return []
-    batches = pair.target.patched_forward(material.ids, patches, words, Continuation(0))
-    said = []
-    while batch := await pair.run_on("target", next, batches, None):
+    said: list[PatchedOutput] = []
+    async for batch in pair.target.patched_forward(material.ids, patches, words, Continuation(0)):
         said += batch
     found = []
     for n, alpha in enumerate(request.sweep):

@@ -1,4 +1,4 @@
-"""A pair that is loaded: target, AV and AR, each with a lane of its own."""
+"""A loaded pair of target, AV and AR, and how it is loaded."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from server.errors import CheckpointError, ModelError
-from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.checkpoints.checks.run import demand
 from server.nla.checkpoints.checks.subject import Subject
 from server.nla.checkpoints.model_source import hub_commit
@@ -34,7 +32,9 @@ from server.nla.memory.sizes import needs
 from server.nla.memory.table import lines
 from server.nla.models.devices import devices
 from server.nla.models.loading import check_libraries, from_pretrained_kwargs
-from server.nla.models.reconstructor import Reconstructor, load_head
+from server.nla.models.local import LocalReconstructor, LocalTarget
+from server.nla.models.protocols import Reconstructor, Target
+from server.nla.models.reconstructor import ReconstructorModel, load_head
 from server.nla.models.target import TargetModel
 from server.nla.prompt import Prompter
 from server.nla.verbalisers.base import Verbaliser
@@ -42,50 +42,33 @@ from server.nla.verbalisers.capacity import Capacity
 from server.nla.verbalisers.factory import Serving, make_verbaliser
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
-Lane = Literal["target", "ar"]
 READING_FORMAT = 1
 """Raised when the same weights would give other readings or scores; finished analyses of before keep their address."""
 
 
 @dataclass
 class LoadedPair:
-    """The loaded models. Call the target and the AR through `run_on`; the verbaliser minds its own."""
+    """A pair that can be asked. Whoever asks the verbaliser for readings takes `capacity` first."""
 
     name: str
     layer: int
     d_model: int
     variance: float | None
     prompter: Prompter
-    target: TargetModel
+    target: Target
     verbaliser: Verbaliser
     reconstructor: Reconstructor
     versions: dict[str, str]
     fingerprint: str
-    lanes: dict[str, ThreadPoolExecutor]
-    compute_lock: AbstractContextManager[Any]
     capacity: Capacity
-    """Whoever asks the verbaliser for readings takes this first."""
-
-    async def run_on(self, lane: Lane, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run `fn` on that model's single thread, when the processor is free. When the caller is cancelled, `fn` does not
-        begin any more, or ends at its next `check_cancelled`.
-        """
-
-        def call() -> T:
-            with self.compute_lock:
-                check_cancelled()  # it may have waited for its turn
-                return fn(*args, **kwargs)
-
-        return await run_cancellable(self.lanes[lane], call)
 
     async def close(self) -> None:
-        """End the lanes, after the work in flight, and let the models go, whoever still refers to the pair."""
+        """Let the models go after the work in flight, whoever still refers to the pair."""
         try:
             await self.verbaliser.close()
         finally:
-            for lane in self.lanes.values():
-                await asyncio.to_thread(lane.shutdown, cancel_futures=True)
+            await self.target.close()
+            await self.reconstructor.close()
             del self.target, self.verbaliser, self.reconstructor
             await asyncio.to_thread(_free)
 
@@ -154,11 +137,10 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
     given = from_pretrained_kwargs(plan, plan.parts["target"], AutoModelForCausalLM, places["target"])
     target = TargetModel(load_model(AutoModelForCausalLM, places["target"], given), layer, translators)
     prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
-    lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("target", "av", "ar")}
     progress("loading the AR")
     given = from_pretrained_kwargs(plan, plan.parts["ar"], AutoModel, places["ar"])
     ar = load_model(AutoModel, places["ar"], given, normed=False)
-    reconstructor = Reconstructor(
+    reconstructor = ReconstructorModel(
         getattr(ar, "language_model", ar),
         load_head(places["ar"], subject.ar.d_model),
         subject.tokenizers["ar"],
@@ -166,7 +148,7 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
     )
     _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
-    engine = make_verbaliser(serving, plan, subject.av, lanes["av"], compute_lock, progress)
+    engine = make_verbaliser(serving, plan, subject.av, compute_lock, progress)
     precision = serving.said_of(plan)
     commits = {f"{role}_commit": found for role in places if (found := hub_commit(places[role]))}
     return LoadedPair(
@@ -175,22 +157,22 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
         d_model=subject.av.d_model,
         variance=entry.fve_variance,
         prompter=prompter,
-        target=target,
+        target=LocalTarget(target, compute_lock),
         verbaliser=engine,
-        reconstructor=reconstructor,
+        reconstructor=LocalReconstructor(reconstructor, compute_lock),
         versions={name: version(name) for name in ("nla-explorer", "torch", "transformers")}
         | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
         | commits
         | ({"tuned_lens": translators.made} if translators else {})
         | ({"precision": written(precision)} if lowered(precision) else {}),
         fingerprint=fingerprint(places, entry, precision),
-        lanes=lanes,
-        compute_lock=compute_lock,
         capacity=Capacity(engine.max_concurrency),
     )
 
 
-def _try_out(entry: PairEntry, prompter: Prompter, target: TargetModel, reconstructor: Reconstructor) -> None:
+def _try_out(
+    entry: PairEntry, prompter: Prompter, target: TargetModel, reconstructor: ReconstructorModel
+) -> None:
     """A short text through target and AR: weights that overflowed show at once, not as a bad score."""
     try:
         target.trace(prompter.encode(None, "A reading."))

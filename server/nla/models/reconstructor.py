@@ -50,7 +50,7 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
     return head.requires_grad_(False)
 
 
-class Reconstructor:
+class ReconstructorModel:
     """An AR that is loaded. `blocks` is the stack of K+1 blocks without a language-model head; its norm is never used."""
 
     def __init__(self, blocks: Any, head: nn.Linear, tokenizer: Any, spec: ArSpec) -> None:
@@ -64,6 +64,7 @@ class Reconstructor:
         self.head = head.to(next(blocks.layers[-1].parameters()).device)
         self.tokenizer = tokenizer
         self.spec = spec
+        self.d_model = spec.d_model
         self.max_tokens: int = blocks.config.max_position_embeddings
         self.batch_tokens = BATCH_TOKENS.get(self.head.weight.device.type, BATCH_TOKENS["cuda"])
         check_suffix(spec, self._ids("A reading."))

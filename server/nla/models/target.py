@@ -63,15 +63,17 @@ class TargetModel:
             {layer: _numbers(residuals[layer]) for layer in layers if 0 <= layer < len(residuals)},
         )
 
-    def tuned(self, ids: Sequence[int]) -> Lens:
+    def tuned_lens(self, ids: Sequence[int]) -> Lens:
         """The lens of `trace`, as the translators tune it."""
         if self.translators is None:
             raise BadInput("lens", "This target has no tuned lens.")
         return lens(self.residuals(ids), ids, self.logits, TOP_K, self.translators)
 
     @torch.inference_mode()
-    def follow(self, ids: Sequence[int], words: Sequence[int], tuned: bool = False) -> tuple[Floats, Ints]:
-        """(probability, rank), each [layers, words]: every layer's lens after `ids` on the tokens `words` as the next.
+    def token_curves(
+        self, ids: Sequence[int], tokens: Sequence[int], *, tuned: bool = False
+    ) -> tuple[Floats, Ints]:
+        """(probability, rank), each [layers, tokens]: every layer's lens after `ids` on `tokens` as the next token.
 
         Ranks count from 0. `tuned` asks the tuned lens, where there are translators.
         """
@@ -80,7 +82,7 @@ class TargetModel:
             rows = [self.translators(row, h) for row, h in enumerate(rows)]
         last = torch.cat(rows)  # [layers, d]
         logits = self.logits(last).float()
-        own = logits[:, torch.tensor(list(words), device=logits.device)]
+        own = logits[:, torch.tensor(list(tokens), device=logits.device)]
         prob = (own - logits.logsumexp(-1, keepdim=True)).exp()
         rank = torch.stack([(logits > column[:, None]).sum(-1) for column in own.unbind(1)], 1)
         return prob.cpu().numpy(), rank.to(torch.int32).cpu().numpy()
@@ -123,11 +125,11 @@ class TargetModel:
         max_new_tokens: int,
         temperature: float,
         seed: int,
-        told: Callable[[int], None] = lambda _: None,
+        on_token: Callable[[int], object] = lambda _: None,
     ) -> list[int]:
         """New token ids, the end-of-turn token included if one came. Temperature 0 is greedy.
 
-        Each is `told` as it comes.
+        `on_token` is called with each as it comes.
         """
         from transformers import DynamicCache
 
@@ -143,7 +145,7 @@ class TargetModel:
             logits = head(self.model, hidden[:, -1])
             token = int(next_tokens(logits, temperature, generators)[0])
             new.append(token)
-            told(token)
+            on_token(token)
             if token in self.stop_ids:
                 break
             feed = self._tensor([token])

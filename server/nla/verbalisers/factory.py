@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +87,6 @@ def make_verbaliser(
     serving: Serving,
     plan: Plan,
     spec: AvSpec,
-    lane: Executor,
     compute_lock: AbstractContextManager[Any],
     progress: Callable[[str], None],
 ) -> Verbaliser:
@@ -106,7 +104,7 @@ def make_verbaliser(
             assert part is not None
             given = from_pretrained_kwargs(plan, part, AutoModelForCausalLM, spec.folder)
             model = load_model(AutoModelForCausalLM, spec.folder, given)
-            return TransformersVerbaliser(model, tokenizer, spec, lane, compute_lock)
+            return TransformersVerbaliser(model, tokenizer, spec, compute_lock)
         case "vllm":
             from server.nla.verbalisers.prompt import prompt_ids
             from server.nla.verbalisers.vllm import VllmVerbaliser, derived

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -37,7 +37,9 @@ COMPACT = 0.125
 
 
 class TransformersVerbaliser:
-    """An AV held by transformers, on the thread of `lane`; each forward pass waits for its `compute_lock` at the processor."""
+    """An AV held by transformers, on a thread of its own. Each forward pass waits for `compute_lock`, which models on one
+    processor share.
+    """
 
     name = "transformers"
     unavailable_reason = None
@@ -48,13 +50,12 @@ class TransformersVerbaliser:
         model: Any,
         tokenizer: Any,
         spec: AvSpec,
-        lane: Executor,
         compute_lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.spec = spec
-        self.lane = lane
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="av")
         self.compute_lock = compute_lock or nullcontext()
         self.stop_ids = stop_ids(model)
         self.prompt = AvPrompt.of(tokenizer, spec)
@@ -64,7 +65,7 @@ class TransformersVerbaliser:
     async def stream(
         self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncIterator[Outcome]:
-        """See `Verbaliser.stream`. The loop runs on the lane's thread and hands over through a queue."""
+        """See `Verbaliser.stream`. The loop runs on the AV's thread and hands over through a queue."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[list[Outcome] | None] = asyncio.Queue()
         halt = threading.Event()
@@ -82,7 +83,7 @@ class TransformersVerbaliser:
             finally:
                 put(None)
 
-        job = loop.run_in_executor(self.lane, work)
+        job = loop.run_in_executor(self._executor, work)
         try:
             while (outcomes := await queue.get()) is not None:
                 for outcome in outcomes:
@@ -99,7 +100,8 @@ class TransformersVerbaliser:
         """The model is there already."""
 
     async def close(self) -> None:
-        """Nothing but the model is held, and it goes with this object."""
+        """End the thread after the work in flight; the model goes with this object."""
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
     def steps(
         self, requests: Sequence[ReadingRequest], temperature: float, max_new_tokens: int, seed: int

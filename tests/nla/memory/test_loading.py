@@ -28,7 +28,7 @@ from server.nla.memory.sizes import config_of, counted, needs, reckoned
 from server.nla.models import loaded_pair
 from server.nla.models.loaded_pair import fingerprint, load
 from server.nla.models.loading import check_libraries, device_map
-from server.nla.models.reconstructor import Reconstructor, load_head
+from server.nla.models.reconstructor import ReconstructorModel, load_head
 from server.nla.models.target import TargetModel
 from server.nla.verbalisers import vllm
 from server.nla.verbalisers.factory import Serving
@@ -145,7 +145,7 @@ def test_a_model_in_pieces_says_what_a_whole_one_says(family: Family, tmp_path: 
             else:
                 blocks = getattr(model, "language_model", model)
                 tokenizer = AutoTokenizer.from_pretrained(places["ar"])
-                ar = Reconstructor(blocks, load_head(places["ar"], spec.d_model), tokenizer, spec)
+                ar = ReconstructorModel(blocks, load_head(places["ar"], spec.d_model), tokenizer, spec)
                 told[how].append(ar.reconstruct(["A reading.", "Another, longer one."]))
     for one, other in zip(*told.values(), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
@@ -218,7 +218,7 @@ async def test_a_quantised_pair_works_and_its_page_says_so(
     async with app.router.lifespan_context(app), client_of(app) as client:
         await app.state.models.settled()
         pair = app.state.models.resident()
-        for model in (pair.target.model, pair.reconstructor.blocks):
+        for model in (pair.target.model.model, pair.reconstructor.model.blocks):
             named = {name: tensor for name, tensor in model.named_parameters() if tensor.dim() == 2}
             packed = {name for name, tensor in named.items() if not tensor.is_floating_point()}
             assert packed == {name for name in named if "layers." in name}
