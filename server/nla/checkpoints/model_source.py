@@ -1,4 +1,4 @@
-"""Where a model stands: a folder, or a hub name, whose files are downloaded when they are first needed."""
+"""Sources of a model: a folder, or a hub name, whose files are downloaded when they are first needed."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class PairEntry:
     profile: Profile = AS_RELEASED
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned_lens: str | None = None
-    """A file of translators, see tuned.py."""
+    """A file of translators, see `server.nla.lens.tuned_lens`."""
     card: Card | None = None
     """What the user's file says of it; those of the built-in pairs stand in card.py."""
 

@@ -1,4 +1,4 @@
-"""What the target says once an activation at layer K is another one, beside what it says as it is.
+"""Run the target with patched layer-K activations beside the unpatched model.
 
 All rows of one text run in batches; what comes before the patch is the same for all of them and is computed once.
 """

@@ -1,4 +1,4 @@
-"""Other activations in the place of the target's own: replaced, or pushed in a direction.
+"""Patches of the residual stream: an activation replaced, or pushed in a direction.
 
 Steering is the NLA paper's: h <- h + α‖h‖ Δ/‖Δ‖; replacing: h <- ‖h‖ v/‖v‖.
 """
