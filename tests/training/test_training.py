@@ -19,6 +19,8 @@ from server.settings import Settings
 from training import context, lora, report, texts, tune
 from training.__main__ import Plan, Work, train
 
+pytestmark = pytest.mark.training
+
 SHORT = Plan(
     texts=8,
     text_tokens=24,

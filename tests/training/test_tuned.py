@@ -20,6 +20,8 @@ from training.positions import LAYER
 from training.ridge import Moments
 from training.tuned import Recipe
 
+pytestmark = pytest.mark.training
+
 D, N = 6, 80
 SHORT = Recipe(
     layouts=6, validation=1, held_out=1, positions=3, rank=4, ridges=(1e-2,), steps=2, batch=16, candidates=64

@@ -1,0 +1,22 @@
+"""The steps of `.ci/run` leave no test out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_what_the_tests_leave_out_by_default_has_a_step_of_its_own() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    addopts = shlex.split(options["addopts"])
+    assert addopts.count("-m") == 1
+    assert addopts[addopts.index("-m") + 1] == "not training"
+    commands = re.findall(r"uv run pytest(.*)", (ROOT / ".ci" / "run").read_text())
+    assert [shlex.split(command) for command in commands] == [
+        ["-n", "2", "--dist", "loadfile"],
+        ["-n", "2", "--dist", "loadfile", "-m", "training"],
+    ]
