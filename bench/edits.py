@@ -24,10 +24,10 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from bench.machine import machine
 from bench.served import TEXT
-from server.analyses.interventions.run import Material, intervene
-from server.analyses.interventions.schema import Further, InterventionRequest
 from server.analyses.readings import Written, verbalise
 from server.analyses.schema import Verbalise
+from server.interventions.run import InterventionInputs, intervene
+from server.interventions.schema import ContinuationParams, InterventionRequest
 from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.models.protocols import Reconstructor
@@ -200,11 +200,11 @@ async def patched(
                         until=len(place.ids) - 1,
                         text=text,
                         targets=[f" {CAPITALS[place.country]}", f" {CAPITALS[other]}"],
-                        generate=Further(max_new_tokens=1),
+                        generate=ContinuationParams(max_new_tokens=1),
                         delta="original" if how["mode"] == "steer" else None,
                         **how,
                     )
-                    material = Material(request, place.ids, place.h, place.reading, kept, None)
+                    material = InterventionInputs(request, place.ids, place.h, place.reading, kept, None)
                     answer = to_jsonable_python(await intervene(pair, material))
                     yield Made(place.country, kind, way, answer)
 

@@ -12,10 +12,10 @@ from frontend.analysis.view import NO_PANEL_DATA, NO_WORDS, PanelData, View, Wor
 from frontend.layout import ModelsContext
 from frontend.lens.typed_words import resolved, typed_word
 from frontend.view_state import ViewState
-from server.analyses.interventions.service import Interventions
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import NlaError
+from server.interventions.service import Interventions
 
 
 def analyses(request: Request) -> Analyses:

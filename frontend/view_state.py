@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from frontend.lens.charts import Scale
 from frontend.lens.heatmap import METRICS
-from server.analyses.words import LONGEST, MOST, WhichLens
+from server.analyses.word_curves import LONGEST, MOST, WhichLens
 from server.errors import BadInput
 from server.urls import split
 

@@ -13,14 +13,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from server import __version__
-from server.analyses.catalogue import Catalogue, PairSource
-from server.analyses.interventions.service import Interventions
-from server.analyses.metrics import AvFigures, Metrics
-from server.analyses.models import Models
 from server.analyses.service import Analyses
 from server.api import analyses, docs, exports, health, interventions, login, pairs, problems, vectors
 from server.api.guard import Guard
 from server.api.limits import BodyLimit
+from server.interventions.service import Interventions
+from server.metrics import AvFigures, Metrics
+from server.pairs.catalogue import Catalogue, PairSource
+from server.pairs.model_pool import ModelPool
 from server.settings import DEFAULT_PAIR, EXAMPLES, Settings
 from server.store.database import Store
 from server.store.lock import held
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.metrics = Metrics()
     demo = settings.examples and settings.pair == DEFAULT_PAIR
     state.store = Store(settings.url, EXAMPLES if demo else None)
-    state.models = Models(settings.pair, source or Catalogue(settings), settings.further)
+    state.models = ModelPool(settings.pair, source or Catalogue(settings), settings.further)
     state.metrics.registry.register(AvFigures(state.models.counters))
     state.analyses = Analyses(state.store, state.models, settings, state.metrics)
     state.interventions = Interventions(state.analyses, state.store, state.models, settings)

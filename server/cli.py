@@ -18,14 +18,14 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableSettings
 
 from server import __version__, cli_pairs
-from server.analyses.catalogue import Catalogue
-from server.analyses.encoding import analysis_json
-from server.analyses.models import Models
+from server.analyses.json_stream import analysis_json
 from server.analyses.schema import Analysis, AnalysisRequest, Generate, Message
 from server.analyses.service import Analyses
 from server.api.problems import field_errors
 from server.app import create_app
 from server.errors import NlaError, StoreError
+from server.pairs.catalogue import Catalogue
+from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store.backup import backup, restore
 from server.store.copying import copy
@@ -150,7 +150,7 @@ async def _serving(settings: Settings) -> int:
             app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, log_config=None
         )
     )
-    models: Models = app.state.models
+    models: ModelPool = app.state.models
 
     async def after_loading() -> None:
         await models.settled()
@@ -194,7 +194,7 @@ def _analyse(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _analysing(settings: Settings, request: AnalysisRequest) -> tuple[Analysis, bytes]:
     store = Store(settings.url)
-    models = Models(settings.pair, Catalogue(settings))
+    models = ModelPool(settings.pair, Catalogue(settings))
     analyses = Analyses(store, models, settings)
     try:
         await store.open()

@@ -7,9 +7,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from server.analyses.catalogue import Catalogue
 from server.errors import CheckpointError, NlaError, NotReady
 from server.nla.memory.table import document, lines, short
+from server.pairs.catalogue import Catalogue
 from server.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.analyses.catalogue import Aim
 from server.errors import ModelError, NlaError, PromptError
 from server.nla.cancellation import check_cancelled
 from server.nla.checkpoints.checks.run import Verdict
@@ -28,6 +27,7 @@ from server.nla.patching.patches import Patch
 from server.nla.prompt import Piece
 from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.capacity import Capacity
+from server.pairs.catalogue import LayerKey
 
 Vector = NDArray[np.float32]
 D, LAYERS, TOP = 8, 3, 2
@@ -228,7 +228,7 @@ class FakeVerbaliser:
                     continue
                 if isinstance(request.key, tuple) and self.dizzy.get(request.key[0], 0) > 0:
                     self.dizzy[request.key[0]] -= 1
-                    yield Failed(request.key, "The engine died over this.", passing=True)
+                    yield Failed(request.key, "The engine died over this.", retryable=True)
                     continue
                 words = text_of(request.activation, request.sample).split(" ")
                 for i, word in enumerate(words[:max_new_tokens]):
@@ -375,9 +375,9 @@ class FakeSource:
             yield Verdict("scale", False, self.errors[self.pair.name].detail)
             yield Verdict("layer", None, "not looked at, since scale failed")
 
-    def aim(self, name: str) -> Aim:
+    def layer_key(self, name: str) -> LayerKey:
         pair = self.pairs.get(name, self.pair)
-        return Aim(pair.reads, pair.layer)
+        return LayerKey(pair.reads, pair.layer)
 
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
         # The command line loads its default pair, whatever the fake is called.

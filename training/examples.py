@@ -13,9 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from frontend.home import forms
-from server.analyses.interventions.schema import InterventionRequest
 from server.analyses.schema import Analysis
 from server.app import create_app
+from server.interventions.schema import InterventionRequest
 from server.settings import EXAMPLES, Settings
 from server.store.backup import backup
 

@@ -26,9 +26,9 @@ from frontend.edits.contexts import ExportedEdit
 from frontend.templating import STATIC
 from frontend.urls import urls
 from frontend.view_state import ViewState
-from server.analyses.interventions.schema import Intervention
+from server.analyses.layer_group import beside_of
 from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
-from server.analyses.siblings import beside_of
+from server.interventions.schema import Intervention
 
 _FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
 

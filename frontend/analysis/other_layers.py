@@ -9,7 +9,7 @@ from frontend.analysis.panel_contexts import BesideContext, LayerReadContext
 from frontend.analysis.reading import reading_context
 from frontend.analysis.view import View
 from frontend.urls import urls
-from server.analyses.schema import FINAL, Beside
+from server.analyses.schema import FINAL, LayerReadings
 
 
 def other_layers(view: View, position: int) -> BesideContext:
@@ -23,7 +23,7 @@ def other_layers(view: View, position: int) -> BesideContext:
     )
 
 
-def _layer(view: View, there: Beside, href: str) -> LayerReadContext:
+def _layer(view: View, there: LayerReadings, href: str) -> LayerReadContext:
     # Its readings stand as far as its analysis has come, and are of its models: not of those of the one around them.
     own = {"status": there.sibling.status, "versions": there.versions}
     there_view = replace(view, analysis=view.analysis.model_copy(update=own))
@@ -37,7 +37,7 @@ def _layer(view: View, there: Beside, href: str) -> LayerReadContext:
     )
 
 
-def _note(there: Beside) -> str:
+def _note(there: LayerReadings) -> str:
     match there.sibling.status:
         case "queued":
             return "Waits for its pair, which is loaded when it is this one's turn."

@@ -9,16 +9,16 @@ from functools import cached_property
 from frontend import formatting
 from frontend.analysis import shared_words
 from frontend.view_state import PLAIN, ViewState
-from server.analyses.interventions.schema import Intervention
-from server.analyses.lens import LensTable
-from server.analyses.schema import FINAL, Analysis, Beside, Reading, Token
-from server.analyses.words import WhichLens, WordCurve
+from server.analyses.lens_table import LensTable
+from server.analyses.schema import FINAL, Analysis, LayerReadings, Reading, Token
+from server.analyses.word_curves import WhichLens, WordCurve
+from server.interventions.schema import Intervention
 
 Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
 """The curves of compared words, and why there are none if there are none."""
 NO_WORDS: Words = ((), "")
-PanelData = tuple[Sequence[WordCurve], str, Sequence[Beside], Sequence[Intervention]]
+PanelData = tuple[Sequence[WordCurve], str, Sequence[LayerReadings], Sequence[Intervention]]
 """What is known of the pinned token from elsewhere: `Words`, what is read at other layers, and its edits."""
 NO_PANEL_DATA: PanelData = (*NO_WORDS, (), ())
 
@@ -35,7 +35,7 @@ class View:
     partials: Partials = field(default_factory=dict)
     words: Sequence[WordCurve] = ()
     words_note: str = ""
-    beside: Sequence[Beside] = ()
+    beside: Sequence[LayerReadings] = ()
     edits: Sequence[Intervention] = ()
 
     @property

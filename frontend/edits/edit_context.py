@@ -26,9 +26,9 @@ from frontend.lens.contexts import Guess
 from frontend.lens.typed_words import likeliest
 from frontend.links import choice
 from frontend.urls import urls
-from server.analyses.interventions.schema import Control, Intervention, Spoken
-from server.analyses.lens import LensTable
-from server.analyses.words import other_variant
+from server.analyses.lens_table import LensTable
+from server.analyses.word_curves import other_variant
+from server.interventions.schema import Control, Intervention, ModelOutput
 
 KINDS = {
     "random": (
@@ -204,7 +204,7 @@ def _nats(value: float) -> str:
     return formatting.number(value) if value >= 0.005 or value == 0 else "under 0.01"
 
 
-def _spoken(name: str, said: Spoken) -> SpokenContext:
+def _spoken(name: str, said: ModelOutput) -> SpokenContext:
     guesses = [
         Guess(formatting.quoted(text), formatting.small(p), max(0, min(100, round(100 * p))))
         for _, text, p in said.top

@@ -12,7 +12,7 @@ from frontend import formatting
 from frontend.edits.contexts import EditForm
 from frontend.home.forms import FormError, sent
 from frontend.lens.typed_words import typed_words
-from server.analyses.interventions.schema import ALPHA, Delta, Intervention, InterventionRequest, Mode, Scope
+from server.interventions.schema import ALPHA, Intervention, InterventionRequest, Mode, Scope, SteerOrigin
 
 TARGET = "target-"
 """The fields of the words that are offered; a number follows."""
@@ -42,7 +42,7 @@ def request(form: EditForm, position: int) -> InterventionRequest:
             errors["alpha"] = "Give a number, such as 1 or 0.5."
     for name, value, allowed in (
         ("mode", form.mode, get_args(Mode)),
-        ("delta", form.delta, get_args(Delta)),
+        ("delta", form.delta, get_args(SteerOrigin)),
         ("scope", form.scope, get_args(Scope)),
     ):
         if value not in allowed:

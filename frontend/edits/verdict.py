@@ -8,8 +8,8 @@ from frontend import formatting
 from frontend.analysis.token_names import token_name
 from frontend.analysis.view import View
 from frontend.edits.contexts import Bit
-from server.analyses.interventions.schema import Control, Intervention, Verdict
-from server.analyses.interventions.verdict import SMALL_DELTA
+from server.interventions.schema import Control, Intervention, Verdict
+from server.interventions.verdict import SMALL_DELTA
 
 
 def verdict(view: View, made: Intervention) -> list[Bit]:

@@ -23,9 +23,9 @@ from frontend.layout import ModelsContext
 from frontend.library import listing
 from frontend.library.contexts import Option
 from frontend.urls import urls
-from server.analyses.models import Models as Resident
 from server.analyses.service import Analyses
 from server.errors import NlaError
+from server.pairs.model_pool import ModelPool
 
 router = APIRouter(include_in_schema=False)
 RECENT = 8
@@ -84,11 +84,13 @@ def _limits(request: Request) -> forms.Limits:
     return forms.Limits.of(request.app.state.settings)
 
 
-async def _along(resident: Resident, form: forms.Form) -> list[Option]:
+async def _along(resident: ModelPool, form: forms.Form) -> list[Option]:
     """The pairs that have a sibling here: each can read along with that."""
     if len(resident.names) == 1:
         return []
-    found = [(name, await resident.aim(name)) for name in resident.names if await resident.siblings(name)]
+    found = [
+        (name, await resident.layer_key(name)) for name in resident.names if await resident.siblings(name)
+    ]
     return listing.along([(name, aim.layer) for name, aim in found], form.also)
 
 

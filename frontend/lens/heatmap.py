@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontend import formatting
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.schema import Token
 
 Shares = NDArray[np.float64]

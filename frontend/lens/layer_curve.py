@@ -13,7 +13,7 @@ from frontend.lens.typed_words import likeliest
 from frontend.links import Choice, Field, choice
 from frontend.urls import urls
 from frontend.view_state import PINS, ViewState
-from server.analyses.words import MOST
+from server.analyses.word_curves import MOST
 
 SCALES = {"linear": "probability", "log": "probability, logarithmic", "rank": "rank"}
 

@@ -18,7 +18,7 @@ from frontend.lens.lens_choice import KINDS
 from frontend.lens.lens_map import lens_map, map_table
 from frontend.urls import urls
 from frontend.view_state import ViewState
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.schema import Analysis
 from server.errors import BadInput, Conflict
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.service import Analyses
-from server.analyses.words import WhichLens
+from server.analyses.word_curves import WhichLens
 
 SPACES = "\u00b7\u2423"
 """How the page draws a token's leading space; a word may be typed so."""

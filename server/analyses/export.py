@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from server.analyses import records
-from server.analyses.records import readable
+from server.analyses import row_mapping
+from server.analyses.row_mapping import readable
 from server.analyses.schema import Analysis, Reading, SiblingReadings, Token
 from server.store import repository
 from server.store.tables import ReadingRow
@@ -59,7 +59,7 @@ SIBLING_COLUMNS = {"pair": pa.string(), "layer": pa.int32(), "analysis": pa.stri
 
 def attachment(analysis: Analysis, extension: str) -> dict[str, str]:
     """Headers that make a browser keep the answer, under a name that tells one analysis from another."""
-    words = re.findall(r"\w+", unicodedata.normalize("NFC", records.title_of(analysis.request).lower()))
+    words = re.findall(r"\w+", unicodedata.normalize("NFC", row_mapping.title_of(analysis.request).lower()))
     parts = [re.sub(r"[^\w.-]+", "-", analysis.pair), "-".join(words)[:40].strip("-"), analysis.id]
     parts += [] if analysis.status == "done" else [analysis.status]
     name = "_".join(part for part in parts if part) + f".{extension}"
@@ -176,7 +176,7 @@ def _part(
     activations: NDArray[np.float32] | None,  # [T, d]
     schema: pa.Schema,
 ) -> pa.Table:
-    cells = [_row(tokens, records.reading_of(row)) for row in rows]
+    cells = [_row(tokens, row_mapping.reading_of(row)) for row in rows]
     columns = [pa.array([cell[name] for cell in cells], kind) for name, kind in COLUMNS.items()]
     known = len(activations) if activations is not None else 0
     read = [activations[r.position] if activations is not None and r.position < known else None for r in rows]

@@ -12,29 +12,27 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
-from server.analyses import records, siblings
+from server.analyses import layer_group, row_mapping
 from server.analyses.estimate import Estimate
-from server.analyses.lens import LensTable
-from server.analyses.pins import Pins
-from server.analyses.reading_writes import ReadingWrites
-from server.analyses.readings import Finding, Marked, Scored, Words, Written
-from server.analyses.run import (
-    Compared,
+from server.analyses.lens_table import LensTable
+from server.analyses.pipeline import (
+    BaselinesKnown,
     Found,
-    Plan,
     Prompt,
+    ReadingsStarted,
     Reply,
+    RunState,
     Step,
-    Text,
+    TokensKnown,
     Traced,
     Tuned,
     Tuning,
     analyse,
 )
-from server.analyses.run import (
-    Reading as Readings,
-)
+from server.analyses.reading_writes import ReadingWrites
+from server.analyses.readings import Finding, ReadingFailed, Scored, Words, Written
 from server.analyses.schema import Analysis, EventKind, Progress, Status
+from server.analyses.watched import WatchedPositions
 from server.errors import NlaError, StoreUnavailable
 from server.settings import Settings
 from server.store import leases, repository
@@ -54,9 +52,9 @@ class Job:
     """The live state of one analysis. `analysis` is what GET answers, `log` what watchers are told."""
 
     def __init__(self, whole: Whole, store: Store) -> None:
-        self.analysis = records.analysis_of(whole)
-        self.log = records.log_of(whole, self.analysis)
-        self.pins = Pins()
+        self.analysis = row_mapping.analysis_of(whole)
+        self.log = row_mapping.log_of(whole, self.analysis)
+        self.pins = WatchedPositions()
         self.pins.focus = self.analysis.focus
         self.task: asyncio.Task[None] | None = None
         self.stopping: asyncio.Task[None] | None = None
@@ -169,16 +167,16 @@ class Job:
         else:
             await self.end("done")
 
-    def _plan(self, prompt: Prompt, settings: Settings) -> Plan:
+    def _plan(self, prompt: Prompt, settings: Settings) -> RunState:
         """What is left to do after what earlier runs have kept. Raises Unreadable when that is damaged."""
         assert self._whole is not None, "a job works once"
         row, trace, readings = self._whole.row, self._whole.trace, self._whole.readings
         self._whole = None
-        with records.readable(self.id):
+        with row_mapping.readable(self.id):
             generated = unpack_ids(row.generated_ids) if row.generated_ids is not None else None
             activations = unpack(trace.activations) if trace is not None else None
-            kept = records.kept_of(readings)
-        return Plan(
+            kept = row_mapping.kept_of(readings)
+        return RunState(
             request=self.analysis.request,
             prompt=prompt,
             generated_ids=generated,
@@ -194,7 +192,7 @@ class Job:
 
     async def _take(self, step: Step) -> None:
         match step:
-            case Text():
+            case TokensKnown():
                 self._mark("tokens")
                 self._show(step)
                 self.tell_progress("lens" if step.complete else "reply")
@@ -205,13 +203,13 @@ class Job:
             case Traced():
                 self._mark("lens")
                 await self._take_trace(step)
-            case Readings():
+            case ReadingsStarted():
                 written = {key for key, r in self._readings.items() if r.error is None}
                 scored = {key for key in written if self._readings[key].scored}
                 self.estimate.begin(step.total, written, scored)
                 self.analysis.progress = self.analysis.progress.model_copy(update={"total": step.total})
                 self.tell_progress("readings")
-            case Compared():
+            case BaselinesKnown():
                 self.analysis.baselines = step.baselines
             case Tuning():
                 self.tell_progress("tuned_lens")
@@ -221,7 +219,7 @@ class Job:
             case Found():
                 await self._take_findings(step.findings)
 
-    def _show(self, step: Text | Traced) -> None:
+    def _show(self, step: TokensKnown | Traced) -> None:
         self.analysis.tokens = step.tokens
         self.analysis.focus = self.pins.focus = step.focus
         self.log.put("tokens", step.tokens)
@@ -235,7 +233,7 @@ class Job:
                 lens=step.lens.to_blob(),
                 activations=pack(step.activations, exact=True),
             )
-            return trace, records.pack_tokens(step.tokens)
+            return trace, row_mapping.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
         words = f"{self.analysis.request.prompt_text}\n{reply}"
@@ -269,12 +267,12 @@ class Job:
         self.analysis.tuned_lens = lens
         self.log.put("tuned_lens", lens, id=event)
 
-    def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[siblings.Born]:
+    def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[layer_group.Born]:
         """The analyses by the further pairs."""
         if self.kin is None:
             return []
-        rows = [siblings.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
-        return [siblings.born(row, step, trace, words) for row in rows]
+        rows = [layer_group.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
+        return [layer_group.born(row, step, trace, words) for row in rows]
 
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
         """Keep in one transaction whatever has piled up, then tell it in the order in which it was made."""
@@ -289,8 +287,8 @@ class Job:
                 self._mark("first_reading")
                 self.estimate.written(finding.key, len(finding.text))
                 changes.write(finding, self.log.next_id())
-            elif isinstance(finding, Marked):
-                if not finding.passing:
+            elif isinstance(finding, ReadingFailed):
+                if not finding.retryable:
                     self.estimate.scored(finding.key)
                 changes.mark(finding, self.log.next_id())
             elif isinstance(finding, Scored):
@@ -352,7 +350,7 @@ class Job:
             self.analysis.status, self.analysis.error, self.analysis.finished = status, error, finished
             self.tell_progress(status, id=progress_event)
             kind: EventKind = "done" if status == "done" else "failed"
-            self.log.put(kind, records.end_of(self.analysis), id=end_event)
+            self.log.put(kind, row_mapping.end_of(self.analysis), id=end_event)
 
         return tell
 

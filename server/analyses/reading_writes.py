@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from server.analyses.readings import Key, Marked, Scores, Vector, Written
+from server.analyses.readings import Key, ReadingFailed, Scores, Vector, Written
 from server.analyses.schema import Reading
 from server.store import repository
 from server.store.tables import ReadingRow
@@ -30,7 +30,7 @@ class ReadingWrites:
         reading = Reading(position=position, sample=sample, text=finding.text, truncated=finding.truncated)
         self._put(finding.key, reading, event, finding.tokens)
 
-    def mark(self, finding: Marked, event: int) -> None:
+    def mark(self, finding: ReadingFailed, event: int) -> None:
         """A reading, or its score, has failed."""
         position, sample = finding.key
         before = self._now.get(finding.key, Reading(position=position, sample=sample))

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.estimate import Estimate
-from server.analyses.pins import Pins
 from server.analyses.schema import Verbalise
+from server.analyses.watched import WatchedPositions
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
@@ -58,12 +58,12 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Marked:
-    """A position could not be read or scored. The others go on; one that is `passing` is read again."""
+class ReadingFailed:
+    """A position could not be read or scored. The others go on; one that is `retryable` is read again."""
 
     key: Key
     reason: str
-    passing: bool = False
+    retryable: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Scored:
     vectors: dict[Key, Vector]
 
 
-Finding: TypeAlias = Words | Written | Marked | Scored
+Finding: TypeAlias = Words | Written | ReadingFailed | Scored
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadingBatch:
     """Which readings are wanted of which activations. `content` are the positions among which a reading's own is ranked."""
 
     activations: Vector  # [T, d]
@@ -105,22 +105,24 @@ class Read:
     """Is told what is decoded of each reading."""
 
 
-async def read(pair: LoadedPair, job: Read, pins: Pins) -> AsyncGenerator[list[Finding], None]:
+async def read(
+    pair: LoadedPair, job: ReadingBatch, pins: WatchedPositions
+) -> AsyncGenerator[list[Finding], None]:
     """All findings, in the order in which they are made: whatever has piled up since the last, or nothing after a while of
     SILENCE. Raises what the AV raises; close it to stop the work.
     """
-    desk = _Desk(pair, job, pins)
-    task = asyncio.create_task(desk.work())
-    task.add_done_callback(lambda _: desk.findings.put_nowait(None))
+    loop = ReadingLoop(pair, job, pins)
+    task = asyncio.create_task(loop.work())
+    task.add_done_callback(lambda _: loop.findings.put_nowait(None))
     try:
         ended = False
         while not ended:
             found: list[Finding | None] = []
             with suppress(TimeoutError):
                 async with asyncio.timeout(SILENCE):
-                    found.append(await desk.findings.get())
-            while not desk.findings.empty():
-                found.append(desk.findings.get_nowait())
+                    found.append(await loop.findings.get())
+            while not loop.findings.empty():
+                found.append(loop.findings.get_nowait())
             ended = None in found
             yield [finding for finding in found if finding is not None]
         await task
@@ -134,14 +136,14 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 @dataclass
-class _Desk:
+class ReadingLoop:
     """AV and AR at work on one job: what `remains` is asked of the AV, what has `ended` there goes on to the AR, and
     `findings` tell of both.
     """
 
     pair: LoadedPair
-    job: Read
-    pins: Pins
+    job: ReadingBatch
+    pins: WatchedPositions
     remains: set[Key] = field(default_factory=set)
     waits: bool = False
     """A call is waiting for room."""
@@ -201,7 +203,7 @@ class _Desk:
         self.findings.put_nowait(finding)
         if isinstance(finding, Written):
             self.ended.put_nowait((finding.key, finding.text))
-        elif isinstance(finding, Marked) and finding.passing:
+        elif isinstance(finding, ReadingFailed) and finding.retryable:
             self.failures[finding.key] += 1
             if self.failures[finding.key] < TRIES:
                 self.remains.add(finding.key)
@@ -213,7 +215,7 @@ class _Desk:
             kept = self.job.kept.get(key)
             if kept is None:
                 if reason := _unreadable(self.job, key[0]):
-                    self.findings.put_nowait(Marked(key, reason))
+                    self.findings.put_nowait(ReadingFailed(key, reason))
                 else:
                     remaining.add(key)
             elif kept.vector is None:
@@ -237,7 +239,7 @@ class _Desk:
                     self.findings.put_nowait(finding)
 
 
-def _unreadable(job: Read, position: int) -> str | None:
+def _unreadable(job: ReadingBatch, position: int) -> str | None:
     if position >= job.length:
         return f"There is no position {position}: the text ended at {job.length - 1}."
     if not np.isfinite(job.activations[position]).all():
@@ -248,12 +250,12 @@ def _unreadable(job: Read, position: int) -> str | None:
 def verbalise(pair: LoadedPair, activations: Vector, settings: Verbalise) -> AsyncGenerator[Finding, None]:
     """One reading of each row of activations [n, d], keyed (row, 0). The caller has room at the AV."""
     keys = [(i, 0) for i in range(len(activations))]
-    job = Read(activations=activations, keys=keys, length=len(keys), settings=settings)
-    return _window(pair, job, keys, Pins())
+    job = ReadingBatch(activations=activations, keys=keys, length=len(keys), settings=settings)
+    return _window(pair, job, keys, WatchedPositions())
 
 
 async def _window(
-    pair: LoadedPair, job: Read, window: Sequence[Key], pins: Pins
+    pair: LoadedPair, job: ReadingBatch, window: Sequence[Key], pins: WatchedPositions
 ) -> AsyncGenerator[Finding, None]:
     """The AV's answers to some orders. Words are told for pinned positions alone, from the beginning when a
     pin comes late.
@@ -285,9 +287,9 @@ async def _window(
             if isinstance(answer, Finished):
                 yield Written(key, answer.text, answer.truncated, answer.tokens)
             elif isinstance(answer, Failed):
-                yield Marked(key, answer.reason, answer.passing)
+                yield ReadingFailed(key, answer.reason, answer.retryable)
     for key in untold:
-        yield Marked(key, "The verbaliser ended without an answer for this position.")
+        yield ReadingFailed(key, "The verbaliser ended without an answer for this position.")
 
 
 async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
@@ -296,7 +298,7 @@ async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, s
         vectors = await pair.reconstructor.reconstruct([text for _, text in texts])
     except Exception as error:
         if len(texts) == 1:
-            return [Marked(texts[0][0], f"The reading could not be scored: {error}")]
+            return [ReadingFailed(texts[0][0], f"The reading could not be scored: {error}")]
         return [finding for item in texts for finding in await _scored(pair, scorer, [item])]
     return await asyncio.to_thread(_compared, scorer, [key for key, _ in texts], vectors)
 
@@ -308,7 +310,7 @@ def _compared(scorer: Scorer, keys: Sequence[Key], vectors: Vector) -> list[Find
     for key, vector, each in zip(keys, vectors, compared, strict=True):
         found = each.score
         if not vector.any() or not np.isfinite([found.cos, found.mse]).all():
-            bad.append(Marked(key, "The reading has no score: the AR made no vector of it."))
+            bad.append(ReadingFailed(key, "The reading has no score: the AR made no vector of it."))
             continue
         good.append(Scores(key, found.cos, found.mse, found.fve, each.rank, each.of))
         kept[key] = vector

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from server.analyses.lens import LENS_JSON_SCHEMA, LensTable
+from server.analyses.lens_table import LENS_JSON_SCHEMA, LensTable
 from server.nla.checkpoints.card import Card
 from server.nla.flags import is_content
 
@@ -62,7 +62,7 @@ LensField = Annotated[
 ]
 
 
-class Asked(BaseModel):
+class RequestModel(BaseModel):
     """Part of a request: an unknown field is an error (it is a misspelt one), and nothing changes once
     checked.
     """
@@ -70,20 +70,20 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Answered(BaseModel):
+class ResponseModel(BaseModel):
     """Part of an answer. A number that is not finite is written as null."""
 
     model_config = ConfigDict(ser_json_inf_nan="null", arbitrary_types_allowed=True)
 
 
-class Message(Asked):
+class Message(RequestModel):
     """One turn of a chat."""
 
     role: Annotated[str, Field(min_length=1, max_length=40)]
     content: Annotated[str, Field(min_length=1)]
 
 
-class Generate(Asked):
+class Generate(RequestModel):
     """The reply to write before reading. Temperature 0 is greedy."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] = 48
@@ -91,7 +91,7 @@ class Generate(Asked):
     seed: Seed = 0
 
 
-class Verbalise(Asked):
+class Verbalise(RequestModel):
     """How the AV writes. Without a temperature: greedy for one sample, 0.7 for several (greedy ones would all
     be the same).
     """
@@ -102,7 +102,7 @@ class Verbalise(Asked):
     seed: Seed = 0
 
 
-class AnalysisRequest(Asked):
+class AnalysisRequest(RequestModel):
     """What POST /api/analyses takes: a chat (`messages`) or raw `text`, never both."""
 
     pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -139,7 +139,7 @@ class AnalysisRequest(Asked):
         return self.text if self.text is not None else "\n".join(m.content for m in self.messages or ())
 
 
-class Token(Answered):
+class Token(ResponseModel):
     """One position. `norm` is None until the trace is done; `glyph` names [first, last] where one glyph spans
     tokens.
     """
@@ -160,7 +160,7 @@ class Token(Answered):
         return is_content(self.position, self.special, self.flags)
 
 
-class Reading(Answered):
+class Reading(ResponseModel):
     """One text that the AV wrote for one position. Scores are None until the AR has read it; `error` marks a
     failed one. `rank` is among the activations of the `rank_of` positions of content, its own included; without a
     `rank_of` it was made by an earlier version, among those of all positions.
@@ -183,7 +183,7 @@ class Reading(Answered):
         return self.cos is not None or self.error is not None
 
 
-class Progress(Answered):
+class Progress(ResponseModel):
     """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or cancelled.
 
     `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others. `ahead` counts the analyses in front of a queued one; `message`
@@ -199,7 +199,7 @@ class Progress(Answered):
     message: str | None = None
 
 
-class Chance(Answered):
+class Chance(ResponseModel):
     """What chance scores on some positions of this very prompt, by `n` readings: those dealt to other positions, and the
     mean activation of the other positions.
     """
@@ -223,7 +223,7 @@ class Baselines(Chance):
     nearest_of: int | None = None
 
 
-class Delta(Answered):
+class ReadingDelta(ResponseModel):
     """The next bit of a reading that is being written, for pinned positions alone."""
 
     position: int
@@ -231,7 +231,7 @@ class Delta(Answered):
     text: str
 
 
-class End(Answered):
+class Ended(ResponseModel):
     """The last event of a stream: `done`, or `failed` (whose status may be `cancelled`)."""
 
     id: str
@@ -242,7 +242,7 @@ class End(Answered):
     timings: dict[str, float] = {}
 
 
-class Sibling(Answered):
+class Sibling(ResponseModel):
     """An analysis of the same text and the same wishes by another pair of the same target."""
 
     pair: str
@@ -263,7 +263,7 @@ class SiblingReadings(Sibling):
     readings: list[Reading] = []
 
 
-class Analysis(Answered):
+class Analysis(ResponseModel):
     """GET /api/analyses/{id}, at any stage. `focus` is the position that a page pins when its address names
     none; `tuned_lens` is like `lens`, where the target has translators; `card` is what the pair's makers say of it.
     """
@@ -292,7 +292,7 @@ class Analysis(Answered):
 
 
 @dataclass(frozen=True)
-class Beside:
+class LayerReadings:
     """What a sibling reads at one position, and by what. `error` is why its analysis failed, if it did."""
 
     sibling: Sibling
@@ -301,7 +301,7 @@ class Beside:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-class FoundEdit(Answered):
+class FoundEdit(ResponseModel):
     """An edit that a search has found: its words, and those it watches."""
 
     id: str
@@ -311,7 +311,7 @@ class FoundEdit(Answered):
     targets: list[str]
 
 
-class AnalysisSummary(Answered):
+class AnalysisSummary(ResponseModel):
     """One line of the library. `title` is the first words of the prompt; tokens and readings are counts.
 
     `deleted` says since when it is, of those that can still be restored. `edits`: the oldest of those that hold every word

@@ -13,30 +13,30 @@ from typing import IO
 
 from sqlalchemy.orm import Session
 
-from server.analyses import elsewhere, records, siblings
-from server.analyses.address import address, normalised, short, unread
-from server.analyses.checks import check_limits
-from server.analyses.elsewhere import Away
-from server.analyses.events import EventLog, Key
+from server.analyses import layer_group, remote, row_mapping
+from server.analyses.content_id import address, normalised, short, unread
+from server.analyses.event_log import EventLog, Key
 from server.analyses.export import readings_parquet
-from server.analyses.metrics import Metrics
-from server.analyses.models import Models
+from server.analyses.limits import check_limits
+from server.analyses.remote import RemoteState
+from server.analyses.scheduler import Scheduler
 from server.analyses.schema import (
     FINAL,
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
-    Beside,
-    End,
+    Ended,
     Event,
+    LayerReadings,
     ListedStatus,
     SiblingReadings,
     Snapshot,
 )
-from server.analyses.words import WhichLens, WhichVariant, WordCurves, follow
-from server.analyses.workshop import Workshop
+from server.analyses.word_curves import WhichLens, WhichVariant, WordCurves, follow
 from server.errors import BadInput, NotFound, StoreUnavailable, Unreadable
+from server.metrics import Metrics
 from server.nla.checkpoints.card import cards
+from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -54,17 +54,17 @@ _log = logging.getLogger(__name__)
 
 
 class Analyses:
-    """All analyses of this server: those at work in the workshop, the others in the store."""
+    """All analyses of this server: those that are jobs of the scheduler, the others in the store."""
 
     def __init__(
-        self, store: Store, models: Models, settings: Settings, metrics: Metrics | None = None
+        self, store: Store, models: ModelPool, settings: Settings, metrics: Metrics | None = None
     ) -> None:
         self.metrics = metrics or Metrics()
         self._store = store
         self._models = models
         self._settings = settings
         self._cards = cards(settings.pairs_file)
-        self._workshop = Workshop(store, models, settings, self.metrics)
+        self._scheduler = Scheduler(store, models, settings, self.metrics)
         self._before_delete: list[Callable[[str], Awaitable[object]]] = []
         self._watched: weakref.WeakSet[EventLog] = weakref.WeakSet()
         self._stopping = False
@@ -80,27 +80,27 @@ class Analyses:
         """
         name = request.pair or self._models.names[0]
         await self._check_pair(name)
-        await siblings.check(self._models, name, request.also)
+        await layer_group.check(self._models, name, request.also)
         check_limits(request, self._settings)
         wanted = normalised(request, name)
-        if self._models.here(name):
-            with self._models.called(name) as pair:
-                prompt = await self._workshop.encode(request, pair)
+        if self._models.is_resident(name):
+            with self._models.borrow(name) as pair:
+                prompt = await self._scheduler.encode(request, pair)
                 where = address(name, pair.fingerprint, prompt.ids, wanted)
-                row = records.new_row(short(where), where, pair.fingerprint, wanted)
-                row.kin = await self._workshop.kin(wanted, prompt)
+                row = row_mapping.new_row(short(where), where, pair.fingerprint, wanted)
+                row.kin = await self._scheduler.kin(wanted, prompt)
         else:
-            row = records.new_row(unread(wanted), None, None, wanted)
-        async with self._workshop.asking:
+            row = row_mapping.new_row(unread(wanted), None, None, wanted)
+        async with self._scheduler.asking:
             analysis, existed = await self._find_or_start(row)
         if existed and wanted.also:
-            await self._workshop.relate(analysis.id, wanted.also)
+            await self._scheduler.relate(analysis.id, wanted.also)
             analysis = await self.get(analysis.id)
         self.metrics.asked.labels(existed=str(existed).lower()).inc()
         return analysis, existed
 
     async def _find_or_start(self, new: AnalysisRow) -> tuple[Analysis, bool]:
-        row = await self._workshop.claim_or_add(new)
+        row = await self._scheduler.claim_or_add(new)
         standing = new if row is None else row
         try:
             return await self._started(standing.id, standing.status), row is not None
@@ -109,8 +109,8 @@ class Analyses:
             return await self._started(standing.id, "queued"), False
 
     async def _started(self, analysis_id: str, status: str) -> Analysis:
-        if analysis_id not in self._workshop.jobs and status != "done":
-            await self._workshop.start(analysis_id)
+        if analysis_id not in self._scheduler.jobs and status != "done":
+            await self._scheduler.start(analysis_id)
         return await self.get(analysis_id)
 
     async def _check_pair(self, name: str) -> None:
@@ -126,7 +126,7 @@ class Analyses:
 
     async def check(self, analysis_id: str) -> str:
         """The id under which an analysis really stands. Raises NotFound."""
-        if analysis_id in self._workshop.jobs:
+        if analysis_id in self._scheduler.jobs:
             return analysis_id
         row = None
         if _well_formed(analysis_id):
@@ -138,29 +138,29 @@ class Analyses:
     async def get(self, analysis_id: str) -> Analysis:
         """The analysis as it stands. Raises NotFound."""
         found = await self.check(analysis_id)
-        if job := self._workshop.jobs.get(found):
+        if job := self._scheduler.jobs.get(found):
             analysis, kin = job.view(), job.kin
         else:
             whole = await self._whole(found)
-            analysis = await asyncio.to_thread(records.analysis_of, whole, elsewhere.progress_of(whole))
+            analysis = await asyncio.to_thread(row_mapping.analysis_of, whole, remote.progress_of(whole))
             kin = whole.row.kin
         known: dict[str, object] = {"card": self._cards.get(analysis.pair)}
         if kin is not None:
             rows = await self._store.read(partial(repository.kindred, kin))
-            known["siblings"] = siblings.named(rows, analysis.pair)
+            known["siblings"] = layer_group.named(rows, analysis.pair)
         return analysis.model_copy(update=known)
 
-    async def beside(self, analysis: Analysis, position: int) -> list[Beside]:
+    async def beside(self, analysis: Analysis, position: int) -> list[LayerReadings]:
         """What its siblings read at a position. One whose reply has come out otherwise is left out there."""
         if not analysis.siblings:
             return []
-        return await self._store.read(partial(siblings.beside, analysis, position))
+        return await self._store.read(partial(layer_group.beside, analysis, position))
 
     async def sibling_readings(self, analysis: Analysis) -> list[SiblingReadings]:
         """All that its siblings have read so far."""
         if not analysis.siblings:
             return []
-        return await self._store.read(partial(siblings.readings, analysis))
+        return await self._store.read(partial(layer_group.readings, analysis))
 
     async def parquet(self, analysis_id: str) -> tuple[Analysis, IO[bytes]]:
         """The analysis, and a file of its readings with their vectors. Raises NotFound."""
@@ -183,7 +183,7 @@ class Analyses:
     ) -> WordCurves:
         """How likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
         analysis = await self.get(analysis_id)
-        with self._models.called() as pair:
+        with self._models.borrow() as pair:
             return await follow(pair, analysis, position, words, lens, variant)
 
     async def recent(
@@ -212,7 +212,7 @@ class Analyses:
         if not _well_formed(analysis_id):
             return None
         found = await self._store.read(partial(repository.summary, analysis_id))
-        return None if found is None else records.summary_of(found)
+        return None if found is None else row_mapping.summary_of(found)
 
     async def count(self, q: str | None, pair: str | None, status: ListedStatus | None) -> int:
         """How many analyses `recent` would find, were there no limit."""
@@ -243,7 +243,7 @@ class Analyses:
                     analysis = await self.get(analysis_id)
                 except (NotFound, Unreadable):
                     end = batch[-1].data
-                    if not isinstance(end, End):
+                    if not isinstance(end, Ended):
                         raise
                     analysis = analysis.model_copy(update={"status": end.status, "error": end.error})
                 yield _snapshot(analysis, writing)
@@ -255,7 +255,7 @@ class Analyses:
         try:
             standing, log, away = await self._look(analysis_id)
         except Unreadable as error:
-            yield [elsewhere.unreadable(analysis_id, cursor, error.detail)], {}
+            yield [remote.unreadable(analysis_id, cursor, error.detail)], {}
             return
         with self.metrics.watchers.track_inprogress():
             while True:
@@ -282,32 +282,36 @@ class Analyses:
                 try:
                     found, log, away = await self._look(log.moved_to or standing)
                 except NotFound:  # deleted elsewhere
-                    yield [elsewhere.deleted(standing, cursor)], {}
+                    yield [remote.deleted(standing, cursor)], {}
                     return
                 if found != standing:
                     standing, cursor = found, 0
 
-    async def _look(self, analysis_id: str) -> tuple[str, EventLog, Away | None]:
+    async def _look(self, analysis_id: str) -> tuple[str, EventLog, RemoteState | None]:
         """The id, the log, and how it stands elsewhere if the log is but a picture of what is kept."""
         found = await self.check(analysis_id)
-        if job := self._workshop.jobs.get(found):
+        if job := self._scheduler.jobs.get(found):
             return found, job.log, None
-        pulse = await self._store.read(partial(repository.pulse, found))  # first: what comes then is news
+        change_token = await self._store.read(
+            partial(repository.change_token, found)
+        )  # first: what comes then is news
         whole = await self._whole(found)
-        progress = elsewhere.progress_of(whole)
-        log = await asyncio.to_thread(lambda: records.log_of(whole, records.analysis_of(whole, progress)))
-        return found, log, None if progress is None else Away(progress, pulse)
+        progress = remote.progress_of(whole)
+        log = await asyncio.to_thread(
+            lambda: row_mapping.log_of(whole, row_mapping.analysis_of(whole, progress))
+        )
+        return found, log, None if progress is None else RemoteState(progress, change_token)
 
-    async def _news_of(self, analysis_id: str, away: Away, stop: asyncio.Event) -> None:
+    async def _news_of(self, analysis_id: str, away: RemoteState, stop: asyncio.Event) -> None:
         """Wait until something new is kept of an analysis that is worked on elsewhere, or for `stop`."""
-        look = partial(repository.pulse, analysis_id)
-        while not stop.is_set() and await self._store.read(look) == away.pulse:
+        look = partial(repository.change_token, analysis_id)
+        while not stop.is_set() and await self._store.read(look) == away.change_token:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), elsewhere.POLL)
+                await asyncio.wait_for(stop.wait(), remote.POLL)
 
     def pin(self, analysis_id: str, position: int) -> None:
         """Somebody looks at this position: it is read next, and its words are told as they come."""
-        if job := self._workshop.jobs.get(analysis_id):
+        if job := self._scheduler.jobs.get(analysis_id):
             job.pins.pin(position)
 
     # Changing
@@ -315,8 +319,8 @@ class Analyses:
     async def cancel(self, analysis_id: str) -> Analysis:
         """Stop it; what is finished stays. One that has ended already is left as it is."""
         analysis = await self.get(analysis_id)
-        if job := self._workshop.jobs.get(analysis.id):
-            await self._workshop.stop(job)
+        if job := self._scheduler.jobs.get(analysis.id):
+            await self._scheduler.stop(job)
         elif analysis.status not in FINAL:
             await self._store.write(partial(leases.cancel, analysis.id))
         return await self.get(analysis.id)
@@ -330,17 +334,17 @@ class Analyses:
             await put_down(found)
         values: dict[str, object] = {"deleted": repository.now()}
         while True:
-            if job := self._workshop.jobs.get(found):
+            if job := self._scheduler.jobs.get(found):
                 cancelled = job.stopping is not None
-                await self._workshop.stop(job)
+                await self._scheduler.stop(job)
                 if job.keeping is not None:
                     raise StoreUnavailable(
                         "How this analysis ended cannot be kept at the moment. Delete it in a while."
                     )
                 if job.analysis.status == "cancelled" and not cancelled:
                     values["status"] = "queued"  # nobody cancelled it: restored, it goes on
-            async with self._workshop.asking:
-                if found in self._workshop.jobs:
+            async with self._scheduler.asking:
+                if found in self._scheduler.jobs:
                     continue  # somebody has just asked for it again
                 await self.check(found)
                 await self._store.write(partial(leases.withdraw, found, values))
@@ -348,13 +352,13 @@ class Analyses:
 
     async def restore(self, analysis_id: str) -> str:
         """Undo a deletion; work that it interrupted goes on. Returns the id. Raises NotFound."""
-        async with self._workshop.asking:
+        async with self._scheduler.asking:
             row = await self._store.write(partial(repository.restore, analysis_id))
             if row is None:
                 raise NotFound(f"Of the analysis {analysis_id!r} nothing is left to restore.")
-            ours = row.pair in self._models.names and row.id not in self._workshop.jobs
+            ours = row.pair in self._models.names and row.id not in self._scheduler.jobs
             if ours and row.status in repository.UNFINISHED:
-                await self._workshop.start(row.id)
+                await self._scheduler.start(row.id)
             return row.id
 
     def before_delete(self, put_down: Callable[[str], Awaitable[object]]) -> None:
@@ -366,7 +370,7 @@ class Analyses:
     def resume(self) -> None:
         """Take up in the background what an earlier server left unfinished for these pairs."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep-deleted")
-        self._workshop.open()
+        self._scheduler.open()
 
     def stop_streams(self) -> None:
         """End every event stream, so that the server can end; watchers come back with their last id."""
@@ -380,7 +384,7 @@ class Analyses:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self._workshop.close()
+        await self._scheduler.close()
 
     async def _sweep(self) -> None:
         """Make deletions final once they can no longer be undone."""
@@ -397,7 +401,7 @@ def _found(summaries: Sequence[Summary], query: str | None, session: Session) ->
     edits: dict[str, list[InterventionRow]] = {}
     for row in edits_with(query or "", [summary.id for summary in summaries], session):
         edits.setdefault(row.analysis_id, []).append(row)
-    return [records.summary_of(summary, edits.get(summary.id, ())) for summary in summaries]
+    return [row_mapping.summary_of(summary, edits.get(summary.id, ())) for summary in summaries]
 
 
 def _snapshot(analysis: Analysis, writing: Mapping[Key, str]) -> Snapshot:

@@ -12,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.analyses.encoding import analysis_json, data_json
+from server.analyses.json_stream import analysis_json, data_json
 from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus, Status
 from server.analyses.service import Analyses
-from server.analyses.words import WhichLens, WhichVariant, WordCurves
+from server.analyses.word_curves import WhichLens, WhichVariant, WordCurves
 
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])
 

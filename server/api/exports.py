@@ -12,10 +12,10 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from server.analyses import export
-from server.analyses.interventions.export import ExportedAnalysis, edits_csv, edits_parquet, exported_json
 from server.analyses.schema import Analysis
 from server.api.analyses import Service
 from server.api.interventions import Service as Interventions
+from server.interventions.export import ExportedAnalysis, edits_csv, edits_parquet, exported_json
 
 router = APIRouter(prefix="/api/analyses", tags=["exports"])
 _CHUNK = 1 << 18

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.analyses.interventions.schema import Intervention, InterventionRequest
-from server.analyses.interventions.service import Interventions
-from server.analyses.schema import Answered
+from server.analyses.schema import ResponseModel
+from server.interventions.schema import Intervention, InterventionRequest
+from server.interventions.service import Interventions
 
 router = APIRouter(prefix="/api/analyses/{analysis_id}/interventions", tags=["interventions"])
 
@@ -21,7 +21,7 @@ def service(request: Request) -> Interventions:
     return interventions
 
 
-class Cancelled(Answered):
+class Cancelled(ResponseModel):
     """The edits that were stopped."""
 
     cancelled: list[str]

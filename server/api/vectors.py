@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from starlette.requests import Request
 
-from server.analyses.readings import Marked, Written, verbalise
+from server.analyses.readings import ReadingFailed, Written, verbalise
 from server.analyses.reconstruction import check_lengths
-from server.analyses.schema import Answered, Asked, Verbalise
+from server.analyses.schema import RequestModel, ResponseModel, Verbalise
 from server.api.connected import while_connected
 from server.errors import BadInput
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from server.analyses.models import Models
     from server.nla.models.loaded_pair import LoadedPair
+    from server.pairs.model_pool import ModelPool
 
 router = APIRouter(prefix="/api", tags=["vectors"])
 
@@ -30,7 +30,7 @@ Vectors = Annotated[list[Annotated[list[Number], Field(min_length=1)]], Field(mi
 Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=20_000)]], Field(min_length=1)]
 
 
-class OfPair(Asked):
+class OfPair(RequestModel):
     """`pair` names the pair that is to answer, which must be resident; without it the resident one does."""
 
     pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -42,7 +42,7 @@ class ReconstructRequest(OfPair):
     texts: Texts
 
 
-class Reconstructed(Answered):
+class Reconstructed(ResponseModel):
     """One vector [d] for each text."""
 
     pair: str
@@ -56,7 +56,7 @@ class VerbaliseRequest(OfPair):
     verbalise: Verbalise = Verbalise()
 
 
-class Text(Answered):
+class Text(ResponseModel):
     """What the AV wrote, or why it could not."""
 
     text: str
@@ -64,7 +64,7 @@ class Text(Answered):
     error: str | None = None
 
 
-class Verbalised(Answered):
+class Verbalised(ResponseModel):
     """One text for each activation; `readings` says more of each."""
 
     pair: str
@@ -79,7 +79,7 @@ class ScoreRequest(OfPair):
     activations: Vectors
 
 
-class TextScore(Answered):
+class TextScore(ResponseModel):
     """cos, mse and fve (null where the pair's variance is not known)."""
 
     cos: float | None
@@ -87,7 +87,7 @@ class TextScore(Answered):
     fve: float | None
 
 
-class TextScores(Answered):
+class TextScores(ResponseModel):
     """One score for each text."""
 
     pair: str
@@ -103,8 +103,8 @@ async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Recon
     """What the AR makes of some texts."""
     settings: Settings = request.app.state.settings
     _check_count("texts", body.texts, settings)
-    models: Models = request.app.state.models
-    with models.called(body.pair) as pair:
+    models: ModelPool = request.app.state.models
+    with models.borrow(body.pair) as pair:
         await check_lengths(pair, "texts", body.texts, settings)
         vectors = await while_connected(request, pair.reconstructor.reconstruct(body.texts))
     return Reconstructed(pair=pair.name, activations=np.asarray(vectors, np.float32).tolist())
@@ -114,7 +114,7 @@ async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Recon
 async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Verbalised:
     """What the AV says of some activations."""
     settings: Settings = request.app.state.settings
-    models: Models = request.app.state.models
+    models: ModelPool = request.app.state.models
     if body.verbalise.samples != 1:
         raise BadInput(
             "verbalise.samples", "One sample for each activation; send an activation again for more."
@@ -123,7 +123,7 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
         detail = f"More than the {settings.max_reading_tokens} that this server takes."
         raise BadInput("verbalise.max_new_tokens", detail)
     found: dict[int, Text] = {}
-    with models.called(body.pair) as pair:
+    with models.borrow(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
         async with (
             pair.capacity.take(len(activations)),
@@ -132,7 +132,7 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
             async for finding in findings:
                 if isinstance(finding, Written):
                     found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)
-                elif isinstance(finding, Marked):
+                elif isinstance(finding, ReadingFailed):
                     found[finding.key[0]] = Text(text="", truncated=False, error=finding.reason)
     readings = [found[i] for i in range(len(activations))]
     return Verbalised(pair=pair.name, texts=[reading.text for reading in readings], readings=readings)
@@ -144,11 +144,11 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
     from server.nla.scores import score as score_of
 
     settings: Settings = request.app.state.settings
-    models: Models = request.app.state.models
+    models: ModelPool = request.app.state.models
     _check_count("texts", body.texts, settings)
     if (texts := len(body.texts)) != (count := len(body.activations)):
         raise BadInput("activations", f"{texts} texts, but {count} activations: one for each.")
-    with models.called(body.pair) as pair:
+    with models.borrow(body.pair) as pair:
         activations = _checked(body.activations, pair, settings)
         await check_lengths(pair, "texts", body.texts, settings)
         vectors = await while_connected(request, pair.reconstructor.reconstruct(body.texts))

@@ -105,7 +105,7 @@ def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole
     return Whole(row, session.scalars(query).all(), session.get(TraceRow, row.id, options=heavy))
 
 
-def pulse(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
+def change_token(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
     """Changes whenever something new is kept of an analysis; None if there is none (any more)."""
     latest = select(func.max(ReadingRow.event)).where(ReadingRow.analysis_id == analysis_id)
     row = session.execute(

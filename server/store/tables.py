@@ -93,7 +93,7 @@ class AnalysisRow(Base):
     pair: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str | None] = mapped_column(String(200))
     kin: Mapped[str | None] = mapped_column(String(64))
-    """The same in all analyses of one text by pairs of one target, see analyses/address.py."""
+    """The same in all analyses of one text by pairs of one target, see analyses/content_id.py."""
     status: Mapped[str] = mapped_column(String(12))
     error: Mapped[str | None] = mapped_column(Prose)
     request: Mapped[str] = mapped_column(Text)

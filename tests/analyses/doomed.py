@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from server.analyses.encoding import data_json
+from server.analyses.json_stream import data_json
 from server.settings import Settings
 from tests.analyses.asking import analyses_of, chat
 from tests.conftest import running

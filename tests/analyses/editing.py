@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from server.analyses.interventions.schema import Control, Intervention, InterventionRequest
-from server.analyses.interventions.service import Interventions
 from server.errors import BadInput
+from server.interventions.schema import Control, Intervention, InterventionRequest
+from server.interventions.service import Interventions
 from server.nla.patching.patches import Patch
 from server.store.tables import InterventionRow
 from tests.fakes import END, START, FakePair, activation, held

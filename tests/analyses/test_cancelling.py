@@ -47,7 +47,7 @@ async def test_whoever_else_cancels_waits_for_the_same_end_and_every_stream_hear
     id = (await analyses.create(chat()))[0].id
     await until(analyses, id, "lens")
     watching = [asyncio.create_task(watch(analyses, id)) for _ in range(13)]
-    workshop = analyses._workshop
+    workshop = analyses._scheduler
     job = workshop.jobs[id]
     async with slow_store(app):
         stops = [asyncio.create_task(workshop.stop(job))]
@@ -79,7 +79,7 @@ async def test_cancels_beside_a_deletion(app: FastAPI, pair: FakePair) -> None:
         assert id in answers
         with pytest.raises(NotFound):
             await analyses.get(id)
-    assert analyses._workshop.jobs == {}
+    assert analyses._scheduler.jobs == {}
 
 
 async def test_neither_deleting_nor_asking_waits_for_a_model_that_is_busy(

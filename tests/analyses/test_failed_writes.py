@@ -79,7 +79,7 @@ async def test_a_cancel_is_answered_at_once_and_kept_later(app: FastAPI, pair: F
     pair.verbaliser.limit(2)
     id = (await analyses.create(chat("cats")))[0].id
     await until(analyses, id, "progress", stage="readings", done=2)
-    job = analyses._workshop.jobs[id]
+    job = analyses._scheduler.jobs[id]
     with locked(app):
         async with asyncio.timeout(DEADLINE):
             assert (await analyses.cancel(id)).status == "cancelled"
@@ -90,7 +90,7 @@ async def test_a_cancel_is_answered_at_once_and_kept_later(app: FastAPI, pair: F
     await job.keeping
     row = await app.state.store.read(partial(repository.get, id))
     assert (row.status, row.owner) == ("cancelled", None)
-    assert id not in analyses._workshop.jobs
+    assert id not in analyses._scheduler.jobs
     pair.verbaliser.allow()
     assert (await finish(analyses, chat("cats"))).status == "done"
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from scipy.spatial.distance import cosine
 
-from server.analyses.interventions.schema import Intervention
 from server.errors import Conflict, NotFound
+from server.interventions.schema import Intervention
 from server.settings import Settings
 from server.store import repository
 from tests.analyses.asking import analyses_of, chat, finish, until

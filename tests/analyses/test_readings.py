@@ -8,9 +8,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from server.analyses.pins import Pins
-from server.analyses.readings import TRIES, Finding, Kept, Marked, Read, Scored, Words, Written, read
+from server.analyses.readings import (
+    TRIES,
+    Finding,
+    Kept,
+    ReadingBatch,
+    ReadingFailed,
+    Scored,
+    Words,
+    Written,
+    read,
+)
 from server.analyses.schema import Verbalise
+from server.analyses.watched import WatchedPositions
 from server.errors import NlaError
 from tests.fakes import FakePair, FakeVerbaliser, activation, held, text_of
 
@@ -25,10 +35,10 @@ async def pair(anyio_backend: str) -> AsyncIterator[FakePair]:
     await pair.close()
 
 
-def job(**more: Any) -> Read:
+def job(**more: Any) -> ReadingBatch:
     activations = np.stack([activation([n]) for n in range(T)])
     keys = [(p, 0) for p in range(T)]
-    return Read(
+    return ReadingBatch(
         **{
             "activations": activations,
             "keys": keys,
@@ -40,14 +50,14 @@ def job(**more: Any) -> Read:
     )
 
 
-async def reading(pair: FakePair, job: Read, pins: Pins | None = None) -> Any:
-    async with aclosing(read(cast(Any, pair), job, pins or Pins())) as batches:
+async def reading(pair: FakePair, job: ReadingBatch, pins: WatchedPositions | None = None) -> Any:
+    async with aclosing(read(cast(Any, pair), job, pins or WatchedPositions())) as batches:
         async for batch in batches:
             for finding in batch:
                 yield finding
 
 
-async def all_of(pair: FakePair, job: Read, pins: Pins | None = None) -> list[Finding]:
+async def all_of(pair: FakePair, job: ReadingBatch, pins: WatchedPositions | None = None) -> list[Finding]:
     async with aclosing(reading(pair, job, pins)) as findings:
         return [finding async for finding in findings]
 
@@ -105,14 +115,16 @@ async def test_the_ar_reads_what_has_piled_up_in_one_batch(pair: FakePair) -> No
 async def test_a_broken_position_is_marked_and_the_others_go_on(pair: FakePair) -> None:
     pair.verbaliser.broken = {2}
     findings = await all_of(pair, job())
-    assert [f for f in findings if isinstance(f, Marked)] == [Marked((2, 0), "The AV choked on this one.")]
+    assert [f for f in findings if isinstance(f, ReadingFailed)] == [
+        ReadingFailed((2, 0), "The AV choked on this one.")
+    ]
     assert sorted(scores(findings)) == [0, 1, 3, 4, 5]
 
 
 async def test_a_text_that_the_ar_cannot_take_spoils_no_other(pair: FakePair) -> None:
     pair.reconstructor.refused = f"{activation([3])[0]:.3f}"
     findings = await all_of(pair, job())
-    (marked,) = [f for f in findings if isinstance(f, Marked)]
+    (marked,) = [f for f in findings if isinstance(f, ReadingFailed)]
     assert marked.key == (3, 0)
     assert "the AR choked" in marked.reason
     assert sorted(scores(findings)) == [0, 1, 2, 4, 5]
@@ -122,7 +134,7 @@ async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair)
     asked = job()
     asked.activations[1, 0] = np.inf
     findings = await all_of(pair, asked)
-    (marked,) = [f for f in findings if isinstance(f, Marked)]
+    (marked,) = [f for f in findings if isinstance(f, ReadingFailed)]
     assert marked.key == (1, 0)
     assert [(1, 0)] not in pair.verbaliser.asked
     assert len(scores(findings)) == T - 1
@@ -130,7 +142,7 @@ async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair)
 
 async def test_a_position_beyond_the_text_is_marked(pair: FakePair) -> None:
     findings = await all_of(pair, job(keys=[(0, 0), (99, 0)]))
-    assert Marked((99, 0), "There is no position 99: the text ended at 5.") in findings
+    assert ReadingFailed((99, 0), "There is no position 99: the text ended at 5.") in findings
     assert sorted(scores(findings)) == [0]
 
 
@@ -145,7 +157,7 @@ async def test_what_is_kept_is_not_written_again_and_only_scored_if_it_was_not(p
 
 
 async def test_windows_follow_the_pins_of_the_moment(pair: FakePair) -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.pin(4)
     pair.verbaliser.limit(0)
     findings = reading(pair, job(window=2), pins)
@@ -176,7 +188,7 @@ async def test_an_engine_that_reads_on_is_asked_for_the_next_whenever_one_has_en
 
 
 async def test_a_new_pin_is_the_next_that_it_is_asked_for(busy: FakePair) -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.pin(0)
     busy.verbaliser.limit(0)
     findings = reading(busy, job(), pins)
@@ -207,7 +219,7 @@ async def test_two_analyses_take_turns_at_it(busy: FakePair) -> None:
 
 
 async def test_words_are_told_for_pinned_positions_alone_and_are_the_text(pair: FakePair) -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.pin(3)
     words = [f for f in await all_of(pair, job(), pins) if isinstance(f, Words)]
     assert {f.key for f in words} == {(3, 0)}
@@ -216,7 +228,7 @@ async def test_words_are_told_for_pinned_positions_alone_and_are_the_text(pair: 
 
 
 async def test_a_late_pin_is_told_the_words_from_the_beginning(pair: FakePair) -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.pin(0)
     pair.verbaliser.limit(1)
     findings = reading(pair, job(keys=[(0, 0), (1, 0)]), pins)
@@ -261,13 +273,13 @@ async def test_an_order_without_an_answer_is_marked(pair: FakePair, monkeypatch:
 
     monkeypatch.setattr(pair.verbaliser, "stream", forgetful)
     findings = await all_of(pair, job())
-    assert [f.key for f in findings if isinstance(f, Marked)] == [(T - 1, 0)]
+    assert [f.key for f in findings if isinstance(f, ReadingFailed)] == [(T - 1, 0)]
 
 
 async def test_what_the_engine_died_over_is_read_again(pair: FakePair) -> None:
     pair.verbaliser.dizzy = {2: 2}
     findings = await all_of(pair, job())
-    marks = [f for f in findings if isinstance(f, Marked)]
+    marks = [f for f in findings if isinstance(f, ReadingFailed)]
     assert [(mark.key, mark.reason) for mark in marks] == [((2, 0), "The engine died over this.")] * 2
     assert set(scores(findings)) == set(range(T))
 

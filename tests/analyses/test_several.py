@@ -160,7 +160,7 @@ async def test_a_call_keeps_its_pair_to_the_end(app: FastAPI, source: FakeSource
             call = asyncio.create_task(client.post("/api/reconstruct", json={"texts": ["a"]}))
             await came(source.pair.reconstructor.begun.is_set)  # it is under way
             analysis, _ = await analyses_of(app).create(chat(pair="other"))
-            await came(lambda: not app.state.models.here("fake"))
+            await came(lambda: not app.state.models.is_resident("fake"))
             refused = await client.post("/api/reconstruct", json={"texts": ["a"]})
             assert refused.status_code == 503
             assert "making room for other" in refused.json()["detail"]

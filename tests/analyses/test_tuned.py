@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.settings import Settings
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
 from tests.api.test_analyses import done

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from server.analyses import elsewhere, shift
+from server.analyses import lease_keeper, remote
 from server.errors import NotFound
 from server.settings import Settings
 from server.store import repository
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def shared(tmp_path: Path, plain_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings of servers that share a database and do not wait for long."""
-    monkeypatch.setattr(shift, "BEAT", 0.05)
-    monkeypatch.setattr(elsewhere, "POLL", 0.02)
+    monkeypatch.setattr(lease_keeper, "RENEWAL", 0.05)
+    monkeypatch.setattr(remote, "POLL", 0.02)
     with new_postgresql() as url:
         yield Settings(data_dir=tmp_path, cache_dir=tmp_path, pair="fake", database_url=url)
 
@@ -166,7 +166,7 @@ async def test_another_server_finishes_what_a_killed_one_began(
     source = FakeSource()
     async with running(shared, source) as app:
         told = await killed(shared.data_dir, shared.database_url)
-        monkeypatch.setattr(shift, "LEASE", timedelta(seconds=0.1))  # instead of waiting for so long
+        monkeypatch.setattr(lease_keeper, "LEASE", timedelta(seconds=0.1))  # instead of waiting for so long
         id = told[-1]["analysis"]
         events = await watch(analyses_of(app), id)
         done = await analyses_of(app).get(id)
@@ -183,18 +183,18 @@ async def test_a_server_that_was_cut_off_cannot_disturb_its_successor(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _two(shared) as two:
-        monkeypatch.setattr(two.first._workshop._shift, "_renew", _nothing)
-        monkeypatch.setattr(two.first._workshop._shift, "_beat", lambda: None)
+        monkeypatch.setattr(two.first._scheduler._leases, "_renew", _nothing)
+        monkeypatch.setattr(two.first._scheduler._leases, "_on_renewed", lambda: None)
         two.one.verbaliser.limit(3)
         id = (await two.first.create(chat()))[0].id
         await until(two.second, id, "progress", done=3)
         watching = asyncio.create_task(watch(two.first, id))
-        monkeypatch.setattr(shift, "LEASE", timedelta(seconds=0))
+        monkeypatch.setattr(lease_keeper, "LEASE", timedelta(seconds=0))
         await until(two.second, id, "progress", stage="done")
-        kept = await two.apps[1].state.store.read(partial(repository.pulse, id))
+        kept = await two.apps[1].state.store.read(partial(repository.change_token, id))
         two.one.verbaliser.allow()  # it writes on, not knowing
         assert (await watching)[-1].kind == "done"
-        assert await two.apps[1].state.store.read(partial(repository.pulse, id)) == kept
+        assert await two.apps[1].state.store.read(partial(repository.change_token, id)) == kept
 
 
 async def _nothing() -> None: ...

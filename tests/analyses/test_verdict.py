@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from server.analyses.interventions.schema import Control, Spoken, Verdict
-from server.analyses.interventions.verdict import judge
+from server.interventions.schema import Control, ModelOutput, Verdict
+from server.interventions.verdict import judge
 
 PARIS, MADRID, ROME, THE = range(4)
 
 
-def spoken(first: int, *targets: tuple[int, float]) -> Spoken:
+def spoken(first: int, *targets: tuple[int, float]) -> ModelOutput:
     watched = [
         {"text": str(id), "id": id, "token": str(id), "parts": [str(id)], "prob": prob, "rank": 0}
         for id, prob in targets
     ]
-    return Spoken.model_validate(
+    return ModelOutput.model_validate(
         {"top": [(first, str(first), 0.5)], "targets": watched, "text": "", "ended": False}
     )
 
@@ -63,7 +63,7 @@ WON = spoken(MADRID, (PARIS, 0.1), (MADRID, 0.4))
     ],
 )
 def test_a_mind_is_changed_when_the_watched_word_wins(
-    after: Spoken, others: list[float], unedited: float, expected: Verdict
+    after: ModelOutput, others: list[float], unedited: float, expected: Verdict
 ) -> None:
     controls = [control("other", *([0.5, p] for p in others)), control("unedited", [0.7, unedited])]
     assert judge(BEFORE, after, controls, 0.3) == expected

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from server.analyses.export import COLUMNS, FORMULA, SIBLING_COLUMNS
-from server.analyses.interventions.export import COLUMNS as EDIT_COLUMNS
-from server.analyses.interventions.export import REST
+from server.interventions.export import COLUMNS as EDIT_COLUMNS
+from server.interventions.export import REST
 from server.store import repository
 from server.store.vectors import unpack
 from tests.analyses.asking import analyses_of, until

@@ -64,9 +64,9 @@ async def test_storms_of_cancels_leave_nothing_behind(app: FastAPI) -> None:
             while tasks():  # noqa: ASYNC110 - whoever waited for the last of them has been told
                 await asyncio.sleep(0)
         assert handles() < before + ASKED  # the store may have opened a connection more
-    workshop, turns = analyses._workshop, app.state.models._turns
-    assert workshop.jobs == {}
-    assert (workshop._line.length, workshop._line._places._value) == (0, app.state.settings.running)
+    scheduler, turns = analyses._scheduler, app.state.models._turns
+    assert scheduler.jobs == {}
+    assert (scheduler._queue.length, scheduler._queue._slots._value) == (0, app.state.settings.running)
     assert (turns.holders, turns.callers, list(turns.waited_for())) == (0, 0, [])
     capacity = app.state.models.resident().capacity
     assert capacity._free == (capacity.limit or 1)

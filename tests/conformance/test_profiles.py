@@ -10,12 +10,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from server.analyses.catalogue import Catalogue
-from server.analyses.models import Models
 from server.errors import SettingsError
 from server.nla.checkpoints.profile import Profile, replace_norm, residual_add
 from server.nla.verbalisers.factory import Serving
 from server.nla.verbalisers.reading_decoder import ReadingDecoder
+from server.pairs.catalogue import Catalogue
+from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from tests.conformance import reference
 from tests.conformance.conftest import explored
@@ -50,7 +50,7 @@ def silenced(made: Made, role: str, field: str) -> None:
 
 async def refusal(made: Made) -> str:
     """Why the explorer does not load it."""
-    models = Models("tiny", Catalogue(Settings(pairs_file=made.file, cache_dir=made.root / "cache")))
+    models = ModelPool("tiny", Catalogue(Settings(pairs_file=made.file, cache_dir=made.root / "cache")))
     models.start()
     await models.settled()
     assert models.error is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.schema import (
     Analysis,
     AnalysisRequest,

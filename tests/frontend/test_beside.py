@@ -12,18 +12,18 @@ from frontend import templating
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.view import View
 from frontend.view_state import ViewState
-from server.analyses.schema import Beside, Reading, Sibling, Status
+from server.analyses.schema import LayerReadings, Reading, Sibling, Status
 from tests.frontend import made
 from tests.frontend.parsed import curve, one, words
 
 
-def there(layer: int, status: Status = "done", *readings: Reading, error: str | None = None) -> Beside:
+def there(layer: int, status: Status = "done", *readings: Reading, error: str | None = None) -> LayerReadings:
     """A sibling at a layer."""
     sibling = Sibling(pair=f"pair-{layer}", layer=layer, id=f"id{layer}", url=f"/a/id{layer}", status=status)
-    return Beside(sibling, list(readings), error)
+    return LayerReadings(sibling, list(readings), error)
 
 
-def shown(*siblings: Beside, **fields: Any) -> BeautifulSoup:
+def shown(*siblings: LayerReadings, **fields: Any) -> BeautifulSoup:
     """The panel of position 10."""
     analysis = made.analysis(siblings=[b.sibling for b in siblings], **fields)
     panel = pinned_panel(View(analysis, ViewState(t=10), beside=siblings))
@@ -49,7 +49,7 @@ def test_each_layer_has_its_reading_its_score_and_a_link_to_the_same_position() 
         (there(5), "This position was not read."),
     ],
 )
-def test_it_says_why_there_is_nothing(sibling: Beside, said: str) -> None:
+def test_it_says_why_there_is_nothing(sibling: LayerReadings, said: str) -> None:
     assert words(one(shown(sibling), ".at-layer .waiting-note")).startswith(said)
 
 

@@ -15,9 +15,8 @@ from frontend.edits.contexts import EditForm
 from frontend.edits.verdict import ordinal
 from frontend.home.forms import FormError
 from frontend.view_state import ViewState
-from server.analyses.interventions.schema import Control, Intervention, Verdict
-from server.analyses.interventions.schema import Watched as TargetWord
 from server.analyses.schema import AnalysisRequest
+from server.interventions.schema import Control, Intervention, TargetToken, Verdict
 from tests.frontend import made
 from tests.frontend.parsed import one, words
 
@@ -137,7 +136,7 @@ def judged(verdict: dict[str, Any] | None, **fields: Any) -> Intervention:
     """An edit that was judged by the word Madrid."""
     found = intervention(**fields)
     for said, prob in ((found.before, 0.002), (found.after, 0.45)):
-        said.targets.append(TargetWord.model_validate(TWO | {"prob": prob}))
+        said.targets.append(TargetToken.model_validate(TWO | {"prob": prob}))
     found.verdict = None if verdict is None else Verdict.model_validate(WON | verdict)
     return found
 

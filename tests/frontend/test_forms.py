@@ -6,7 +6,7 @@ import pytest
 
 from frontend.home import forms
 from frontend.home.chat_turns import Turn
-from server.analyses.address import normalised
+from server.analyses.content_id import normalised
 from server.analyses.schema import AnalysisRequest
 from server.errors import FieldError
 

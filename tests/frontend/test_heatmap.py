@@ -52,7 +52,7 @@ def test_numbers_that_are_none_are_pale() -> None:
 
 
 def test_a_large_map_is_sent_in_little_more_than_a_byte_a_cell() -> None:
-    from server.analyses.lens import LensTable
+    from server.analyses.lens_table import LensTable
 
     values = np.zeros((80, 500), np.float32)
     top = np.zeros((80, 500, 5), np.int32)

@@ -9,7 +9,7 @@ from frontend import templating
 from frontend.analysis.view import View
 from frontend.lens.lens_map import map_table
 from frontend.view_state import ViewState
-from server.analyses.words import OtherVariant, WordCurve
+from server.analyses.word_curves import OtherVariant, WordCurve
 from tests.frontend import made
 from tests.frontend.parsed import curve, one, page, words
 

@@ -13,7 +13,7 @@ from frontend.analysis.view import View
 from frontend.lens.lens_map import map_table
 from frontend.page_stream import OpenPage
 from frontend.view_state import ViewState
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.schema import Analysis, Snapshot
 from tests.fakes import FakePair
 from tests.frontend import made

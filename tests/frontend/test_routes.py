@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
 from frontend.library import routes
-from server.analyses.checks import LETTERS_PER_TOKEN
+from server.analyses.limits import LETTERS_PER_TOKEN
 from server.settings import Settings
 from tests.conftest import client_of, running, served
 from tests.fakes import FakeSource

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
-from server.analyses.catalogue import Aim
 from server.app import create_app
 from server.nla.checkpoints.pairs import DEFAULT
 from server.nla.flags import is_content
 from server.nla.models.loaded_pair import LoadedPair
+from server.pairs.catalogue import LayerKey
 from server.settings import Settings
 from tests.conftest import client_of
 
@@ -47,8 +47,8 @@ class Loaded:
     def describe(self) -> list[dict[str, Any]]:
         return [{"name": self.pair.name}]
 
-    def aim(self, name: str) -> Aim:
-        return Aim(name, self.pair.layer)
+    def layer_key(self, name: str) -> LayerKey:
+        return LayerKey(name, self.pair.layer)
 
     async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         return Lent(**vars(self.pair))

@@ -159,7 +159,7 @@ async def test_a_line_that_cannot_be_read_fails_that_reading_alone_and_for_the_t
     server.lines = lines
     [end] = await setting.read(av)
     assert isinstance(end, Failed)
-    assert end.passing
+    assert end.retryable
     assert f"The vLLM server at {server.url} sent what cannot be read" in end.reason
     server.lines = server.reading
     assert finished(await setting.read(av)) == [SAYS]
@@ -246,7 +246,7 @@ async def test_a_reading_that_never_ends_is_given_up_after_its_time(setting: Set
     av = await setting.client(server, reading=0.3)
     [end] = await setting.read(av)
     assert isinstance(end, Failed)
-    assert not end.passing  # it would take as long again
+    assert not end.retryable  # it would take as long again
     assert "within 0.3 s (NLA_VLLM_READING_TIMEOUT)" in end.reason
     await server.until(lambda: server.open == 0)  # it is told that nobody waits
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from server.analyses.schema import Analysis, AnalysisRequest, Progress, Token
-from server.analyses.words import WhichVariant, WordCurve, follow
+from server.analyses.word_curves import WhichVariant, WordCurve, follow
 from server.nla.models.loaded_pair import LoadedPair
 
 pytestmark = pytest.mark.anyio

@@ -46,12 +46,12 @@ class Finished:
 class Failed:
     """A reading that could not be written: one marked position, not a failed analysis.
 
-    `passing`: the engine's fault, not the activation's; asked again, it may well be written.
+    `retryable`: the engine's fault, not the activation's; asked again, it may well be written.
     """
 
     key: Hashable
     reason: str
-    passing: bool = False
+    retryable: bool = False
 
 
 Outcome = TextDelta | Finished | Failed

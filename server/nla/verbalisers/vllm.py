@@ -267,7 +267,7 @@ class VllmVerbaliser:
         except EngineDeadError:
             if self.engine.errored:  # the next may be there already
                 self._stopped()
-            self._fail(request, decoders, DIED, call, passing=True)
+            self._fail(request, decoders, DIED, call, retryable=True)
         except Exception as error:
             _log.exception("vLLM refused a reading")
             self._fail(request, decoders, f"vLLM could not read this: {error.__cause__ or error}", call)
@@ -279,11 +279,11 @@ class VllmVerbaliser:
         reason: str,
         call: _Call,
         *,
-        passing: bool = False,
+        retryable: bool = False,
     ) -> None:
         for wanted, decoder in zip(request.samples, decoders, strict=True):
             if decoder is not None:
-                call.put(Failed(wanted.key, reason, passing))
+                call.put(Failed(wanted.key, reason, retryable))
 
     def _embedded(self, request: SampledRequest) -> Any:
         """Ids for all positions but one: there vLLM takes the row (mixed mode), so its own embedding does the rest."""

@@ -113,7 +113,7 @@ class VllmServerVerbaliser:
         told = dict.fromkeys(range(len(request.samples)), "")
         done: set[int] = set()
         limit = self._timeouts.reading
-        reason, passing = "", True
+        reason, retryable = "", True
         try:
             async with asyncio.timeout(None) as whole:
                 for _ in range(TRIES):
@@ -136,10 +136,10 @@ class VllmServerVerbaliser:
                         self._replicas.lose(replica, problem)
         except TimeoutError:
             reason = f"No vLLM server finished this within {limit:g} s (NLA_VLLM_READING_TIMEOUT)"
-            passing = False
+            retryable = False
         for index, wanted in enumerate(request.samples):
             if index not in done:
-                queue.put_nowait(Failed(wanted.key, f"{reason}.", passing))
+                queue.put_nowait(Failed(wanted.key, f"{reason}.", retryable))
 
     @staticmethod
     def _tell(

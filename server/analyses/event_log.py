@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.analyses.schema import Delta, Event, EventKind
+from server.analyses.schema import Event, EventKind, ReadingDelta
 
 PER_RUN = 10_000_000
 """Event ids of a later run of the same analysis start above those of an earlier one."""
@@ -100,7 +100,7 @@ class EventLog:
             events.append(event)
         for (position, sample), writing in self._writing.items():
             if writing.ids[-1] > cursor:
-                delta = Delta(position=position, sample=sample, text=writing.after(cursor))
+                delta = ReadingDelta(position=position, sample=sample, text=writing.after(cursor))
                 events.append(Event(writing.ids[-1], "delta", delta))
         events.sort(key=lambda event: event.id)
         return events

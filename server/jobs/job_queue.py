@@ -1,6 +1,4 @@
-"""The waiting line: so many analyses at work, the others in the order they came, each told how many stand
-before it.
-"""
+"""A queue with a number of slots: so many jobs run at a time, the others wait in the order of coming."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ INTERVAL = 1.0
 """Seconds between two rounds in which all that wait are told their positions."""
 
 
-class Line:
+class JobQueue:
     """First come, first served. Positions are told in rounds: one for each change would cost the square of the length."""
 
-    def __init__(self, places: int, interval: float = INTERVAL) -> None:
-        self._places = asyncio.Semaphore(places)
+    def __init__(self, slots: int, interval: float = INTERVAL) -> None:
+        self._slots = asyncio.Semaphore(slots)
         self._interval = interval
         self._waiting: dict[object, Callable[[int], None]] = {}
         self._round: asyncio.TimerHandle | None = None
@@ -27,25 +25,25 @@ class Line:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def place(self, told: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a place at work. `told` hears how many wait before this one: at once, and after a change of that with the
+    async def slot(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
+        """Hold a slot. `on_position` is called with how many wait before this one: at once, and after a change of that with the
         next round.
         """
-        if self._places.locked():
-            await self._wait(told)
+        if self._slots.locked():
+            await self._wait(on_position)
         else:
-            await self._places.acquire()
+            await self._slots.acquire()
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
-    async def _wait(self, told: Callable[[int], None]) -> None:
+    async def _wait(self, on_position: Callable[[int], None]) -> None:
         key = object()
-        self._waiting[key] = told
-        told(len(self._waiting) - 1)
+        self._waiting[key] = on_position
+        on_position(len(self._waiting) - 1)
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             del self._waiting[key]
             if self._round is None and self._waiting:
@@ -53,8 +51,8 @@ class Line:
 
     def _tell(self) -> None:
         self._round = None
-        for ahead, told in enumerate(self._waiting.values()):
-            told(ahead)
+        for ahead, on_position in enumerate(self._waiting.values()):
+            on_position(ahead)
 
     def close(self) -> None:
         """Tell nobody any more."""

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from server.analyses.pins import Pins
+from server.analyses.watched import WatchedPositions
 
 KEYS = {(position, sample) for position in range(6) for sample in range(2)}
 
 
 def test_reading_order_where_nobody_looks() -> None:
-    assert Pins().first(KEYS, 3) == [(0, 0), (0, 1), (1, 0)]
+    assert WatchedPositions().first(KEYS, 3) == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_the_focus_comes_first() -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.focus = 4
     assert pins.first(KEYS, 3) == [(4, 0), (4, 1), (0, 0)]
     assert 4 in pins
@@ -18,7 +18,7 @@ def test_the_focus_comes_first() -> None:
 
 
 def test_the_latest_pin_comes_before_earlier_ones_and_the_focus() -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     pins.focus = 4
     for position in (1, 3, 1):
         pins.pin(position)
@@ -33,7 +33,7 @@ def test_the_latest_pin_comes_before_earlier_ones_and_the_focus() -> None:
 
 
 def test_pins_do_not_pile_up() -> None:
-    pins = Pins()
+    pins = WatchedPositions()
     for position in range(100):
         pins.pin(position)
     assert [position for position in range(100) if position in pins] == list(range(92, 100))

@@ -1,6 +1,6 @@
 """The flow of one analysis: prompt → reply → trace → readings → scores → tuned lens, as one stream of steps.
 
-A step is what became known; nothing here stores or sends. What an earlier run already found is in the `Plan`
+A step is what became known; nothing here stores or sends. What an earlier run already found is in the `RunState`
 and is not done again.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.analyses.estimate import Estimate
-from server.analyses.lens import LensTable
-from server.analyses.pins import Pins
-from server.analyses.readings import Finding, Kept, Read, read
+from server.analyses.lens_table import LensTable
+from server.analyses.readings import Finding, Kept, ReadingBatch, read
 from server.analyses.schema import AnalysisRequest, Baselines, Chance, Generate, Token
+from server.analyses.watched import WatchedPositions
 from server.errors import ModelError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ GROWTH = 0.15
 
 
 @dataclass(frozen=True)
-class Text:
+class TokensKnown:
     """The tokens as far as they are known: the prompt, then also the reply; without norms and flags."""
 
     tokens: list[Token]
@@ -72,14 +72,14 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingsStarted:
     """From here on readings are made: `total` of them in all."""
 
     total: int
 
 
 @dataclass(frozen=True)
-class Compared:
+class BaselinesKnown:
     """What chance scores on this prompt."""
 
     baselines: Baselines | None
@@ -104,7 +104,7 @@ class Found:
     findings: Sequence[Finding]
 
 
-Step: TypeAlias = Text | Reply | Traced | Reading | Found | Compared | Tuning | Tuned
+Step: TypeAlias = TokensKnown | Reply | Traced | ReadingsStarted | Found | BaselinesKnown | Tuning | Tuned
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Prompt:
 
 
 @dataclass
-class Plan:
+class RunState:
     """What is to be done, and what has been done before."""
 
     request: AnalysisRequest
@@ -141,22 +141,22 @@ def encode(prompter: Prompter, request: AnalysisRequest) -> Prompt:
     return Prompt(*prompter.encode_with_roles(messages, request.text, continue_final=continues))
 
 
-async def analyse(pair: LoadedPair, plan: Plan, pins: Pins) -> AsyncGenerator[Step, None]:
+async def analyse(pair: LoadedPair, plan: RunState, pins: WatchedPositions) -> AsyncGenerator[Step, None]:
     """All steps from the prompt to the tuned lens. Close it to stop the work."""
     if plan.lens is None or plan.activations is None:
         if plan.generated_ids is None and plan.request.generate is not None:
             async with aclosing(_replying(pair, plan.prompt.ids, plan.request.generate)) as growing:
                 async for plan.generated_ids in growing:
                     pieces = await _pieces(pair, plan)
-                    yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=False)
+                    yield TokensKnown(_tokens(pieces), _focus(pieces, plan.request), complete=False)
             yield Reply(plan.generated_ids or [])
         pieces = await _pieces(pair, plan)
-        yield Text(_tokens(pieces), _focus(pieces, plan.request), complete=True)
+        yield TokensKnown(_tokens(pieces), _focus(pieces, plan.request), complete=True)
         traced = await _trace(pair, plan, pieces)
         plan.tokens, plan.lens, plan.activations = traced.tokens, traced.lens, traced.activations
         yield traced
     wanted = _wanted(plan)
-    yield Reading(len(wanted) * plan.request.verbalise.samples)
+    yield ReadingsStarted(len(wanted) * plan.request.verbalise.samples)
     vectors: dict[tuple[int, int], Activations] = {
         k: v.vector for k, v in plan.kept.items() if v.vector is not None
     }
@@ -165,16 +165,16 @@ async def analyse(pair: LoadedPair, plan: Plan, pins: Pins) -> AsyncGenerator[St
             for finding in findings:
                 vectors.update(getattr(finding, "vectors", {}))
             yield Found(findings)
-    yield Compared(await _compare(pair, plan, vectors))
+    yield BaselinesKnown(await _compare(pair, plan, vectors))
     if pair.target.has_tuned_lens and plan.tuned_lens is None:
         # Last, although it needs no reading: it takes as long as the plain one, and is looked at by fewer people.
         yield Tuning()
         yield Tuned(await _tuned(pair, [token.id for token in plan.tokens]))
 
 
-def _job(plan: Plan, wanted: Sequence[int]) -> Read:
+def _job(plan: RunState, wanted: Sequence[int]) -> ReadingBatch:
     assert plan.activations is not None
-    return Read(
+    return ReadingBatch(
         activations=plan.activations,
         keys=[(p, s) for p in wanted for s in range(plan.request.verbalise.samples)],
         length=len(plan.tokens),
@@ -187,7 +187,7 @@ def _job(plan: Plan, wanted: Sequence[int]) -> Read:
     )
 
 
-async def _pieces(pair: LoadedPair, plan: Plan) -> list[Piece]:
+async def _pieces(pair: LoadedPair, plan: RunState) -> list[Piece]:
     return await asyncio.to_thread(
         pair.prompter.pieces, plan.prompt.ids, plan.generated_ids or [], plan.prompt.roles
     )
@@ -225,7 +225,7 @@ async def _replying(
         await asyncio.gather(job, return_exceptions=True)
 
 
-async def _trace(pair: LoadedPair, plan: Plan, pieces: Sequence[Piece]) -> Traced:
+async def _trace(pair: LoadedPair, plan: RunState, pieces: Sequence[Piece]) -> Traced:
     ids = plan.prompt.ids + (plan.generated_ids or [])
     trace = await pair.target.trace(ids, sorted(set(plan.also.values())))
     if len(trace.activations) != len(pieces):
@@ -294,7 +294,7 @@ def _tokens(pieces: Sequence[Piece]) -> list[Token]:
     ]
 
 
-def _wanted(plan: Plan) -> list[int]:
+def _wanted(plan: RunState) -> list[int]:
     """The positions to read. One that was asked for by number but never came to be stays in, to be marked."""
     positions = plan.request.positions
     if isinstance(positions, list):
@@ -322,7 +322,7 @@ def _focus(pieces: Sequence[Piece], request: AnalysisRequest) -> int:
 
 
 async def _compare(
-    pair: LoadedPair, plan: Plan, vectors: dict[tuple[int, int], Activations]
+    pair: LoadedPair, plan: RunState, vectors: dict[tuple[int, int], Activations]
 ) -> Baselines | None:
     """The baselines of content and, apart, of the other positions; None where neither has two."""
     from server.nla.scores import baselines, nearest_share

@@ -9,18 +9,18 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from server.analyses import records, siblings
-from server.analyses.address import address, kinship
-from server.analyses.checks import check_prompt
+from server.analyses import layer_group, row_mapping
+from server.analyses.content_id import address, kinship
 from server.analyses.estimate import SHARE, Estimate
 from server.analyses.job import Job
-from server.analyses.line import Line
-from server.analyses.metrics import Metrics
-from server.analyses.models import Models
-from server.analyses.run import Prompt, encode
+from server.analyses.lease_keeper import RENEWAL, LeaseKeeper
+from server.analyses.limits import check_prompt
+from server.analyses.pipeline import Prompt, encode
 from server.analyses.schema import AnalysisRequest, Status
-from server.analyses.shift import BEAT, Shift
 from server.errors import NlaError, StoreUnavailable, Unreadable
+from server.jobs.job_queue import JobQueue
+from server.metrics import Metrics
+from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store, until_available
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Workshop:
+class Scheduler:
     """The jobs of this server. An analysis is here from when it is asked for to its end."""
 
-    def __init__(self, store: Store, models: Models, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, store: Store, models: ModelPool, settings: Settings, metrics: Metrics) -> None:
         self.jobs: dict[str, Job] = {}
         self.asking = asyncio.Lock()
         """Held while it is decided whether an analysis exists: two askers must not both begin it. Whoever holds it waits
@@ -47,15 +47,15 @@ class Workshop:
         self._models = models
         self._settings = settings
         self._metrics = metrics
-        self._shift = Shift(store, self.jobs, self._beat)
+        self._leases = LeaseKeeper(store, self.jobs, self._on_renewed)
         self._shares: dict[str, float] = {}
         """The AR's part of the time of each pair's readings, for the next estimate."""
         self._open = False
         self._taking_up: asyncio.Task[None] | None = None
         self._more = False
-        self._line = Line(settings.running)
+        self._queue = JobQueue(settings.running)
         self._tokenising = asyncio.Lock()
-        metrics.waiting.set_function(lambda: self._line.length)
+        metrics.waiting.set_function(lambda: self._queue.length)
         models.listen(self._tell_loading)
 
     async def encode(self, request: AnalysisRequest, pair: LoadedPair) -> Prompt:
@@ -67,7 +67,7 @@ class Workshop:
 
     async def kin(self, request: AnalysisRequest, prompt: Prompt) -> str:
         """What this analysis will have in common with those by other pairs. `request` is normalised."""
-        return kinship((await self._models.aim(request.pair or "")).target, prompt.ids, request)
+        return kinship((await self._models.layer_key(request.pair or "")).target, prompt.ids, request)
 
     async def relate(self, analysis_id: str, also: Sequence[str]) -> None:
         """Have further pairs read what an analysis reads; in its forward pass, unless that has been. The caller does not
@@ -80,26 +80,26 @@ class Workshop:
         if row is None or row.kin is None:
             return
         ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
-        analysis = records.analysis_of(Whole(row, (), None))
+        analysis = row_mapping.analysis_of(Whole(row, (), None))
         for pair in also:
-            sibling = siblings.row(analysis, pair, row.kin, ids)
+            sibling = layer_group.row(analysis, pair, row.kin, ids)
             await self._store.write(partial(leases.add_sibling, sibling, None))
         self._take_up()
 
     async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
         """What stands there already; else None, and the new analysis is kept, to be started here."""
-        return await self._shift.claim_or_add(new)
+        return await self._leases.claim_or_add(new)
 
     async def start(self, analysis_id: str) -> Job | None:
         """Put an unfinished analysis to work, unless another server has it. The caller holds `asking`."""
-        whole = await self._shift.take(analysis_id)
+        whole = await self._leases.take(analysis_id)
         return None if whole is None else await self._begin(whole)
 
     def open(self) -> None:
         """Put to work whatever these pairs still owe and nobody works on, from now on and whenever there is more."""
         self._open = True
         self._take_up()
-        self._shift.begin()
+        self._leases.begin()
 
     def _take_up(self) -> None:
         """Look in the background for what nobody works on; one task does so at a time."""
@@ -116,11 +116,11 @@ class Workshop:
             except StoreUnavailable as error:
                 _log.error("unfinished analyses could not be taken up: %s", error.detail)
                 self._more = True
-                await asyncio.sleep(BEAT)
+                await asyncio.sleep(RENEWAL)
 
     async def _take_one(self) -> bool:
         async with self.asking:  # for one at a time: whoever asks meanwhile does not wait for all of them
-            whole = await self._shift.take_next(self._models.names)
+            whole = await self._leases.take_next(self._models.names)
             if whole is not None:
                 with suppress(Unreadable):  # it is marked and logged, and the others go on
                     await self._begin(whole)
@@ -128,7 +128,7 @@ class Workshop:
 
     async def _begin(self, whole: Whole) -> Job:
         """Put to work what this server has just taken. Raises Unreadable when it is damaged; then it has failed."""
-        self._shift.begin()
+        self._leases.begin()
         try:
             job = await asyncio.to_thread(Job, whole, self._store)  # it may have a large lens to unpack
         except Unreadable as error:
@@ -156,7 +156,7 @@ class Workshop:
 
     async def close(self) -> None:
         """Put everything down. What is unfinished stays so, for another server or the next start."""
-        await self._shift.end()
+        await self._leases.end()
         if self._taking_up is not None:
             self._taking_up.cancel()
             await asyncio.wait([self._taking_up])
@@ -167,18 +167,18 @@ class Workshop:
                 job.keeping.cancel()
         tasks = [t for job in jobs for t in (job.task, job.stopping, job.keeping) if t is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._line.close()
-        await self._shift.release()
+        self._queue.close()
+        await self._leases.release()
 
-    def _beat(self) -> None:
+    def _on_renewed(self) -> None:
         if self._open and self._models.state == "ready":
             self._take_up()
 
     async def _work(self, job: Job) -> None:
         try:
             async with (
-                self._models.held(job.analysis.pair) as pair,
-                self._line.place(lambda ahead: _tell_place(job, ahead)),
+                self._models.acquire(job.analysis.pair) as pair,
+                self._queue.slot(lambda ahead: _tell_place(job, ahead)),
             ):
                 with self._metrics.running.track_inprogress():
                     if (prompt := await self._settle_when_possible(job, pair)) is not None:
@@ -211,7 +211,7 @@ class Workshop:
         wanted = (
             [] if job.born else [name for name in job.analysis.request.also if name in self._models.names]
         )
-        return {name: (await self._models.aim(name)).layer for name in wanted}
+        return {name: (await self._models.layer_key(name)).layer for name in wanted}
 
     async def _settle_when_possible(self, job: Job, pair: LoadedPair) -> Prompt | None:
         """`_settle`, tried again until the store can be used."""
@@ -274,7 +274,7 @@ class Workshop:
                 self._tell_outlook(job)
 
     def _tell_outlook(self, job: Job) -> None:
-        stage, message = self._models.outlook(job.analysis.pair)
+        stage, message = self._models.wait_status(job.analysis.pair)
         job.tell_progress(stage, message=message)
 
     def _count(self, job: Job) -> None:
@@ -288,7 +288,7 @@ class Workshop:
 
 
 def _tell_place(job: Job, ahead: int) -> None:
-    before = {0: "Next in line.", 1: "One analysis waits before this one."}
+    before = {0: "Next in the queue.", 1: "One analysis waits before this one."}
     job.tell_progress(
         "queued", ahead=ahead, message=before.get(ahead, f"{ahead} analyses wait before this one.")
     )

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from pydantic import TypeAdapter
 
-from server.analyses.events import EventLog, last_of
-from server.analyses.lens import LensTable
+from server.analyses.event_log import EventLog, last_of
+from server.analyses.lens_table import LensTable
 from server.analyses.readings import Kept
 from server.analyses.schema import (
     FINAL,
@@ -18,7 +18,7 @@ from server.analyses.schema import (
     AnalysisRequest,
     AnalysisSummary,
     Baselines,
-    End,
+    Ended,
     EventKind,
     FoundEdit,
     Progress,
@@ -170,9 +170,9 @@ def _tuned(trace: TraceRow | None) -> LensTable | None:
     return None if kept is None else LensTable.from_blob(kept)
 
 
-def end_of(analysis: Analysis) -> End:
+def end_of(analysis: Analysis) -> Ended:
     """The last event of an analysis that has ended."""
-    return End(
+    return Ended(
         id=analysis.id,
         url=analysis.url,
         status=analysis.status,

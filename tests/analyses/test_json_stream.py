@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from server.analyses.encoding import analysis_json, data_json
-from server.analyses.lens import LensTable
-from server.analyses.schema import Analysis, AnalysisRequest, Delta, Progress, Reading, Token
+from server.analyses.json_stream import analysis_json, data_json
+from server.analyses.lens_table import LensTable
+from server.analyses.schema import Analysis, AnalysisRequest, Progress, Reading, ReadingDelta, Token
 
 pytestmark = pytest.mark.anyio
 COUNT = 1203  # more than two parts
@@ -48,7 +48,7 @@ async def test_the_parts_make_what_one_dump_makes(lens: LensTable | None) -> Non
 
 async def test_an_event_is_one_line_whatever_the_text_holds() -> None:
     text = "a\nb\rc\x85d\u2028e\u2029f\x1cg\x0bh\0"
-    line = await data_json(Delta(position=0, sample=0, text=text))
+    line = await data_json(ReadingDelta(position=0, sample=0, text=text))
     assert len(line.splitlines()) == 1
     assert json.loads(line)["text"] == text
     tokens = await data_json(analysis().tokens)

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable
 
 
-class Pins:
+class WatchedPositions:
     """The positions that were pinned last, at most a handful, and the focus: what a page pins when nobody
     chose.
     """

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.analyses.schema import Answered, Asked, Generate, Seed
-from server.analyses.words import WordTokens
+from server.analyses.schema import Generate, RequestModel, ResponseModel, Seed
+from server.analyses.word_curves import WordTokens
 
 Mode = Literal["replace", "steer"]
-Delta = Literal["original", "activation"]
+SteerOrigin = Literal["original", "activation"]
 Scope = Literal["position", "onwards"]
 ControlKind = Literal["random", "unedited", "other", "gold"]
 Target = Annotated[str, Field(min_length=1, max_length=100)]
@@ -21,20 +21,20 @@ ALPHA = 0.5
 """The strength of a steer when none was asked for. What is kept carries its own."""
 
 
-class Further(Generate):
+class ContinuationParams(Generate):
     """How the model goes on, shorter than a reply is unless told otherwise."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] = REPLY
 
 
-class Gold(Asked):
+class Gold(RequestModel):
     """A position of another analysis by the same pair: its activation is what the edited words are meant to make."""
 
     analysis: Annotated[str, Field(min_length=1, max_length=40)]
     position: Annotated[int, Field(ge=0)]
 
 
-class InterventionRequest(Asked):
+class InterventionRequest(RequestModel):
     """What POST /api/analyses/{id}/interventions takes. `text` is read by the AR, v = AR(text), and with h the activation at
     `position`:
 
@@ -46,7 +46,7 @@ class InterventionRequest(Asked):
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
     mode: Mode = "replace"
     alpha: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] | None = None
-    delta: Delta | None = None
+    delta: SteerOrigin | None = None
     sweep: list[Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] = Field(
         default_factory=list, max_length=12
     )
@@ -61,13 +61,13 @@ class InterventionRequest(Asked):
     """The position after which the model goes on: the prompt's last one, or `position` if that is in the reply."""
     sample: Annotated[int, Field(ge=0)] = 0
     """Which of the position's readings was edited."""
-    generate: Further = Further()
+    generate: ContinuationParams = ContinuationParams()
     seed: Seed = 0
     """Of the random directions."""
     gold: Gold | None = None
 
 
-class Watched(WordTokens):
+class TargetToken(WordTokens):
     """One of the `targets`: how likely its first token is. `rank` 0 = the first choice."""
 
     text: str
@@ -75,18 +75,18 @@ class Watched(WordTokens):
     rank: int
 
 
-class Spoken(Answered):
+class ModelOutput(ResponseModel):
     """What the model says next: its likeliest tokens `[id, text, probability]`, the targets, and how it goes on. `ended`:
     it ended its turn.
     """
 
     top: list[tuple[int, str, float]]
-    targets: list[Watched]
+    targets: list[TargetToken]
     text: str
     ended: bool
 
 
-class Control(Answered):
+class Control(ResponseModel):
     """Patches with other words, or with none: what they do is what this edit has to beat.
 
     other: the readings of `n` other positions. random: `n` random directions, a floor.
@@ -110,7 +110,7 @@ class Control(Answered):
     each_probs: list[list[float]] = Field(default_factory=list)
 
 
-class Strength(Answered):
+class SweepPoint(ResponseModel):
     """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id, text, probability]`,
     and the targets' probabilities; beside random directions (means) and other readings (each by itself), both turned to the
     edit's angle and as long.
@@ -127,7 +127,7 @@ class Strength(Answered):
     other_probs: list[list[float]] = Field(default_factory=list)
 
 
-class WordsScore(Answered):
+class WordsScore(ResponseModel):
     """How much of the activation the edited words hold, as for a reading."""
 
     cos: float
@@ -135,7 +135,7 @@ class WordsScore(Answered):
     fve: float | None
 
 
-class Verdict(Answered):
+class Verdict(ResponseModel):
     """Whether the words changed the model's mind, judged by one target: the likeliest after the edit, of those that the model
     did not say anyway.
 
@@ -153,7 +153,7 @@ class Verdict(Answered):
     changed: bool
 
 
-class Intervention(Answered):
+class Intervention(ResponseModel):
     """One edit, patched in, beside what the model says without it. What is kept of earlier versions is read by this too: a
     field that is new needs a default.
 
@@ -176,11 +176,11 @@ class Intervention(Answered):
     cos_original: float
     score: WordsScore
     original: str | None
-    before: Spoken
-    after: Spoken
+    before: ModelOutput
+    after: ModelOutput
     controls: list[Control]
     delta_ratio: float | None = None
     verdict: Verdict | None = None
-    sweep: list[Strength] = Field(default_factory=list)
+    sweep: list[SweepPoint] = Field(default_factory=list)
     versions: dict[str, str]
     seconds: float

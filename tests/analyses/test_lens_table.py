@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 
 L, T, K = 3, 4, 2
 

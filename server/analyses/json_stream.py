@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
-from server.analyses.lens import LensTable
+from server.analyses.lens_table import LensTable
 from server.analyses.schema import Analysis, Reading, Token
 
 _TOKENS = TypeAdapter(list[Token])
@@ -29,15 +29,15 @@ async def analysis_json(analysis: Analysis, **lists: Sequence[BaseModel]) -> byt
 async def data_json(data: Any) -> str:
     """The data of an event, on one line whatever the text holds."""
     if isinstance(data, LensTable):
-        return await asyncio.to_thread(lambda: _line(b"".join(data.json_parts())))
+        return await asyncio.to_thread(lambda: _queue(b"".join(data.json_parts())))
     if isinstance(data, list):
-        return await asyncio.to_thread(lambda: _line(b"".join(_list_parts(_TOKENS, data))))
+        return await asyncio.to_thread(lambda: _queue(b"".join(_list_parts(_TOKENS, data))))
     if not isinstance(data, BaseModel):
         raise TypeError(f"an event cannot carry a {type(data).__name__}")
-    return _line(data.model_dump_json().encode())
+    return _queue(data.model_dump_json().encode())
 
 
-def _line(json: bytes) -> str:
+def _queue(json: bytes) -> str:
     return (
         json.decode().translate(_LINE_ENDS) if b"\xc2\x85" in json or b"\xe2\x80" in json else json.decode()
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.analyses.address import address, normalised, short, unread
+from server.analyses.content_id import address, normalised, short, unread
 from server.analyses.schema import AnalysisRequest
 from tests.analyses.asking import chat
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from server.analyses.encoding import analysis_json
 from server.analyses.export import guarded, metadata, table_csv
-from server.analyses.interventions.schema import Intervention
+from server.analyses.json_stream import analysis_json
 from server.analyses.schema import Analysis, SiblingReadings
+from server.interventions.schema import Intervention
 
 TEXTS = (
     *(

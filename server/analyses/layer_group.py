@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from server.analyses import records
-from server.analyses.address import unread
-from server.analyses.models import Models
-from server.analyses.run import Traced
-from server.analyses.schema import Analysis, Beside, Sibling, SiblingReadings, Status, Token, url_of
+from server.analyses import row_mapping
+from server.analyses.content_id import unread
+from server.analyses.pipeline import Traced
+from server.analyses.schema import Analysis, LayerReadings, Sibling, SiblingReadings, Status, Token, url_of
 from server.errors import BadInput, FieldError
+from server.pairs.model_pool import ModelPool
 from server.store import repository
 from server.store.tables import AnalysisRow, TraceRow
 from server.store.vectors import pack
@@ -24,7 +24,7 @@ Born = tuple[AnalysisRow, TraceRow | None]
 """A new analysis, and its trace if that is known."""
 
 
-async def check(models: Models, pair: str, also: Sequence[str]) -> None:
+async def check(models: ModelPool, pair: str, also: Sequence[str]) -> None:
     """Raise BadInput for pairs that cannot read along with this one."""
     if not also:
         return
@@ -46,7 +46,7 @@ def row(of: Analysis, pair: str, kin: str, ids: Mapping[str, bytes | None]) -> A
     """The row of the same analysis by another pair, with the same prompt and reply: `ids` are those columns."""
     also = sorted({of.pair, *of.request.also} - {pair})
     request = of.request.model_copy(update={"pair": pair, "also": also})
-    new = records.new_row(unread(request), None, None, request)
+    new = row_mapping.new_row(unread(request), None, None, request)
     new.kin, new.prompt_ids, new.generated_ids = kin, ids["prompt_ids"], ids["generated_ids"]
     return new
 
@@ -59,7 +59,7 @@ def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
     if there is None:
         return new, None
     new.layer, new.focus, new.token_count = there.layer, step.focus, len(there.tokens)
-    new.tokens, new.words = records.pack_tokens(there.tokens), words
+    new.tokens, new.words = row_mapping.pack_tokens(there.tokens), words
     new.tokens_event, new.lens_event = 1, 2
     activations = pack(there.activations, exact=True)
     return new, TraceRow(analysis_id=new.id, lens=trace.lens, activations=activations)
@@ -70,7 +70,7 @@ def named(rows: Iterable[AnalysisRow], pair: str) -> list[Sibling]:
     return sorted((_named(found) for found in rows if found.pair != pair), key=_by_layer)
 
 
-def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
+def beside(analysis: Analysis, position: int, session: Session) -> list[LayerReadings]:
     """What the siblings of an analysis read at a position, those left out whose reply is another one."""
     token = analysis.tokens[position]
     found = []
@@ -78,11 +78,11 @@ def beside(analysis: Analysis, position: int, session: Session) -> list[Beside]:
         kept = session.get(AnalysisRow, sibling.id)
         if kept is None:
             continue
-        tokens = records.unpack_tokens(kept.tokens)
+        tokens = row_mapping.unpack_tokens(kept.tokens)
         if tokens and (position >= len(tokens) or tokens[position].id != token.id):
             continue
-        readings = [records.reading_of(r) for r in repository.readings_at(kept.id, position, session)]
-        found.append(Beside(_named(kept), readings, kept.error, json.loads(kept.versions)))
+        readings = [row_mapping.reading_of(r) for r in repository.readings_at(kept.id, position, session)]
+        found.append(LayerReadings(_named(kept), readings, kept.error, json.loads(kept.versions)))
     return found
 
 
@@ -94,22 +94,22 @@ def readings(analysis: Analysis, session: Session) -> list[SiblingReadings]:
             **_named(row).model_dump(),
             error=row.error,
             fve_variance=row.fve_variance,
-            baselines=records.baselines_of(row),
+            baselines=row_mapping.baselines_of(row),
             versions=json.loads(row.versions),
-            tokens=records.unpack_tokens(row.tokens),
-            readings=[records.reading_of(r) for r in repository.readings(row.id, session)],
+            tokens=row_mapping.unpack_tokens(row.tokens),
+            readings=[row_mapping.reading_of(r) for r in repository.readings(row.id, session)],
         )
         for row in kept
         if row is not None
     ]
 
 
-def beside_of(there: SiblingReadings, token: Token) -> Beside | None:
+def beside_of(there: SiblingReadings, token: Token) -> LayerReadings | None:
     """What a sibling reads at the position of a token; None where its own token there is another one."""
     if there.tokens and (token.position >= len(there.tokens) or there.tokens[token.position].id != token.id):
         return None
     at = [reading for reading in there.readings if reading.position == token.position]
-    return Beside(there, at, there.error, there.versions)
+    return LayerReadings(there, at, there.error, there.versions)
 
 
 def _named(found: AnalysisRow) -> Sibling:

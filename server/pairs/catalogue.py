@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Aim:
+class LayerKey:
     """What a pair reads: a target, named by its place, at a layer (None until that is known)."""
 
     target: str
@@ -39,7 +39,7 @@ class PairSource(Protocol):
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
         """The verdicts of all checks on a pair, one after the other, none of its models loaded."""
 
-    def aim(self, name: str) -> Aim:
+    def layer_key(self, name: str) -> LayerKey:
         """What a pair reads. Pairs that read one target can share its forward pass."""
 
     async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
@@ -89,12 +89,12 @@ class Catalogue:
         plan: Plan = planning.planned(self._entry(name), self._serving(), gpus)
         return plan
 
-    def aim(self, name: str) -> Aim:
+    def layer_key(self, name: str) -> LayerKey:
         entry = self._entry(name)
         place = entry.source("target")
         target = str(place) if place.path is None else str(place.path.resolve())
         layer: int | None = importlib.import_module("server.nla.checkpoints.pairs").layer_there(entry)
-        return Aim(target, layer)
+        return LayerKey(target, layer)
 
     def serving_template(self, name: str) -> str:
         """The chat template with which `vllm serve` builds the prompt of this pair's AV."""

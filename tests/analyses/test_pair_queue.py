@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from server.analyses.catalogue import Aim
-from server.analyses.models import Models
+from server.pairs.catalogue import LayerKey
+from server.pairs.model_pool import ModelPool
 from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +31,8 @@ class LightSource:
     def describe(self) -> list[dict[str, Any]]:
         return []
 
-    def aim(self, name: str) -> Aim:
-        return Aim("target", 1)
+    def layer_key(self, name: str) -> LayerKey:
+        return LayerKey("target", 1)
 
     async def load(self, name: str, progress: Callable[[str], None]) -> Any:
         return LightPair()
@@ -40,14 +40,14 @@ class LightSource:
 
 @pytest.mark.parametrize("wanted", ["aba", "abb"])
 async def test_no_order_of_entering_leaving_and_cancelling_loses_a_turn(wanted: str) -> None:
-    models = Models("a", LightSource(), ["b"])  # type: ignore[arg-type]
+    models = ModelPool("a", LightSource(), ["b"])  # type: ignore[arg-type]
     models.start()
     await models.settled()
     for run in runs():
-        await play(run, lambda n: models.held(wanted[n]))
+        await play(run, lambda n: models.acquire(wanted[n]))
         turns = models._turns
         assert (turns.holders, list(turns.waited_for())) == (0, []), run
         for name in "ab":
-            async with asyncio.timeout(10), models.held(name):
+            async with asyncio.timeout(10), models.acquire(name):
                 assert models.name == name
     await models.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from server.errors import NotReady
 
 
-class Turns:
+class PairQueue:
     """`changed` is called when somebody leaves, or comes to wait."""
 
     def __init__(self, changed: Callable[[], None]) -> None:

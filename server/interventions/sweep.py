@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from server.analyses.interventions.schema import Strength
+from server.interventions.schema import SweepPoint
 
 if TYPE_CHECKING:
-    from server.analyses.interventions.run import Material
+    from server.interventions.run import InterventionInputs
     from server.nla.models.loaded_pair import LoadedPair
     from server.nla.patching.patched_forward import PatchedOutput
     from server.nla.patching.patches import Patch
@@ -23,8 +23,8 @@ OTHERS = 8
 
 
 async def sweep(
-    pair: LoadedPair, material: Material, edit: Patch, others: Sequence[Patch], words: Sequence[int]
-) -> list[Strength]:
+    pair: LoadedPair, material: InterventionInputs, edit: Patch, others: Sequence[Patch], words: Sequence[int]
+) -> list[SweepPoint]:
     """What the edit does at each strength that is asked for, beside random directions and `others`, the patches of other
     readings. `words` are token ids.
     """
@@ -54,7 +54,7 @@ async def sweep(
         low, high = np.percentile(kls, [5, 95]).tolist()
         top = int(own.top_ids[0])
         found.append(
-            Strength(
+            SweepPoint(
                 alpha=alpha,
                 kl=float(own.kls[-1]),
                 first=(top, pair.prompter.token_text(top), float(own.top_probs[0])),

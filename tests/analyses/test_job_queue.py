@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from server.analyses.line import Line
+from server.jobs.job_queue import JobQueue
 from tests.interleavings import play, runs
 
 pytestmark = pytest.mark.anyio
@@ -14,15 +14,15 @@ pytestmark = pytest.mark.anyio
 class Someone:
     """Holds a place until told to go; keeps what it was told while waiting."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: JobQueue) -> None:
         self.told: list[int] = []
         self.news = asyncio.Event()
         self.inside = asyncio.Event()
         self.go = asyncio.Event()
         self.task = asyncio.create_task(self.visit(line))
 
-    async def visit(self, line: Line) -> None:
-        async with line.place(self.hear):
+    async def visit(self, line: JobQueue) -> None:
+        async with line.slot(self.hear):
             self.inside.set()
             await self.go.wait()
 
@@ -37,7 +37,7 @@ class Someone:
 
 
 async def test_first_come_first_served_and_told_how_many_are_before() -> None:
-    line = Line(1, interval=0)
+    line = JobQueue(1, interval=0)
     first, second, third = (Someone(line) for _ in range(3))
     await first.inside.wait()
     assert (first.told, second.told, third.told) == ([], [0], [1])
@@ -52,7 +52,7 @@ async def test_first_come_first_served_and_told_how_many_are_before() -> None:
 
 
 async def test_who_gives_up_lets_the_others_move_up() -> None:
-    line = Line(1, interval=0)
+    line = JobQueue(1, interval=0)
     first, second, third = (Someone(line) for _ in range(3))
     await first.inside.wait()
     second.task.cancel()
@@ -64,7 +64,7 @@ async def test_who_gives_up_lets_the_others_move_up() -> None:
 
 
 async def test_many_changes_are_told_in_one_round() -> None:
-    line = Line(1, interval=0)
+    line = JobQueue(1, interval=0)
     crowd = [Someone(line) for _ in range(100)]
     await crowd[0].inside.wait()
     for someone in crowd[1:99]:
@@ -79,13 +79,13 @@ async def test_many_changes_are_told_in_one_round() -> None:
 @pytest.mark.parametrize("places", [1, 2])
 async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places: int) -> None:
     for run in runs():
-        line = Line(places, interval=60)
-        await play(run, lambda _, line=line: line.place(lambda _: None))
+        line = JobQueue(places, interval=60)
+        await play(run, lambda _, line=line: line.slot(lambda _: None))
         line.close()
         async with asyncio.timeout(10), AsyncExitStack() as stack:
             for _ in range(places):
-                await stack.enter_async_context(line.place(lambda _: None))
-            more = asyncio.create_task(line.place(lambda _: None).__aenter__())
+                await stack.enter_async_context(line.slot(lambda _: None))
+            more = asyncio.create_task(line.slot(lambda _: None).__aenter__())
             await asyncio.sleep(0)
             assert line.length == 1, run
             more.cancel()

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from server.analyses.address import digest, short
-from server.analyses.interventions.run import OTHERS, Material, Vector, intervene
-from server.analyses.interventions.schema import ALPHA, Gold, Intervention, InterventionRequest
-from server.analyses.models import Models
+from server.analyses.content_id import digest, short
 from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import BadInput, Busy, Conflict, NotFound, StoreUnavailable
+from server.interventions.run import OTHERS, InterventionInputs, Vector, intervene
+from server.interventions.schema import ALPHA, Gold, Intervention, InterventionRequest
+from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import interventions as kept
 from server.store import repository
@@ -70,7 +70,7 @@ class _Work:
 class Interventions:
     """All interventions of this server. One outlives whoever asked for it, as an analysis does."""
 
-    def __init__(self, analyses: Analyses, store: Store, models: Models, settings: Settings) -> None:
+    def __init__(self, analyses: Analyses, store: Store, models: ModelPool, settings: Settings) -> None:
         self._analyses = analyses
         self._store = store
         self._models = models
@@ -172,7 +172,7 @@ class Interventions:
         analysis, request = wish.analysis, wish.request
         if analysis.pair not in self._models.names:
             raise Conflict(f"This analysis is of {analysis.pair}, which this server does not have.")
-        with self._models.called(analysis.pair) as pair:
+        with self._models.borrow(analysis.pair) as pair:
             await self._check_weights(pair, analysis)
             await check_lengths(pair, "text", [request.text], self._settings)
             material = await self._material(pair, wish)
@@ -202,7 +202,7 @@ class Interventions:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def _material(self, pair: LoadedPair, wish: _Wish) -> Material:
+    async def _material(self, pair: LoadedPair, wish: _Wish) -> InterventionInputs:
         analysis, request = wish.analysis, wish.request
         blob = await self._store.read(partial(repository.activations, analysis.id))
         if blob is None:
@@ -211,7 +211,7 @@ class Interventions:
         self._check_length(pair, len(ids), request)
         vectors = await self._store.read(partial(kept.reconstructions, analysis.id, wish.others))
         gold = None if request.gold is None else await self._gold(request.gold, analysis)
-        return Material(
+        return InterventionInputs(
             request=request,
             ids=ids,
             h=unpack(blob)[request.position],

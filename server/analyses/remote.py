@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.analyses import records
-from server.analyses.schema import FINAL, End, Event, Progress, url_of
+from server.analyses import row_mapping
+from server.analyses.schema import FINAL, Ended, Event, Progress, url_of
 from server.store.repository import Whole
 
 POLL = 1.0
@@ -13,11 +13,11 @@ POLL = 1.0
 
 
 @dataclass(frozen=True)
-class Away:
-    """How it stood at the last look. `pulse` changes with whatever is kept of it."""
+class RemoteState:
+    """How it stood at the last look. `change_token` changes with whatever is kept of it."""
 
     progress: Progress
-    pulse: object
+    change_token: object
 
 
 def progress_of(whole: Whole) -> Progress | None:
@@ -25,7 +25,7 @@ def progress_of(whole: Whole) -> Progress | None:
     row = whole.row
     if row.status in FINAL:
         return None
-    done = sum(records.reading_of(reading).scored for reading in whole.readings)
+    done = sum(row_mapping.reading_of(reading).scored for reading in whole.readings)
     if row.owner is None:
         message = f"This waits for a server that holds the pair {row.pair}."
         return Progress(stage="waiting", done=done, message=message)
@@ -35,11 +35,11 @@ def progress_of(whole: Whole) -> Progress | None:
 
 def unreadable(analysis_id: str, cursor: int, error: str) -> Event:
     """The last that a watcher is told of an analysis of which what is kept cannot be read."""
-    end = End(id=analysis_id, url=url_of(analysis_id), status="failed", error=error)
+    end = Ended(id=analysis_id, url=url_of(analysis_id), status="failed", error=error)
     return Event(cursor + 1, "failed", end)
 
 
 def deleted(analysis_id: str, cursor: int) -> Event:
     """The last that a watcher is told of an analysis which somebody has deleted elsewhere."""
-    end = End(id=analysis_id, url=url_of(analysis_id), status="cancelled")
+    end = Ended(id=analysis_id, url=url_of(analysis_id), status="cancelled")
     return Event(cursor + 1, "failed", end)

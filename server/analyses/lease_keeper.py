@@ -1,4 +1,4 @@
-"""What this server has to work on, where several share a database: leases are renewed at every beat."""
+"""Leases of this server on its jobs, where several servers share a database."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from server.store.database import Store
 from server.store.repository import Whole
 from server.store.tables import AnalysisRow
 
-BEAT = 3.0
+RENEWAL = 3.0
 """Seconds from one renewal to the next."""
 LEASE = timedelta(seconds=20)
 """A server that has not renewed for so long is taken for dead, and others go on with its work."""
 _log = logging.getLogger(__name__)
 
 
-class Shift:
-    """The leases of this server on its jobs. After each renewal comes `beat`.
+class LeaseKeeper:
+    """The leases of this server on its jobs. `on_renewed` is called after each renewal.
 
     A database that is not shared has one server, by the lock on its folder: whatever was leased before is
     free, and nothing need be renewed.
     """
 
-    def __init__(self, store: Store, jobs: Mapping[str, Job], beat: Callable[[], None]) -> None:
+    def __init__(self, store: Store, jobs: Mapping[str, Job], on_renewed: Callable[[], None]) -> None:
         self._name = uuid.uuid4().hex
         self._store = store
         self._jobs = jobs
-        self._beat = beat
-        self._beating: asyncio.Task[None] | None = None
+        self._on_renewed = on_renewed
+        self._renewing: asyncio.Task[None] | None = None
 
     @property
     def _patience(self) -> timedelta:
@@ -55,14 +55,14 @@ class Shift:
 
     def begin(self) -> None:
         """Renew from now on."""
-        if self._store.shared and self._beating is None:
-            self._beating = asyncio.create_task(self._keep_beating(), name="leases")
+        if self._store.shared and self._renewing is None:
+            self._renewing = asyncio.create_task(self._keep_renewing(), name="leases")
 
     async def end(self) -> None:
         """Renew no more."""
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
 
     async def release(self) -> None:
         """Let go of everything: another server may go on with it at once."""
@@ -71,14 +71,14 @@ class Shift:
         except StoreUnavailable:
             _log.exception("the leases could not be given back; they end by themselves in %s", LEASE)
 
-    async def _keep_beating(self) -> None:
+    async def _keep_renewing(self) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(RENEWAL)
             try:
                 await self._renew()
-                self._beat()
-            except Exception:  # whatever it was: without the next beat everything would be lost
-                _log.exception("the leases could not be renewed; the next try is in %s s", BEAT)
+                self._on_renewed()
+            except Exception:  # whatever it was: without the next renewal everything would be lost
+                _log.exception("the leases could not be renewed; the next try is in %s s", RENEWAL)
 
     async def _renew(self) -> None:
         before = list(self._jobs.values())

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from server.analyses.interventions.schema import (
+from server.analyses.word_curves import WordTokens, tokens_of
+from server.errors import BadInput, ModelError
+from server.interventions.schema import (
     Control,
     ControlKind,
     InterventionRequest,
-    Spoken,
-    Strength,
+    ModelOutput,
+    SweepPoint,
+    TargetToken,
     Verdict,
-    Watched,
     WordsScore,
 )
-from server.analyses.interventions.sweep import sweep
-from server.analyses.interventions.verdict import judge
-from server.analyses.words import WordTokens, tokens_of
-from server.errors import BadInput, ModelError
+from server.interventions.sweep import sweep
+from server.interventions.verdict import judge
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
@@ -37,7 +37,7 @@ OTHERS = 16
 
 
 @dataclass(frozen=True)
-class Material:
+class InterventionInputs:
     """What an intervention starts from. `ids` reach to where the model goes on; `h`: [d], the activation; `original`: the
     reading as it is; `others`: reconstructions of other positions' readings; `gold`: an activation [d] of another text.
     """
@@ -57,15 +57,15 @@ class Result:
     kls: list[float]
     cos_original: float
     score: WordsScore
-    before: Spoken
-    after: Spoken
+    before: ModelOutput
+    after: ModelOutput
     controls: list[Control]
     delta_ratio: float | None
     verdict: Verdict | None
-    sweep: list[Strength]
+    sweep: list[SweepPoint]
 
 
-async def intervene(pair: LoadedPair, material: Material) -> Result:
+async def intervene(pair: LoadedPair, material: InterventionInputs) -> Result:
     """Raises BadInput for an edit that moves nothing or is too long, and what the models raise."""
     from server.nla.patching.patched_forward import Continuation
 
@@ -118,7 +118,7 @@ async def _reconstructed(pair: LoadedPair, text: str, original: str | None) -> t
 
 
 def _patches(
-    material: Material, edited: Vector, original: Vector | None
+    material: InterventionInputs, edited: Vector, original: Vector | None
 ) -> Iterator[tuple[ControlKind | None, Patch]]:
     """The edit's patch, then those of the controls."""
     from server.nla.patching.patches import random_controls
@@ -217,16 +217,16 @@ def _cos(patch: Patch, h: Vector) -> float:
 
 def _spoken(
     pair: LoadedPair, said: PatchedOutput, targets: Sequence[str], words: Sequence[WordTokens]
-) -> Spoken:
+) -> ModelOutput:
     text, ended = _reply(pair, said)
     token_text = pair.prompter.token_text
-    return Spoken(
+    return ModelOutput(
         top=[
             (id, token_text(id), prob)
             for id, prob in zip(said.top_ids.tolist(), said.top_probs.tolist(), strict=True)
         ],
         targets=[
-            Watched(text=target, prob=float(said.probs[n]), rank=int(said.ranks[n]), **dict(tokens))
+            TargetToken(text=target, prob=float(said.probs[n]), rank=int(said.ranks[n]), **dict(tokens))
             for n, (target, tokens) in enumerate(zip(targets, words, strict=True))
         ],
         text=text,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, computed_field
 
-from server.analyses.schema import Analysis, Answered
+from server.analyses.schema import Analysis, ResponseModel
 from server.errors import BadInput, Conflict, FieldError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Variant = Literal["space", "plain"]
 """A word with the space before it, which is a part of its first token, or without."""
 
 
-class WordTokens(Answered):
+class WordTokens(ResponseModel):
     """How the target's tokenizer cuts a word. Only the first token is measured: `id`, `token`."""
 
     id: int
@@ -67,7 +67,7 @@ class WordCurve(WordTokens):
     """0 = the layer's first choice."""
 
 
-class WordCurves(Answered):
+class WordCurves(ResponseModel):
     """What the lens after `position` gives to each word, a number for each of `layers`."""
 
     position: int

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from server.analyses.events import PER_RUN, EventLog
-from server.analyses.schema import Delta, End, Progress, Reading
+from server.analyses.event_log import PER_RUN, EventLog
+from server.analyses.schema import Ended, Progress, Reading, ReadingDelta
 
 
 def reading(position: int, cos: float | None = None) -> Reading:
@@ -44,7 +44,7 @@ def test_words_come_in_one_piece_from_where_the_watcher_is() -> None:
     for word in ("the ", "cat ", "sleeps"):
         log.write(4, 0, word)
     (whole,) = log.since(0)
-    assert whole.data == Delta(position=4, sample=0, text="the cat sleeps")
+    assert whole.data == ReadingDelta(position=4, sample=0, text="the cat sleeps")
     assert [e.data.text for e in log.since(1)] == ["cat sleeps"]
     assert [e.data.text for e in log.since(2)] == ["sleeps"]
     assert log.since(whole.id) == []
@@ -61,7 +61,7 @@ def test_a_finished_reading_takes_the_place_of_its_words() -> None:
 def test_an_end_closes_the_log() -> None:
     log = EventLog()
     log.write(0, 0, "never finished")
-    log.put("failed", End(id="x", url="/a/x", status="cancelled"))
+    log.put("failed", Ended(id="x", url="/a/x", status="cancelled"))
     assert log.closed
     assert kinds(log) == ["failed"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from server.analyses.interventions.schema import Control, Spoken, Verdict
+from server.interventions.schema import Control, ModelOutput, Verdict
 
 SMALL_DELTA = 0.05
 """Below this part of what the edit started from, a steer is made of its stretching, not of the words."""
 
 
 def judge(
-    before: Spoken, after: Spoken, controls: Sequence[Control], delta_ratio: float | None
+    before: ModelOutput, after: ModelOutput, controls: Sequence[Control], delta_ratio: float | None
 ) -> Verdict | None:
     """What the edit did to the watched word that it made likeliest, of those that the model did not say anyway.
 

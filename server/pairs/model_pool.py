@@ -1,4 +1,4 @@
-"""The pairs, one resident at a time: loading goes on behind the server's back, and everybody can see how far it is."""
+"""The pairs of a server, one resident at a time: each is loaded in the background, with its progress in sight."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from server.analyses.catalogue import Aim, PairSource
-from server.analyses.turns import Turns
 from server.errors import NlaError, NotReady, SettingsError
+from server.pairs.catalogue import LayerKey, PairSource
+from server.pairs.pair_queue import PairQueue
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Models:
+class ModelPool:
     """The pairs of this server, one of them resident at a time: `name`, which is loading, ready or failed.
 
     `names` may be asked for; the server begins with the first. An analysis holds its pair while it is at work. Turns are
@@ -36,30 +36,32 @@ class Models:
         """What is being loaded, or why that failed."""
         self.error: NlaError | None = None
         """Why the pair to begin with could not be loaded."""
-        self._aims: dict[str, Aim] = {}
+        self._layer_keys: dict[str, LayerKey] = {}
         self._pair: LoadedPair | None = None
         self._last = name  # that could be loaded
-        self._turns = Turns(self._turn)
+        self._turns = PairQueue(self._turn)
         self._loaded = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
 
-    async def aim(self, name: str) -> Aim:
+    async def layer_key(self, name: str) -> LayerKey:
         """What a pair reads. Raises BadInput for an unknown one."""
-        found = self._aims.get(name)
+        found = self._layer_keys.get(name)
         if found is None or found.layer is None:
-            self._aims[name] = found = await asyncio.to_thread(self.source.aim, name)
+            self._layer_keys[name] = found = await asyncio.to_thread(self.source.layer_key, name)
         return found
 
     async def siblings(self, name: str) -> list[str]:
         """The further pairs here that read the same target."""
-        target = (await self.aim(name)).target
-        return [other for other in self.names if other != name and (await self.aim(other)).target == target]
+        target = (await self.layer_key(name)).target
+        return [
+            other for other in self.names if other != name and (await self.layer_key(other)).target == target
+        ]
 
-    def listen(self, told: Callable[[], None]) -> None:
+    def listen(self, listener: Callable[[], None]) -> None:
         """Call this at each new `message` while loading."""
-        self._listeners.append(told)
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Begin to load the first pair."""
@@ -87,7 +89,7 @@ class Models:
             raise NotReady(f"The pair {self.name} is making room for {wanted}. Try again in a while.")
         return self._pair
 
-    def here(self, name: str) -> bool:
+    def is_resident(self, name: str) -> bool:
         """Whether a pair is resident; if not, it is to be waited for. Raises NotReady if that has just failed."""
         if self.name == name and self.state == "failed":
             self.resident()
@@ -96,7 +98,7 @@ class Models:
         )
 
     @contextmanager
-    def called(self, name: str | None = None) -> Iterator[LoadedPair]:
+    def borrow(self, name: str | None = None) -> Iterator[LoadedPair]:
         """The resident pair for a single call, which waits for nobody. Raises as `resident` does."""
         pair = self.resident(name)
         self._turns.callers += 1
@@ -107,11 +109,11 @@ class Models:
             self._turn()
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[LoadedPair]:
+    async def acquire(self, name: str) -> AsyncIterator[LoadedPair]:
         """The pair, resident to the end of the block. Waits for its turn and until it is loaded; raises NotReady if it
         cannot be.
         """
-        if self.here(name) and self._next() is None:
+        if self.is_resident(name) and self._next() is None:
             self._turns.holders += 1
         else:
             await self._turns.wait(name)
@@ -121,7 +123,7 @@ class Models:
         finally:
             self._turns.leave()
 
-    def outlook(self, name: str) -> tuple[str, str | None]:
+    def wait_status(self, name: str) -> tuple[str, str | None]:
         """What somebody who asks for this pair now waits for: the stage of the progress, and its message."""
         if self.name != name:
             return "waiting", f"The pair {name} is loaded when the work with {self.name} is done."
@@ -162,8 +164,8 @@ class Models:
             return  # said in another thread, heard after the end
         self.message = message
         _log.info("%s: %s", self.name, message)
-        for told in self._listeners:
-            told()
+        for listener in self._listeners:
+            listener()
 
     async def _begin(self) -> None:
         self.error = await self._load()
