@@ -126,7 +126,7 @@ def test_a_translator_of_nothing_is_the_plain_lens() -> None:
 
 def test_a_target_without_translators_has_no_tuned_lens() -> None:
     with pytest.raises(BadInput, match="no tuned lens"):
-        TargetModel(model_of("llama"), 1).tuned(IDS)
+        TargetModel(model_of("llama"), 1).tuned_lens(IDS)
 
 
 def test_the_tuned_lens_does_not_depend_on_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_a_converted_lens_reads_a_block_as_theirs_reads_the_next_hidden_state(
     model = model_of("llama")
     with torch.inference_mode():
         states = model.model(torch.tensor([IDS]), output_hidden_states=True).hidden_states
-        found = TargetModel(model, 1, ours).tuned(IDS)
+        found = TargetModel(model, 1, ours).tuned_lens(IDS)
         for index in range(
             1, LAYERS
         ):  # theirs: hidden_states[index] + translator[index](hidden_states[index])
