@@ -18,6 +18,6 @@ def test_what_the_tests_leave_out_by_default_has_a_step_of_its_own() -> None:
     for file in (ROOT / ".ci" / "run", ROOT / "README.md"):
         commands = re.findall(r"uv run pytest(.*)", file.read_text())
         assert [shlex.split(command, comments=True) for command in commands] == [
-            ["-n", "2", "--dist", "loadfile"],
+            ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
             ["-n", "2", "--dist", "loadfile", "-m", "training"],
         ], file

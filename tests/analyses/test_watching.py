@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -189,3 +191,16 @@ async def test_snapshots_end_with_what_is_kept(app: FastAPI) -> None:
     assert last.analysis.status == "done"
     assert last.analysis == await analyses.get(started.id)
     assert last.writing == {}
+
+
+async def test_many_changes_between_two_steps_are_one_snapshot(app: FastAPI, pair: FakePair) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.limit(0)
+    started, _ = await analyses.create(chat("cats"))
+    await until(analyses, started.id, "lens")
+    async with aclosing(analyses.watch(started.id)) as snapshots:
+        assert (await anext(snapshots)).analysis.readings == []
+        pair.verbaliser.allow()
+        await watch(analyses, started.id)  # to the end, while nobody asks for a snapshot
+        (rest,) = [snapshot async for snapshot in snapshots]
+    assert len(rest.analysis.readings) == len(rest.analysis.tokens) > 1

@@ -79,8 +79,8 @@ def test_consecutive_samples_of_one_activation_are_one_request(pair: LoadedPair,
         for n, (p, sample) in enumerate([(0, 0), (0, 1), (0, 3), (1, 4), (1, 5)])
     ]
     made = list(group_samples(requests, temperature=0.9))
-    assert [[order.key for order in request.requests] for request in made] == [[0, 1], [2], [3, 4]]
-    assert [len(request.requests) for request in group_samples(requests, temperature=0.0)] == [1] * 5
+    assert [[order.key for order in request.samples] for request in made] == [[0, 1], [2], [3, 4]]
+    assert [len(request.samples) for request in group_samples(requests, temperature=0.0)] == [1] * 5
 
 
 def test_what_is_watched_goes_first_and_word_by_word() -> None:
