@@ -1,10 +1,11 @@
-"""`python -m bench.edits`: how often an edit of one word in a reading changes what the model says, and how often the verdict
-"the model changes its mind" is given where nothing was said that could change it.
+"""`python -m bench.edits`: how often an edit of one word in a reading changes what the model says, and how
+often the verdict "the model changes its mind" is given where nothing was said that could change it.
 
-Of every country whose capital the model knows, the reading of the country's token is edited to name another country, in the AV's
-own words, and patched in: by replacing the activation, and by steering at several strengths. It works when the model's next
-token is the other country's capital. In the same way, watching the same capital, readings are patched in that say nothing of it.
-The unit of every interval is the country whose sentence is edited. Prints Markdown tables with what they ran on.
+Of every country whose capital the model knows, the reading of the country's token is edited to name another
+country, in the AV's own words, and patched in: by replacing the activation, and by steering at several
+strengths. It works when the model's next token is the other country's capital. In the same way, watching the
+same capital, readings are patched in that say nothing of it. The unit of every interval is the country whose
+sentence is edited. Prints Markdown tables with what they ran on.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Known:
-    """A sentence that ends in the question for a capital: its ids, the activation [d] of its country, what the AV says of
-    that, and what it says of the other words.
+    """A sentence that ends in the question for a capital: its ids, the activation [d] of its country, what
+    the AV says of that, and what it says of the other words.
     """
 
     country: str
@@ -241,8 +242,9 @@ RULES: dict[str, Callable[[Answer], bool]] = {
 
 
 def share(made: Sequence[Made], holds: Callable[[Answer], bool]) -> str:
-    """How often it holds, with a 95 % interval that resamples countries. Where it never does, or always, there is nothing
-    to resample: the interval is then that of as many countries as there are, of none or all of which it holds.
+    """How often it holds, with a 95 % interval that resamples countries. Where it never does, or always,
+    there is nothing to resample: the interval is then that of as many countries as there are, of none or all
+    of which it holds.
     """
     countries = sorted({m.country for m in made})
     counts = np.array(

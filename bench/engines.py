@@ -1,7 +1,9 @@
-"""`python -m bench.engines`: the explorer on vLLM, against plain vLLM and against the transformers engine, in one run.
+"""`python -m bench.engines`: the explorer on vLLM, against plain vLLM and against the transformers engine, in
+one run.
 
-Prints a Markdown table. Needs vLLM (on a CPU: `.ci/vllm-env`, then `.venv-vllm/bin/python -m bench.engines`). With the demo
-pair, or with random weights in the shape of Qwen2.5-7B and its pair (`--shape qwen2.5-7b`), for which it takes a GPU.
+Prints a Markdown table. Needs vLLM (on a CPU: `.ci/vllm-env`, then `.venv-vllm/bin/python -m bench.engines`).
+With the demo pair, or with random weights in the shape of Qwen2.5-7B and its pair (`--shape qwen2.5-7b`), for
+which it takes a GPU.
 """
 
 from __future__ import annotations

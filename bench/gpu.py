@@ -1,8 +1,10 @@
-"""`python -m bench.gpu`: the AV's engines side by side on this machine, correctness first, then the whole explorer on each.
+"""`python -m bench.gpu`: the AV's engines side by side on this machine, correctness first, then the whole
+explorer on each.
 
-Prints Markdown tables. By default the pair has random weights of Qwen2.5-7B's exact shape, so nothing is downloaded; its
-readings mean nothing and all use their whole budget, which is what makes the figures comparable. Runs with torch and
-transformers alone (the rows of vLLM then say so), and without a GPU (`--shape demo`).
+Prints Markdown tables. By default the pair has random weights of Qwen2.5-7B's exact shape, so nothing is
+downloaded; its readings mean nothing and all use their whole budget, which is what makes the figures
+comparable. Runs with torch and transformers alone (the rows of vLLM then say so), and without a GPU (`--shape
+demo`).
 """
 
 from __future__ import annotations

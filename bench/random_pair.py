@@ -1,4 +1,6 @@
-"""A pair of random weights: nothing is downloaded, its readings mean nothing, and all costs what a trained one's would."""
+"""A pair of random weights: nothing is downloaded, its readings mean nothing, and all costs what a trained
+one's would.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ PREFACE = "You read one activation of a language model and say in plain words wh
 
 
 def random_pair(folder: Path, shape: dict[str, Any], layer: int) -> Path:
-    """A file for NLA_PAIRS_FILE with a pair NAME in `shape` that is read after block `layer`; all of it under `folder`."""
+    """A file for NLA_PAIRS_FILE with a pair NAME in `shape` that is read after block `layer`; all of it under
+    `folder`.
+    """
     places = {
         "target": _random_model(folder / "target", "target", shape),
         "av": random_av(folder / "av", shape, layer),

@@ -86,7 +86,9 @@ class Served:
     def analyse(
         self, count: int, salt: str, positions: list[int] | None = None, reading_tokens: int = 200
     ) -> dict[str, float]:
-        """Seconds from the POST to each stage of an analysis of `count` tokens, all of them read unless told otherwise."""
+        """Seconds from the POST to each stage of an analysis of `count` tokens, all of them read unless told
+        otherwise.
+        """
         prompter = self.pair.prompter
         text = prompter.tokenizer.decode(self.ids(count, salt))
         first = len(self.heart.stalls)

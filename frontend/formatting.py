@@ -82,8 +82,8 @@ def headline(fve: float | None, cos: float | None) -> str:
 
 
 def rank_sentence(rank: int | None, of: int | None, tokens: int) -> str:
-    """Where the position's own activation stands among those of `of` content tokens; 1 is nearest. Without an `of`, among
-    those of all `tokens` of the text.
+    """Where the position's own activation stands among those of `of` content tokens; 1 is nearest. Without an
+    `of`, among those of all `tokens` of the text.
     """
     if rank is None:
         return ""
@@ -138,7 +138,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that is safe to look at: control characters become their pictures, line ends become `\\n`."""
+    r"""Text that is safe to look at: control characters become their pictures, line ends become `\n`."""
     text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     return "".join(_picture(c) if _is_control(c) and c not in "\n\t" else c for c in text)
 
@@ -198,7 +198,9 @@ def _picture(char: str) -> str:
 
 
 def direction(text: str, otherwise: str = "ltr") -> str:
-    """`rtl` when the first letter that has a direction runs right to left, `ltr` when left to right, `otherwise` without one."""
+    """`rtl` when the first letter that has a direction runs right to left, `ltr` when left to right,
+    `otherwise` without one.
+    """
     for char in text:
         kind = unicodedata.bidirectional(char)
         if kind in ("R", "AL"):

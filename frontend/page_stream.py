@@ -105,9 +105,9 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """The server-sent events of one page, from where the analysis stands to its end.
 
-    `panel_data` returns what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap; `ping` says
-    that the server is there, `done` tells the page to stop listening, however the analysis ended. A stream that ends
-    without it is opened again.
+    `panel_data` returns what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap;
+    `ping` says that the server is there, `done` tells the page to stop listening, however the analysis ended.
+    A stream that ends without it is opened again.
     """
     page, known, made, final = OpenPage(view_state), NO_PANEL_DATA, (0, False, False), False
     async with aclosing(pinged(snapshots)) as found:
@@ -145,7 +145,7 @@ async def pinged(snapshots: AsyncGenerator[Snapshot], ping: float = PING) -> Asy
 
 
 def message(data: str, *, event: str | None = None) -> bytes:
-    """One server-sent event. Line ends of every kind become `\\n`, each line gets its own `data:`."""
+    r"""One server-sent event. Line ends of every kind become `\n`, each line gets its own `data:`."""
     lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     head = f"event: {event}\n" if event else ""
     return (head + "".join(f"data: {line}\n" for line in lines) + "\n").encode()

@@ -80,7 +80,9 @@ def render(name: str, context: object) -> str:
 
 
 def fragment(name: str, *args: object) -> Markup:
-    """Render one macro, `analysis/panel.head` for `head` of analysis/panel.html: the same markup that the page includes."""
+    """Render one macro, `analysis/panel.head` for `head` of analysis/panel.html: the same markup that the
+    page includes.
+    """
     template, _, macro = name.rpartition(".")
     made = getattr(ENVIRONMENT.get_template(f"{template}.html").module, macro)(*args)
     return Markup(made)

@@ -81,7 +81,9 @@ class Urls:
         t: int | None = None,
         u: int | None = None,
     ) -> str:
-        """Two analyses beside each other; samples count from 1 in the address. `t` pins a position of a, `u` one of b."""
+        """Two analyses beside each other; samples count from 1 in the address. `t` pins a position of a, `u`
+        one of b.
+        """
         fields = {"a": a, "b": b, "sa": sample_a + 1, "sb": sample_b + 1, "t": t, "u": u}
         return self.compare_path + "?" + urlencode({k: v for k, v in fields.items() if v not in (None, "")})
 

@@ -19,9 +19,9 @@ PINS = 5
 
 @dataclass(frozen=True)
 class ViewState:
-    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the curve, exactly
-    as they stand, and so is `typed`, once it is known which of its variants is the likelier; `edit` is the id of an
-    intervention at the pinned position.
+    """`t` is the pinned position, `pins` further ones, `layer` the selected one; `words` are compared in the
+    curve, exactly as they stand, and so is `typed`, once it is known which of its variants is the likelier;
+    `edit` is the id of an intervention at the pinned position.
 
     `lens` is the one that is asked for; not every analysis has a tuned one.
     """
@@ -55,12 +55,14 @@ class ViewState:
         return "?" + urlencode(given) if given else ""
 
     def replace(self, **changes: Any) -> ViewState:
-        """This state with something changed."""
+        """A copy with something changed."""
         return replace(self, **changes)
 
     @classmethod
     def of(cls, query: Iterable[tuple[str, str]]) -> ViewState:
-        """The look of a query's pairs; others than its own are left alone. Raises BadInput with the parameter's name."""
+        """The look of a query's pairs; others than its own are left alone. Raises BadInput with the
+        parameter's name.
+        """
         given: dict[str, list[str]] = {}
         for name, value in query:
             given.setdefault(name, []).append(value)

@@ -31,8 +31,9 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 def create_app(settings: Settings | None = None, source: PairSource | None = None) -> FastAPI:
     """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
 
-    On `app.state`: settings, store, models, analyses, interventions, metrics, and `page` (renders a template; None without a
-    frontend). The models load behind the server's back once it is up; until then analyses are queued.
+    On `app.state`: settings, store, models, analyses, interventions, metrics, and `page` (renders a template;
+    None without a frontend). The models load behind the server's back once it is up; until then analyses are
+    queued.
     """
     settings = settings or Settings()
     settings.check()

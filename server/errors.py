@@ -135,8 +135,8 @@ class SettingsError(NlaError):
 
 
 class StoreUnavailable(NlaError):
-    """The database cannot be read or written at the moment: locked, full, read-only, or out of reach. Asked again later, it
-    may well be.
+    """The database cannot be read or written at the moment: locked, full, read-only, or out of reach. Asked
+    again later, it may well be.
     """
 
     status = 503

@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     """Analyses at work at a time; they take turns at the AV, so a short one is not stuck behind a long one.
     """
     window: Annotated[int, Field(ge=1)] = 64
-    """Readings asked in one turn of an engine that takes one call after the other; a newly pinned position waits for one
-    window at most. vLLM takes the next reading whenever one has ended.
+    """Readings asked in one turn of an engine that takes one call after the other; a newly pinned position
+    waits for one window at most. vLLM takes the next reading whenever one has ended.
     """
     score_batch: Annotated[int, Field(ge=1)] = 32
     """Readings that the AR takes at a time."""

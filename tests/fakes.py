@@ -99,7 +99,9 @@ class FakeTarget:
         self.patched: list[tuple[list[int], list[Patch]]] = []
         self.generated = 0
         self.hold = threading.Event()
-        """Clear it to keep `generate` busy, after `held_after` tokens, or `patched_forward`, until it is set or stopped."""
+        """Clear it to keep `generate` busy, after `held_after` tokens, or `patched_forward`, until it is set
+        or stopped.
+        """
         self.begun = threading.Event()
         """Set when it generates something."""
         self.held_after = 0

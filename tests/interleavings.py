@@ -1,4 +1,6 @@
-"""Every order in which three can enter a place, leave it and be cancelled, with and without a step of the loop between."""
+"""Every order in which three can enter a place, leave it and be cancelled, with and without a step of the
+loop between.
+"""
 
 from __future__ import annotations
 

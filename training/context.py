@@ -1,7 +1,8 @@
-"""`python -m training.context`: how near the target comes to an activation when it is given only the last tokens.
+"""`python -m training.context`: how near the target comes to an activation when it is given only the last
+tokens.
 
-Tells how many words a description should quote: an AR that reads them can hardly know more. The first token stays, since
-attention rests on it. FVE is against the variance of these activations.
+Tells how many words a description should quote: an AR that reads them can hardly know more. The first token
+stays, since attention rests on it. FVE is against the variance of these activations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""`python -m training.examples`: the finished analyses of the demo pair with which a new data directory begins.
+"""`python -m training.examples`: the finished analyses of the demo pair with which a new data directory
+begins.
 
-They are asked for as the home page's examples ask, so that pressing one of these finds its analysis done; and one of them has
-a reading that was edited.
+They are asked for as the home page's examples ask, so that pressing one of these finds its analysis done; and
+one of them has a reading that was edited.
 """
 
 from __future__ import annotations

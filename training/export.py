@@ -21,7 +21,9 @@ SCHEMA = "1"
 
 
 def variance(activations: torch.Tensor) -> float:
-    """V: mean squared error, at norm sqrt(d), of always predicting the mean normalised activation = 1 - |mean unit|^2."""
+    """V: mean squared error, at norm sqrt(d), of always predicting the mean normalised activation = 1 - |mean
+    unit|^2.
+    """
     unit = torch.nn.functional.normalize(activations.double(), dim=-1)
     return 1.0 - float(unit.mean(0).square().sum())
 

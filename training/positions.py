@@ -67,7 +67,8 @@ def lay_out(tokenizer: Any, text: Text, kind: str) -> Layout:
 
 def choose(layout: Layout, rng: random.Random) -> list[int]:
     """Positions to read: content tokens evenly, template and system tokens seldom, never the first token
-    (its norm is an artefact of attention, two orders above all others)."""
+    (its norm is an artefact of attention, two orders above all others).
+    """
     weights = [
         0.25 if m else 0.1 if r == "system" else 1.0 for m, r in zip(layout.marks, layout.roles, strict=True)
     ]

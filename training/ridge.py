@@ -1,4 +1,6 @@
-"""The closed form of a tuned lens: ridge regression from each layer's residual to what the later blocks still add to it."""
+"""The closed form of a tuned lens: ridge regression from each layer's residual to what the later blocks still
+add to it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from server.nla.lens.tuned_lens import Translator
 
 @dataclass
 class Moments:
-    """Weighted sums over positions of [h, 1] with itself and with what is still to come, for every layer but the last."""
+    """Weighted sums over positions of [h, 1] with itself and with what is still to come, for every layer but
+    the last.
+    """
 
     own: Tensor  # [L - 1, d + 1, d + 1]
     rest: Tensor  # [L - 1, d + 1, d]

@@ -115,7 +115,9 @@ def plan(count: int, seed: int) -> list[Text]:
 def write(
     model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: int, batch: int, seed: int
 ) -> list[Text]:
-    """Let the target answer every prompt (temperature 0.9, from the 50 likeliest); finished batches are kept in `path`."""
+    """Let the target answer every prompt (temperature 0.9, from the 50 likeliest); finished batches are kept
+    in `path`.
+    """
     done = read(path)
     tokenizer.padding_side = "left"
     with path.open("a") as out:

@@ -1,7 +1,7 @@
-"""`python -m training.tuned`: a tuned lens for the demo target, and how much nearer to the output it comes than the plain one.
+"""`python -m training.tuned`: a tuned lens for the demo target, and how much nearer to the output it comes.
 
-texts -> residuals of every layer -> ridge regression on the last residual, of low rank -> KL(output || layer) by gradient
--> the file, in bfloat16 -> a table of both lenses' KL on texts on held-out topics
+texts -> residuals of every layer -> ridge regression on the last residual, of low rank -> KL(output || layer)
+by gradient -> the file, in bfloat16 -> a table of the tuned and the plain lens's KL on texts on held-out topics
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def refine(target: TargetModel, known: Recorded, start: Translators, recipe: Rec
     ended = Translators("", "", refined)
     before, after = (kl(target, known.validation, each).mean(1)[:-1] for each in (start, ended))
     print("KL on validation texts:", *(f"{a:.3f}→{b:.3f}" for a, b in zip(before, after, strict=True)))
-    kept = [end if b < a else begin for a, b, begin, end in zip(before, after, start.layers, refined, strict=True)]  # fmt: skip
+    kept = [
+        end if b < a else begin for a, b, begin, end in zip(before, after, start.layers, refined, strict=True)
+    ]
     return Translators("", "", kept)
 
 

@@ -83,8 +83,8 @@ class AnalysisPage:
 
 @dataclass(frozen=True)
 class ExportedPage:
-    """analysis/export.html: a file that stands alone. `first` is the position whose panel is open; `panels` are the tokens' with the
-    edits of each.
+    """analysis/export.html: a file that stands alone. `first` is the position whose panel is open; `panels`
+    are the tokens' with the edits of each.
     """
 
     title: str

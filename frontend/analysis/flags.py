@@ -30,10 +30,16 @@ def flag(name: str, position: int, card: Card | None) -> Flag:
         case "end-of-turn":
             return Flag(name, "End of a turn", _end_of_turn(card.trained_on_template))
         case "huge-norm":
-            sentence = "This activation is far longer than the text's others. Its length is not in the score, and it is not counted as content."
+            sentence = (
+                "This activation is far longer than the text's others. Its length is not in the score, "
+                "and it is not counted as content."
+            )
             return Flag(name, "Outsized activation", sentence)
         case "glyph-part":
-            sentence = "One visible character spans several tokens. Each part has an activation and a reading of its own."
+            sentence = (
+                "One visible character spans several tokens. Each part has an activation and a reading "
+                "of its own."
+            )
             return Flag(name, "Part of a character", sentence)
         case _:
             return Flag(name, name.replace("-", " ").capitalize(), "This position is marked as unusual.")

@@ -42,8 +42,9 @@ def html_export(
 ) -> str:
     """The file. `origin` is the server's address, for the permalink.
 
-    It holds the text, every reading with its scores, the baselines, the edits that were `made`, and what `siblings` read at
-    the same tokens. The curves are left out, which would make it several times as large; the JSON export has them.
+    It holds the text, every reading with its scores, the baselines, the edits that were `made`, and what
+    `siblings` read at the same tokens. The curves are left out, which would make it several times as large;
+    the JSON export has them.
     """
     origin = origin.rstrip("/")
     still = analysis.model_copy(

@@ -139,7 +139,9 @@ def _readings(view: View, position: int) -> list[ReadingContext]:
 
 
 def _means(view: View) -> list[str]:
-    """What this text's readings score on average: those of its content, and apart those that are left out everywhere."""
+    """What this text's readings score on average: those of its content, and apart those that are left out
+    everywhere.
+    """
     scored = [r for r in view.analysis.readings if r.cos is not None]
     content = {token.position for token in view.analysis.tokens if token.content}
     inside = [r for r in scored if r.position in content]
@@ -179,7 +181,8 @@ def _baselines(b: Baselines | None) -> list[str]:
         )
     if b.nearest is not None:
         lines.append(
-            f"their own activation is the nearest of {b.nearest_of} content tokens, for {formatting.percent(b.nearest)} "
+            f"their own activation is the nearest of {b.nearest_of} content tokens, for "
+            f"{formatting.percent(b.nearest)} "
             "of the readings"
         )
     return lines

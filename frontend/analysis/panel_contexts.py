@@ -22,7 +22,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReadingContext:
-    """One reading: `state` is waiting, writing, scoring, done, failed or skipped. `precision` says what was quantised."""
+    """One reading: `state` is waiting, writing, scoring, done, failed or skipped. `precision` says what was
+    quantised.
+    """
 
     sample: int
     state: str

@@ -38,8 +38,9 @@ router = APIRouter(include_in_schema=False)
 async def analysis(
     id: str, service: Service, edits: Edits, view_state: RequestedState, models: Models
 ) -> Response:
-    """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address holds a word
-    as it was typed, on to the one that holds the exact word. One that was deleted lately offers to undo that.
+    """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address
+    holds a word as it was typed, on to the one that holds the exact word. One that was deleted lately offers
+    to undo that.
     """
     try:
         view = await viewed(id, service, edits, view_state)
@@ -118,7 +119,9 @@ async def cancel(id: str, service: Service) -> RedirectResponse:
 
 @router.post("/a/{id}/continue")
 async def resume(id: str, service: Service) -> RedirectResponse:
-    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its siblings apart."""
+    """Take up an analysis that failed or was cancelled: asking for the same again goes on with it, its
+    siblings apart.
+    """
     request = (await service.get(id)).request
     await service.create(request.model_copy(update={"also": []}))
     return RedirectResponse(urls.analysis(id), status_code=303)

@@ -1,4 +1,6 @@
-"""Which tokens of two texts are the same: a diff of their content, which leaves a token alone rather than pair it falsely."""
+"""Which tokens of two texts are the same: a diff of their content, which leaves a token alone rather than
+pair it falsely.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ Pairs: TypeAlias = Sequence[tuple[int, int]]
 
 
 def aligned(a: Sequence[Token], b: Sequence[Token], *, by_text: bool = False) -> list[tuple[int, int]]:
-    """Pairs of positions that hold the same token of content, by the same speaker and in the same order: the longest common
-    blocks, as a diff has them. A single token that two different surroundings happen to share is no pair, unless it begins
-    or ends a turn on both sides.
+    """Pairs of positions that hold the same token of content, by the same speaker and in the same order: the
+    longest common blocks, as a diff has them. A single token that two different surroundings happen to share
+    is no pair, unless it begins or ends a turn on both sides.
 
     Two tokenizers number their tokens otherwise: theirs are the same `by_text`.
     """
@@ -43,7 +45,9 @@ def _key(token: Token, by_text: bool) -> tuple[str, str | int]:
 
 
 class _Content:
-    """The content of a text, and where its turns begin and end. A part of a glyph has no text, so none to compare by."""
+    """The content of a text, and where its turns begin and end. A part of a glyph has no text, so none to
+    compare by.
+    """
 
     def __init__(self, tokens: Sequence[Token], by_text: bool) -> None:
         chosen = [token for token in tokens if token.content and (token.text or not by_text)]

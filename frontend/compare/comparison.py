@@ -137,12 +137,14 @@ def _alike(a: Side, b: Side, pairs: Pairs, left_out: int) -> str:
     if len(left) == len(right) == len(pairs) and not left_out:
         return f"Both have the same {len(left)} tokens of content."
     said = (
-        f"A has {len(left)} tokens of content, B {len(right)}; {len(pairs)} are the same, in the same order and by the same "
+        f"A has {len(left)} tokens of content, B {len(right)}; {len(pairs)} are the same, in the same order "
+        f"and by the same "
         "speaker. Tokens that the other side lacks are underlined, and nothing stands beside them."
     )
     if left_out:
         said += (
-            f" The first {left_out} tokens, the template's included, are the same in both and so are their activations: "
+            f" The first {left_out} tokens, the template's included, are the same in both and so are their "
+            f"activations: "
             "they count in no figure here."
         )
     return said

@@ -12,8 +12,9 @@ from frontend.links import Choice
 
 @dataclass(frozen=True)
 class EditForm:
-    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `targets` are exact words whose
-    probability is wanted; `watch` are more of them as they are typed, with commas between them.
+    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `targets` are
+    exact words whose probability is wanted; `watch` are more of them as they are typed, with commas between
+    them.
     """
 
     text: str = ""
@@ -48,8 +49,8 @@ class Bit:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One kind of patch: how far it moves the next token, with a bar of `width` in percent of the farthest. `span` is the
-    middle of several. `probs`: each watched word's, and the most that any of several gives it.
+    """One kind of patch: how far it moves the next token, with a bar of `width` in percent of the farthest.
+    `span` is the middle of several. `probs`: each watched word's, and the most that any of several gives it.
     """
 
     name: str
@@ -99,8 +100,8 @@ class StepMoved:
 
 @dataclass(frozen=True)
 class EditResult:
-    """One intervention. `words` is what was edited; `watched` are the words of the table's last columns, `unpatched` their
-    probabilities as it is.
+    """One intervention. `words` is what was edited; `watched` are the words of the table's last columns,
+    `unpatched` their probabilities as it is.
     """
 
     id: str
@@ -121,7 +122,9 @@ class EditResult:
 
 @dataclass(frozen=True)
 class ExportedEdit:
-    """An edit in an exported file: `token` is the name of the one at which it was made, `href` leads to that in the file."""
+    """An edit in an exported file: `token` is the name of the one at which it was made, `href` leads to that
+    in the file.
+    """
 
     token: str
     href: str
@@ -132,8 +135,8 @@ class ExportedEdit:
 
 @dataclass(frozen=True)
 class EditContext:
-    """The pinned token's edits. Without an `action` there is nothing to edit yet. `draft` is what a draft is kept under, in the
-    browser: the analysis and the position.
+    """The pinned token's edits. Without an `action` there is nothing to edit yet. `draft` is what a draft is
+    kept under, in the browser: the analysis and the position.
     """
 
     position: int

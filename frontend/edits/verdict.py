@@ -89,12 +89,16 @@ def _why_none(made: Intervention) -> str:
     said = made.before.top[0][0]
     if all(target.id == said for target in made.before.targets):
         return (
-            "No word is watched but what the model says anyway, so this is no verdict on its mind, only a measure of how "
+            "No word is watched but what the model says anyway, so this is no verdict on its mind, only a "
+            "measure of how "
             "far it moves."
         )
     if any(control.each_probs for control in made.controls) or not _control(made, "other"):
         return "There is no other reading to compare the watched words with, so there is no verdict."
-    return "This was kept by an earlier version, without what each control says of the watched words: patch again for a verdict."
+    return (
+        "This was kept by an earlier version, without what each control says of the watched words: patch "
+        "again for a verdict."
+    )
 
 
 def warning(made: Intervention) -> str:
@@ -103,7 +107,8 @@ def warning(made: Intervention) -> str:
     if ratio is None or ratio >= SMALL_DELTA:
         return ""
     return (
-        f"The edit changes what the reconstructor makes of the words by {formatting.small(ratio)} only; steering stretches "
+        f"The edit changes what the reconstructor makes of the words by {formatting.small(ratio)} only; "
+        f"steering stretches "
         f"even so little to the whole step. What the model says then need not be what the words say."
     )
 
@@ -115,7 +120,8 @@ def tried(made: Intervention, here: Sequence[Intervention]) -> str:
         return ""
     which = ids.index(made.id) + 1
     return (
-        f"The {ordinal(which)} of {len(ids)} edits at this token: the more are tried, the likelier it is that one of them "
+        f"The {ordinal(which)} of {len(ids)} edits at this token: the more are tried, the likelier it is "
+        f"that one of them "
         "succeeds by chance."
     )
 

@@ -13,7 +13,8 @@ from typing import Literal
 Kind = Literal["same", "deleted", "inserted"]
 MOST = 20_000
 """Pairs of equal words up to which two texts are aligned: the time that takes grows faster than their number."""
-# The blanks before a word, and the word: letters and digits, or one sign. Scripts that write no blanks between words (kana,
+# The blanks before a word, and the word: letters and digits, or one sign. Scripts that write no blanks
+# between words (kana,
 # Han, Thai) are taken character by character. The last pair may be blanks alone.
 _WORDS = re.compile(
     r"(\s*)([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]"
@@ -80,8 +81,8 @@ def _changes(old: _Words, new: _Words) -> Iterator[Stretch]:
 
 
 def _aligned(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int, bool]]:
-    """Stretches old[a:b] and new[c:d], and whether they are the same: what lies between equal beginnings and ends is aligned
-    further unless that would take long.
+    """Stretches old[a:b] and new[c:d], and whether they are the same: what lies between equal beginnings and
+    ends is aligned further unless that would take long.
     """
     shorter = min(len(old), len(new))
     head = next((n for n in range(shorter) if old[n] != new[n]), shorter)

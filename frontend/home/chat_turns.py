@@ -24,7 +24,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class Chat:
-    """What a chat's fields hold: the `system` prompt, the `first` turn, those after it, and the beginning of the reply."""
+    """What a chat's fields hold: the `system` prompt, the `first` turn, those after it, and the beginning of
+    the reply.
+    """
 
     first: Turn
     system: str = ""

@@ -12,7 +12,9 @@ from frontend.library.contexts import ListedContext, Option
 
 @dataclass(frozen=True)
 class Home:
-    """home/home.html: `pairs` are offered where there are several, `along` those that may read another's forward pass."""
+    """home/home.html: `pairs` are offered where there are several, `along` those that may read another's
+    forward pass.
+    """
 
     form: Form
     examples: list[Example]

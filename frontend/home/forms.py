@@ -65,8 +65,9 @@ class Limits:
 class Form:
     """What stands in the composer, as strings: whatever was typed is shown again, right or wrong.
 
-    `prompt` is raw text or, by `role`, the first turn of a chat; `turns` are those after it; `prefill` is the beginning of
-    the reply. `focus` is the field to type in next. Without a `reply_seed`, `seed` is the reply's too.
+    `prompt` is raw text or, by `role`, the first turn of a chat; `turns` are those after it; `prefill` is the
+    beginning of the reply. `focus` is the field to type in next. Without a `reply_seed`, `seed` is the
+    reply's too.
     """
 
     mode: str = "chat"

@@ -45,8 +45,8 @@ async def home(
 
 @router.post(urls.home)
 async def create(request: Request, service: Service, models: Models) -> Response:
-    """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a turn more or
-    less.
+    """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a
+    turn more or less.
     """
     asked = await fields(request)
     form = forms.read(asked)

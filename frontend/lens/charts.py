@@ -37,9 +37,9 @@ class Series:
 class Curve:
     """Tokens over the layers at one position; the first series is the true next token.
 
-    All of `prob`, `rank` and `top` (each layer's own favourite) run over `layers`, the blocks' numbers, whose last entry
-    is the model's real output. `read` is K, `also_read` are those of other pairs, `selected` is the layer that a viewer
-    chose. Raises ValueError for lengths that differ.
+    All of `prob`, `rank` and `top` (each layer's own favourite) run over `layers`, the blocks' numbers, whose
+    last entry is the model's real output. `read` is K, `also_read` are those of other pairs, `selected` is
+    the layer that a viewer chose. Raises ValueError for lengths that differ.
     """
 
     layers: Sequence[int]

@@ -13,9 +13,9 @@ from frontend.links import Choice, Field
 
 @dataclass(frozen=True)
 class KeyContext:
-    """A line of the curve in the key beneath it: how it ends, and the link that takes it away. `note` says which of a word's
-    tokens it follows; `other` leads to the word with a space before it or without, as `other_where` says, whose probability is
-    `other_value`.
+    """A line of the curve in the key beneath it: how it ends, and the link that takes it away. `note` says
+    which of a word's tokens it follows; `other` leads to the word with a space before it or without, as
+    `other_where` says, whose probability is `other_value`.
     """
 
     name: str
@@ -114,7 +114,9 @@ class MapRow:
 
 @dataclass(frozen=True)
 class MapTable:
-    """lens/table.html: the map around one token as a table. `tokens` are (position, name, pinned); `name` is the lens's."""
+    """lens/table.html: the map around one token as a table. `tokens` are (position, name, pinned); `name` is
+    the lens's.
+    """
 
     name: str
     about: str

@@ -15,7 +15,9 @@ SPACES = "\u00b7\u2423"
 
 @dataclass(frozen=True)
 class TypedWord:
-    """A word as it was typed. With a space before it, typed or drawn, it is `exact`; without one both variants are tried."""
+    """A word as it was typed. With a space before it, typed or drawn, it is `exact`; without one both
+    variants are tried.
+    """
 
     text: str
     exact: bool

@@ -28,8 +28,8 @@ FILTERS = [*STATES.items(), ("deleted", "deleted lately")]
 def listed(
     found: Iterable[AnalysisSummary], now: datetime, *, changeable: bool = False, query: str = ""
 ) -> list[ListedContext]:
-    """One line for each, newest first as they come; with a button to delete it when `changeable`, and with the edits in which
-    the query was found.
+    """One line for each, newest first as they come; with a button to delete it when `changeable`, and with
+    the edits in which the query was found.
     """
     return [
         ListedContext(

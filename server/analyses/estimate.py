@@ -14,12 +14,15 @@ ALMOST = 0.95
 OVERRUN = 0.2
 """The part of itself that a reading longer than expected is taken to have before it."""
 LEAST = 0.03
-"""The part of the work that a run has to do before it tells of its speed: the first tokens of a reading are not its words."""
+"""The part of the work that a run has to do before it tells of its speed: the first tokens of a reading are
+not its words.
+"""
 
 
 class Estimate:
-    """Progress in characters of the readings, which come in step with the AV's tokens: a batch that decodes together moves
-    long before its first reading has ended. `share` is the AR's part of the time, as an earlier analysis has shown it.
+    """Progress in characters of the readings, which come in step with the AV's tokens: a batch that decodes
+    together moves long before its first reading has ended. `share` is the AR's part of the time, as an
+    earlier analysis has shown it.
     """
 
     def __init__(self, share: float = SHARE) -> None:
@@ -109,8 +112,8 @@ class Estimate:
         return None if alone < ENOUGH else (now - ended) / alone
 
     def _longest_left(self, now: float) -> float:
-        """Seconds to the end of the last reading that is being written, each at its own speed: one that is much longer than
-        the others goes on by itself when they are done.
+        """Seconds to the end of the last reading that is being written, each at its own speed: one that is
+        much longer than the others goes on by itself when they are done.
         """
         expected = self._expected()
         return max(

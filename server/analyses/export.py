@@ -1,9 +1,9 @@
-"""An analysis as files for other programs: readings as CSV, readings with their vectors as Parquet, and what its siblings
-read, as either.
+"""An analysis as files for other programs: readings as CSV, readings with their vectors as Parquet, and what
+its siblings read, as either.
 
 One row a reading, the same columns in both. In CSV a text that a spreadsheet might take for a formula gets an
-apostrophe in front, since prompts and models' words are anybody's; so does one that begins with an apostrophe,
-so that whoever takes one off has every text back. JSON and Parquet hold all texts as they are.
+apostrophe in front, since prompts and models' words are anybody's; so does one that begins with an
+apostrophe, so that whoever takes one off has every text back. JSON and Parquet hold all texts as they are.
 """
 
 from __future__ import annotations

@@ -131,8 +131,9 @@ class Job:
         also: Mapping[str, int | None],
         shared: Callable[[], None],
     ) -> None:
-        """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known, whose analyses
-        begin with the same forward pass; `shared` is called when they are kept. Raises what the models raise.
+        """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known,
+        whose analyses begin with the same forward pass; `shared` is called when they are kept. Raises what
+        the models raise.
         """
         if self.analysis.lens is not None and self.analysis.layer not in (None, pair.layer):
             raise NlaError(
@@ -314,7 +315,9 @@ class Job:
         tell()
 
     async def break_off(self, status: Status, error: str | None = None) -> None:
-        """Keep and tell how it ended. Raises StoreUnavailable when it is told but not kept: then `keep_end` has to be."""
+        """Keep and tell how it ended. Raises StoreUnavailable when it is told but not kept: then `keep_end`
+        has to be.
+        """
         tell = self._ending(status, error)
         assert self._end is not None
         try:
@@ -358,8 +361,9 @@ class Job:
         await self._write(partial(repository.change, self.id, values))
 
     async def _write(self, work: Callable[[Session], None], spare: int | None = None) -> None:
-        """Keep something of this run as soon as the store takes it. Raises Taken if the run is over. A caller that has given
-        out ids of events for what it keeps has a `spare` one before them, under which the waiting is told.
+        """Keep something of this run as soon as the store takes it. Raises Taken if the run is over. A caller
+        that has given out ids of events for what it keeps has a `spare` one before them, under which the
+        waiting is told.
         """
         waits = False
 

@@ -52,8 +52,8 @@ def row(of: Analysis, pair: str, kin: str, ids: Mapping[str, bytes | None]) -> A
 
 
 def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
-    """The row as if its analysis had been interrupted after its trace, of which the pass `step` has the activations. The
-    lens is that of `trace`: it does not depend on the layer that is read.
+    """The row as if its analysis had been interrupted after its trace, of which the pass `step` has the
+    activations. The lens is that of `trace`: it does not depend on the layer that is read.
     """
     there = step.others.get(new.pair)
     if there is None:

@@ -50,7 +50,9 @@ class LeaseKeeper:
         return await self._store.write(partial(leases.take, analysis_id, self._name, self._patience))
 
     async def take_next(self, pairs: Sequence[str]) -> Whole | None:
-        """Begin a run of what has waited longest for one of these pairs; None if nothing is left that nobody works on."""
+        """Begin a run of what has waited longest for one of these pairs; None if nothing is left that nobody
+        works on.
+        """
         return await self._store.write(partial(leases.take_next, pairs, self._name, self._patience))
 
     def begin(self) -> None:

@@ -62,7 +62,9 @@ class AtLayer:
 
 @dataclass(frozen=True)
 class Traced:
-    """The whole text with norms and flags, the lens, and the activations at layer K; the same at the `others`, by pair."""
+    """The whole text with norms and flags, the lens, and the activations at layer K; the same at the
+    `others`, by pair.
+    """
 
     tokens: list[Token]
     focus: int

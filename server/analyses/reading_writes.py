@@ -15,7 +15,9 @@ from server.store.vectors import pack
 
 
 class ReadingWrites:
-    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its event's id."""
+    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its
+    event's id.
+    """
 
     def __init__(self, analysis_id: str, readings: Mapping[Key, Reading]) -> None:
         self.told: list[tuple[int, Reading]] = []

@@ -1,5 +1,5 @@
-"""Readings and their scores: the AV writes as many at a time as it has room for, the AR reads whatever has ended while it
-was busy.
+"""Readings and their scores: the AV writes as many at a time as it has room for, the AR reads whatever has
+ended while it was busy.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ Finding: TypeAlias = Words | Written | ReadingFailed | Scored
 
 @dataclass(frozen=True)
 class ReadingBatch:
-    """Which readings are wanted of which activations. `content` are the positions among which a reading's own is ranked."""
+    """Which readings are wanted of which activations. `content` are the positions among which a reading's own
+    is ranked.
+    """
 
     activations: Vector  # [T, d]
     keys: Sequence[Key]
@@ -108,8 +110,8 @@ class ReadingBatch:
 async def read(
     pair: LoadedPair, job: ReadingBatch, pins: WatchedPositions
 ) -> AsyncGenerator[list[Finding], None]:
-    """All findings, in the order in which they are made: whatever has piled up since the last, or nothing after a while of
-    SILENCE. Raises what the AV raises; close it to stop the work.
+    """All findings, in the order in which they are made: whatever has piled up since the last, or nothing
+    after a while of SILENCE. Raises what the AV raises; close it to stop the work.
     """
     loop = ReadingLoop(pair, job, pins)
     task = asyncio.create_task(loop.work())

@@ -125,7 +125,8 @@ def readable(analysis_id: str) -> Iterator[None]:
     except Exception as error:  # damage raises whatever the decoder at that place raises
         raise Unreadable(
             f"What is kept of the analysis {analysis_id} is damaged, or was written by another version "
-            f"({type(error).__module__}.{type(error).__name__}). Analyse the prompt again, delete it, or restore a backup."
+            f"({type(error).__module__}.{type(error).__name__}). Analyse the prompt again, delete it, or "
+            f"restore a backup."
         ) from error
 
 

@@ -40,8 +40,8 @@ class Scheduler:
     def __init__(self, store: Store, models: ModelPool, settings: Settings, metrics: Metrics) -> None:
         self.jobs: dict[str, Job] = {}
         self.asking = asyncio.Lock()
-        """Held while it is decided whether an analysis exists: two askers must not both begin it. Whoever holds it waits
-        for the store alone, never for a model or for the end of a job.
+        """Held while it is decided whether an analysis exists: two askers must not both begin it. Whoever
+        holds it waits for the store alone, never for a model or for the end of a job.
         """
         self._store = store
         self._models = models
@@ -70,8 +70,8 @@ class Scheduler:
         return kinship((await self._models.layer_key(request.pair or "")).target, prompt.ids, request)
 
     async def relate(self, analysis_id: str, also: Sequence[str]) -> None:
-        """Have further pairs read what an analysis reads; in its forward pass, unless that has been. The caller does not
-        hold `asking`.
+        """Have further pairs read what an analysis reads; in its forward pass, unless that has been. The
+        caller does not hold `asking`.
         """
         job = self.jobs.get(analysis_id)
         if not also or (job is not None and await job.widen(also)):
@@ -142,8 +142,8 @@ class Scheduler:
         return job
 
     async def stop(self, job: Job) -> None:
-        """Cancel an analysis and wait until its end is kept and told; what is finished of it is kept. The caller does not
-        hold `asking`; any number may call, and all wait for the same end.
+        """Cancel an analysis and wait until its end is kept and told; what is finished of it is kept. The
+        caller does not hold `asking`; any number may call, and all wait for the same end.
         """
         if job.stopping is None:
             job.stopping = asyncio.create_task(self._stop(job), name=f"stop-{job.id}")

@@ -109,8 +109,8 @@ class AnalysisRequest(RequestModel):
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
     text: Annotated[str, Field(min_length=1)] | None = None
     continue_final_message: bool = False
-    """The last message, one of the assistant, is the beginning of the reply: it is left open, as the option of this name
-    does in transformers and vLLM. Its tokens are of the kind `prompt` and the role `assistant`.
+    """The last message, one of the assistant, is the beginning of the reply: it is left open, as the option
+    of this name does in transformers and vLLM. Its tokens are of the kind `prompt` and the role `assistant`.
     """
     generate: Generate | None = None
     positions: Positions = "all"
@@ -184,10 +184,11 @@ class Reading(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or cancelled.
+    """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or
+    cancelled.
 
-    `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others. `ahead` counts the analyses in front of a queued one; `message`
-    says in words what is waited for.
+    `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others.
+    `ahead` counts the analyses in front of a queued one; `message` says in words what is waited for.
     """
 
     stage: str
@@ -200,8 +201,8 @@ class Progress(ResponseModel):
 
 
 class Chance(ResponseModel):
-    """What chance scores on some positions of this very prompt, by `n` readings: those dealt to other positions, and the
-    mean activation of the other positions.
+    """What chance scores on some positions of this very prompt, by `n` readings: those dealt to other
+    positions, and the mean activation of the other positions.
     """
 
     shuffled_cos: float | None
@@ -212,8 +213,8 @@ class Chance(ResponseModel):
 
 
 class Baselines(Chance):
-    """Of the positions of content, with those that are left out (template, special tokens, sinks) by themselves. Those of
-    an earlier version are over all positions.
+    """Of the positions of content, with those that are left out (template, special tokens, sinks) by
+    themselves. Those of an earlier version are over all positions.
     """
 
     over: Literal["all", "content"] = "all"
@@ -253,7 +254,9 @@ class Sibling(ResponseModel):
 
 
 class SiblingReadings(Sibling):
-    """A sibling with its own tokens (their norms and flags are of its layer, and its reply may be another one) and readings."""
+    """A sibling with its own tokens (their norms and flags are of its layer, and its reply may be another
+    one) and readings.
+    """
 
     error: str | None = None
     fve_variance: float | None = None
@@ -314,8 +317,8 @@ class FoundEdit(ResponseModel):
 class AnalysisSummary(ResponseModel):
     """One line of the library. `title` is the first words of the prompt; tokens and readings are counts.
 
-    `deleted` says since when it is, of those that can still be restored. `edits`: the oldest of those that hold every word
-    of the query, or one that nothing else of the analysis holds.
+    `deleted` says since when it is, of those that can still be restored. `edits`: the oldest of those that
+    hold every word of the query, or one that nothing else of the analysis holds.
     """
 
     id: str
@@ -335,8 +338,9 @@ class Event:
     """One message to watchers.
 
     Ids grow along one analysis for ever, also over a restart, with gaps: a watcher that was slow gets what is
-    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens and tuned_lens LensTable,
-    delta Delta, reading Reading (again when its scores come), progress Progress, done and failed End.
+    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens and
+    tuned_lens LensTable, delta Delta, reading Reading (again when its scores come), progress Progress, done
+    and failed End.
     """
 
     id: int

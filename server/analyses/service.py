@@ -405,7 +405,9 @@ def _found(summaries: Sequence[Summary], query: str | None, session: Session) ->
 
 
 def _snapshot(analysis: Analysis, writing: Mapping[Key, str]) -> Snapshot:
-    """A text that is written again takes the place of the reading that failed; one that is finished is no longer written."""
+    """A text that is written again takes the place of the reading that failed; one that is finished is no
+    longer written.
+    """
     again = {(r.position, r.sample) for r in analysis.readings if r.error} & writing.keys()
     kept = [r for r in analysis.readings if (r.position, r.sample) not in again]
     finished = {(r.position, r.sample) for r in kept}

@@ -91,7 +91,8 @@ async def follow(
     if lens == "tuned" and not pair.target.has_tuned_lens:
         raise BadInput(
             "lens",
-            f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask the plain one.",
+            f"The pair {pair.name} has no tuned lens: name its file as tuned_lens in NLA_PAIRS_FILE, or ask "
+            f"the plain one.",
         )
     both = [(word, *other_variant(word)) for word in words]
     found = [(word, tokens_of(pair.prompter, word)) for variants in both for word in variants]

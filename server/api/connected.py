@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client leaves (then ClientLeft is raised) or the server ends. The
-    request's body has been read.
+    """The result of `work`, which is cancelled when the client leaves (then ClientLeft is raised) or the
+    server ends. The request's body has been read.
     """
     task = asyncio.create_task(work)
     leaving = asyncio.create_task(_left(request))

@@ -1,5 +1,5 @@
-"""/api/analyses/{id}/export.*: an analysis as a file, and its edits and its siblings' readings as tables. The page that opens
-without a server is the frontend's.
+"""/api/analyses/{id}/export.*: an analysis as a file, and its edits and its siblings' readings as tables. The
+page that opens without a server is the frontend's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _CHUNK = 1 << 18
 
 @router.get("/{analysis_id}/export.json", response_model=ExportedAnalysis)
 async def json(analysis_id: str, analyses: Service, interventions: Interventions) -> Response:
-    """All of it but the vectors: what `GET /api/analyses/{id}` answers, with the edits (`interventions`), and with what its
-    siblings read (further pairs of the same text; `tokens` and `readings` of each in `siblings`).
+    """All of it but the vectors: what `GET /api/analyses/{id}` answers, with the edits (`interventions`), and
+    with what its siblings read (further pairs of the same text; `tokens` and `readings` of each in
+    `siblings`).
     """
     analysis = await analyses.get(analysis_id)
     siblings, edits = await analyses.sibling_readings(analysis), await interventions.of(analysis.id)
@@ -56,8 +57,9 @@ async def parquet(analysis_id: str, analyses: Service) -> StreamingResponse:
 
 @router.get("/{analysis_id}/interventions.csv", response_class=Response)
 async def interventions_csv(analysis_id: str, analyses: Service, interventions: Interventions) -> Response:
-    """Its edits, one a row: what was asked, the model's first choice and reply before and after, and in columns of JSON the
-    rest of what `GET /api/analyses/{id}/interventions` answers (controls, sweep and all). Texts are guarded as in export.csv.
+    """Its edits, one a row: what was asked, the model's first choice and reply before and after, and in
+    columns of JSON the rest of what `GET /api/analyses/{id}/interventions` answers (controls, sweep and all).
+    Texts are guarded as in export.csv.
     """
     analysis = await analyses.get(analysis_id)
     edits = await interventions.of(analysis.id)

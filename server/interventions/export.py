@@ -1,5 +1,5 @@
-"""An analysis with its edits and its siblings' readings as JSON, and its edits as a table: one row an edit, the same columns in
-CSV and Parquet.
+"""An analysis with its edits and its siblings' readings as JSON, and its edits as a table: one row an edit,
+the same columns in CSV and Parquet.
 """
 
 from __future__ import annotations

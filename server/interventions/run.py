@@ -38,8 +38,9 @@ OTHERS = 16
 
 @dataclass(frozen=True)
 class InterventionInputs:
-    """What an intervention starts from. `ids` reach to where the model goes on; `h`: [d], the activation; `original`: the
-    reading as it is; `others`: reconstructions of other positions' readings; `gold`: an activation [d] of another text.
+    """What an intervention starts from. `ids` reach to where the model goes on; `h`: [d], the activation;
+    `original`: the reading as it is; `others`: reconstructions of other positions' readings; `gold`: an
+    activation [d] of another text.
     """
 
     request: InterventionRequest

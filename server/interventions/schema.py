@@ -35,11 +35,12 @@ class Gold(RequestModel):
 
 
 class InterventionRequest(RequestModel):
-    """What POST /api/analyses/{id}/interventions takes. `text` is read by the AR, v = AR(text), and with h the activation at
-    `position`:
+    """What POST /api/analyses/{id}/interventions takes. `text` is read by the AR, v = AR(text), and with h
+    the activation at `position`:
 
-    replace: h ← ‖h‖ v/‖v‖. steer: h ← h + alpha ‖h‖ Δ/‖Δ‖, where Δ is v − AR(the reading as it is) (`delta`: original), or
-    v − h with both at length 1 (`delta`: activation). Replacing has no use for alpha, delta and sweep.
+    replace: h ← ‖h‖ v/‖v‖. steer: h ← h + alpha ‖h‖ Δ/‖Δ‖, where Δ is v − AR(the reading as it is) (`delta`:
+    original), or v − h with both at length 1 (`delta`: activation). Replacing has no use for alpha, delta and
+    sweep.
     """
 
     position: Annotated[int, Field(ge=0)]
@@ -52,8 +53,9 @@ class InterventionRequest(RequestModel):
     )
     """Further values of alpha to steer with, for the next token alone."""
     scope: Scope = "position"
-    """Onwards: at every later position too, those of the reply included. Each keeps its own length: replacing, all of them
-    point the same way, that of v; steering, to each is added a step alpha times as long as it is.
+    """Onwards: at every later position too, those of the reply included. Each keeps its own length:
+    replacing, all of them point the same way, that of v; steering, to each is added a step alpha times as
+    long as it is.
     """
     targets: list[Target] = Field(default_factory=list, max_length=6)
     """Words whose probability as the next one is wanted; a leading space is a part of a word."""
@@ -76,8 +78,8 @@ class TargetToken(WordTokens):
 
 
 class ModelOutput(ResponseModel):
-    """What the model says next: its likeliest tokens `[id, text, probability]`, the targets, and how it goes on. `ended`:
-    it ended its turn.
+    """What the model says next: its likeliest tokens `[id, text, probability]`, the targets, and how it goes
+    on. `ended`: it ended its turn.
     """
 
     top: list[tuple[int, str, float]]
@@ -89,11 +91,12 @@ class ModelOutput(ResponseModel):
 class Control(ResponseModel):
     """Patches with other words, or with none: what they do is what this edit has to beat.
 
-    other: the readings of `n` other positions. random: `n` random directions, a floor.
-    Both are turned to the edit's own angle with the activation, and as long. unedited: the reading as it is, through the
-    AR. gold: the activation that was named. Numbers are means over the `n`; `interval` spans their middle 90 %. `kept`: how
-    many leave the model's first choice as it was. `above`: how many have a `kl` at least as large as the edit's. `probs` are
-    those of the targets. `text` is that of the first. Of each by itself: `each_kl` [n] and `each_probs` [n][targets].
+    other: the readings of `n` other positions. random: `n` random directions, a floor. Both are turned to the
+    edit's own angle with the activation, and as long. unedited: the reading as it is, through the AR. gold:
+    the activation that was named. Numbers are means over the `n`; `interval` spans their middle 90 %. `kept`:
+    how many leave the model's first choice as it was. `above`: how many have a `kl` at least as large as the
+    edit's. `probs` are those of the targets. `text` is that of the first. Of each by itself: `each_kl` [n]
+    and `each_probs` [n][targets].
     """
 
     kind: ControlKind
@@ -111,9 +114,9 @@ class Control(ResponseModel):
 
 
 class SweepPoint(ResponseModel):
-    """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id, text, probability]`,
-    and the targets' probabilities; beside random directions (means) and other readings (each by itself), both turned to the
-    edit's angle and as long.
+    """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id,
+    text, probability]`, and the targets' probabilities; beside random directions (means) and other readings
+    (each by itself), both turned to the edit's angle and as long.
     """
 
     alpha: float
@@ -136,12 +139,13 @@ class WordsScore(ResponseModel):
 
 
 class Verdict(ResponseModel):
-    """Whether the words changed the model's mind, judged by one target: the likeliest after the edit, of those that the model
-    did not say anyway.
+    """Whether the words changed the model's mind, judged by one target: the likeliest after the edit, of
+    those that the model did not say anyway.
 
-    `word`: its index. `first`: it has become the first choice. `above`: of the `others` (other readings) how many make it at
-    least as likely. `unedited`: the reading as it is does. `stretched`: the step is made of a Δ below 5 % (`delta_ratio`).
-    `changed`: it is the first choice, none of them does, and the step is not stretched.
+    `word`: its index. `first`: it has become the first choice. `above`: of the `others` (other readings) how
+    many make it at least as likely. `unedited`: the reading as it is does. `stretched`: the step is made of a
+    Δ below 5 % (`delta_ratio`). `changed`: it is the first choice, none of them does, and the step is not
+    stretched.
     """
 
     word: int
@@ -154,13 +158,14 @@ class Verdict(ResponseModel):
 
 
 class Intervention(ResponseModel):
-    """One edit, patched in, beside what the model says without it. What is kept of earlier versions is read by this too: a
-    field that is new needs a default.
+    """One edit, patched in, beside what the model says without it. What is kept of earlier versions is read
+    by this too: a field that is new needs a default.
 
-    `kl`: KL(before ‖ after) of the next token at `until`, in nats; `kls`: the same at each position from the patch to there.
-    `cos_original`: between the activation and what took its place. `original`: the reading that was edited, if there was one.
-    `delta_ratio`: of a steer, how large Δ was before it was stretched: ‖Δ‖/‖AR(the reading as it is)‖, or, from the
-    activation, ‖Δ‖ between the two at length 1. `verdict`: None where no target could win, or nothing was compared.
+    `kl`: KL(before ‖ after) of the next token at `until`, in nats; `kls`: the same at each position from the
+    patch to there. `cos_original`: between the activation and what took its place. `original`: the reading
+    that was edited, if there was one. `delta_ratio`: of a steer, how large Δ was before it was stretched:
+    ‖Δ‖/‖AR(the reading as it is)‖, or, from the activation, ‖Δ‖ between the two at length 1. `verdict`: None
+    where no target could win, or nothing was compared.
     """
 
     id: str

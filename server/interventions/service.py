@@ -79,9 +79,9 @@ class Interventions:
         analyses.before_delete(self.cancel_all)
 
     async def create(self, analysis_id: str, request: InterventionRequest) -> tuple[Intervention, bool]:
-        """The intervention of this request and whether it existed. Raises NotFound, BadInput for what cannot be done,
-        Conflict while the analysis has no activations, is of another pair, or when somebody cancels it, Busy when too many
-        are being made, NotReady, and what the models raise.
+        """The intervention of this request and whether it existed. Raises NotFound, BadInput for what cannot
+        be done, Conflict while the analysis has no activations, is of another pair, or when somebody cancels
+        it, Busy when too many are being made, NotReady, and what the models raise.
         """
         analysis = await self._analyses.get(analysis_id)
         wish = _wish(request, analysis)
@@ -313,8 +313,8 @@ def _original(analysis: Analysis, request: InterventionRequest) -> str | None:
 
 
 def _others(analysis: Analysis, request: InterventionRequest, original: str | None) -> list[int]:
-    """Content positions spread evenly over those that were read and scored, and read otherwise than this one: steered from
-    equal words, only rounding would be left to follow.
+    """Content positions spread evenly over those that were read and scored, and read otherwise than this one:
+    steered from equal words, only rounding would be left to follow.
     """
     content = {token.position for token in analysis.tokens if token.content}
     scored = sorted(

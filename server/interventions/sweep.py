@@ -25,8 +25,8 @@ OTHERS = 8
 async def sweep(
     pair: LoadedPair, material: InterventionInputs, edit: Patch, others: Sequence[Patch], words: Sequence[int]
 ) -> list[SweepPoint]:
-    """What the edit does at each strength that is asked for, beside random directions and `others`, the patches of other
-    readings. `words` are token ids.
+    """What the edit does at each strength that is asked for, beside random directions and `others`, the
+    patches of other readings. `words` are token ids.
     """
     from server.nla.patching.patched_forward import Continuation
     from server.nla.patching.patches import random_controls

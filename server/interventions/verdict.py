@@ -13,10 +13,12 @@ SMALL_DELTA = 0.05
 def judge(
     before: ModelOutput, after: ModelOutput, controls: Sequence[Control], delta_ratio: float | None
 ) -> Verdict | None:
-    """What the edit did to the watched word that it made likeliest, of those that the model did not say anyway.
+    """What the edit did to the watched word that it made likeliest, of those that the model did not say
+    anyway.
 
-    It changes the model's mind when that word becomes the first choice, and neither another reading nor the reading as it
-    is makes it as likely, unless the step is nearly nothing that was stretched. None where no such word is watched, or nothing is there to compare with.
+    It changes the model's mind when that word becomes the first choice, and neither another reading nor the
+    reading as it is makes it as likely, unless the step is nearly nothing that was stretched. None where no
+    such word is watched, or nothing is there to compare with.
     """
     said, now = before.top[0][0], after.top[0][0]
     words = [n for n, target in enumerate(before.targets) if target.id != said]

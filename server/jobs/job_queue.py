@@ -11,7 +11,9 @@ INTERVAL = 1.0
 
 
 class JobQueue:
-    """First come, first served. Positions are told in rounds: one for each change would cost the square of the length."""
+    """First come, first served. Positions are told in rounds: one for each change would cost the square of
+    the length.
+    """
 
     def __init__(self, slots: int, interval: float = INTERVAL) -> None:
         self._slots = asyncio.Semaphore(slots)
@@ -26,8 +28,8 @@ class JobQueue:
 
     @asynccontextmanager
     async def slot(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a slot. `on_position` is called with how many wait before this one: at once, and after a change of that with the
-        next round.
+        """Hold a slot. `on_position` is called with how many wait before this one: at once, and after a
+        change of that with the next round.
         """
         if self._slots.locked():
             await self._wait(on_position)

@@ -9,7 +9,9 @@ from server.nla.prompt import Piece
 EARLY = 10
 """The released pairs were trained on positions 50 and later; the first ten are the furthest from that."""
 HUGE = 5.0
-"""Norms beyond this multiple of the prompt's median: attention sinks (Qwen2.5's newline after a role name has 14,357 to 110)."""
+"""Norms beyond this multiple of the prompt's median: attention sinks (Qwen2.5's newline after a role name has
+14,357 to 110).
+"""
 
 
 def is_content(position: int, special: bool, flags: Collection[str]) -> bool:

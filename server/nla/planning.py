@@ -27,11 +27,14 @@ def alone(serving: Serving, spec: AvSpec) -> Plan:
 
 
 def planned(entry: PairEntry, serving: Serving, gpus: str | None) -> Plan:
-    """On this machine, or on GPUs that hold nothing else (`80,80`, in GiB). Raises CheckpointError where it does not fit."""
+    """On this machine, or on GPUs that hold nothing else (`80,80`, in GiB). Raises CheckpointError where it
+    does not fit.
+    """
     found = needs(entry, av_weights=not serving.elsewhere)
     if found is None:
         raise NotReady(
-            f"The sizes of {entry.name} are not known before its files are here: `nla-explorer pairs check {entry.name}` "
+            f"The sizes of {entry.name} are not known before its files are here: `nla-explorer pairs check "
+            f"{entry.name}` "
             "fetches and checks them."
         )
     if gpus is None:

@@ -50,8 +50,8 @@ class Prompter:
     def encode(
         self, messages: Sequence[tuple[str, str]] | None, text: str | None, *, continue_final: bool = False
     ) -> list[int]:
-        """Token ids of a chat (`(role, content)` pairs) or of raw text. With `continue_final` the last message stays open,
-        for the model to go on with it. Raises PromptError naming the field.
+        """Token ids of a chat (`(role, content)` pairs) or of raw text. With `continue_final` the last
+        message stays open, for the model to go on with it. Raises PromptError naming the field.
         """
         return [id for id, _ in self._tokens(messages, text, continue_final)]
 

@@ -50,7 +50,8 @@ def from_cosine(cos: float, variance: float | None) -> Score:
 
 def score(h: Floats, r: Floats, variance: float | None) -> Score:
     """Score one reconstruction [d] against its activation [d]. `variance` is V, of the normalised activations of the
-    pair's data: the mean squared error of always predicting their mean."""
+    pair's data: the mean squared error of always predicting their mean.
+    """
     return from_cosine(float(np.clip(units(h) @ units(r), -1.0, 1.0)), variance)
 
 
@@ -67,8 +68,8 @@ class Scorer:
     """Scores the readings of one text. Its activations are scaled once, not for each reading."""
 
     def __init__(self, activations: Floats, variance: float | None, pool: Sequence[int]) -> None:
-        """activations: [T, d]; a row that is not finite has overflowed, and is near to nothing. Ranks are among the rows
-        `pool` and the reading's own.
+        """activations: [T, d]; a row that is not finite has overflowed, and is near to nothing. Ranks are
+        among the rows `pool` and the reading's own.
         """
         finite = np.isfinite(activations).all(axis=1, keepdims=True)
         self._units = units(np.where(finite, activations, np.float32(0)))
@@ -92,9 +93,10 @@ class Scorer:
 def nearest_share(
     activations: Floats, reconstructions: Floats, indices: Sequence[int], pool: Sequence[int]
 ) -> tuple[float, int]:
-    """For how many of the `reconstructions` [n, d] their own row of `activations` [T, d] is the nearest of CROWD: itself and
-    others of `pool`, drawn for each from one seed (all of them, where there are fewer). Returns the share and how many
-    they were. A rank among n grows with n; this can be compared from text to text.
+    """For how many of the `reconstructions` [n, d] their own row of `activations` [T, d] is the nearest of
+    CROWD: itself and others of `pool`, drawn for each from one seed (all of them, where there are fewer).
+    Returns the share and how many they were. A rank among n grows with n; this can be compared from text to
+    text.
     """
     each = units(activations)
     cosines = units(reconstructions) @ each.T

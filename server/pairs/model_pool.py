@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 class ModelPool:
     """The pairs of this server, one of them resident at a time: `name`, which is loading, ready or failed.
 
-    `names` may be asked for; the server begins with the first. An analysis holds its pair while it is at work. Turns are
-    given in the order of asking: who wants another pair than the resident one waits until that is let go, and then all who
-    wait for the same go on together. Once somebody waits for another pair nobody new begins on the resident one, so no
-    pair keeps another out for ever.
+    `names` may be asked for; the server begins with the first. An analysis holds its pair while it is at
+    work. Turns are given in the order of asking: who wants another pair than the resident one waits until
+    that is let go, and then all who wait for the same go on together. Once somebody waits for another pair
+    nobody new begins on the resident one, so no pair keeps another out for ever.
     """
 
     def __init__(self, name: str, source: PairSource, also: Sequence[str] = ()) -> None:
@@ -83,7 +83,8 @@ class ModelPool:
             raise NotReady(f"The pair {self.name} {what}: {self.message}")
         if name not in (None, self.name):
             raise NotReady(
-                f"The pair {name} is not resident, {self.name} is. Ask for an analysis with {name}: it is loaded for that."
+                f"The pair {name} is not resident, {self.name} is. Ask for an analysis with {name}: it is "
+                f"loaded for that."
             )
         if self._turns.holders == 0 and (wanted := self._next()) is not None:
             raise NotReady(f"The pair {self.name} is making room for {wanted}. Try again in a while.")

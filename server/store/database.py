@@ -129,7 +129,9 @@ def migrate(engine: Engine) -> None:
 
 
 async def until_available(call: Callable[[], Awaitable[T]], failed: Callable[[StoreUnavailable], None]) -> T:
-    """Await `call()`, again and again until it does not raise StoreUnavailable. `failed` is called after each try that did."""
+    """Await `call()`, again and again until it does not raise StoreUnavailable. `failed` is called after each
+    try that did.
+    """
     delay = FIRST_RETRY
     while True:
         try:
@@ -150,7 +152,8 @@ def _availability() -> Iterator[None]:
         if not isinstance(error, OperationalError | InterfaceError) and type(error) is not DatabaseError:
             raise
         raise StoreUnavailable(
-            f"The database cannot be used at the moment ({error.orig}). Is its disk full or read-only, its file damaged, "
+            f"The database cannot be used at the moment ({error.orig}). Is its disk full or read-only, its "
+            f"file damaged, "
             "or does another program hold it? What is unfinished goes on by itself; try again in a while."
         ) from error
 
@@ -189,14 +192,14 @@ class Store:
     async def write_until_kept(
         self, work: Callable[[Session], T], failed: Callable[[StoreUnavailable], None]
     ) -> T:
-        """`write`, tried again until the database takes it: for results that must not be lost. `failed` is called after each
-        try that did not succeed; cancel the caller to give up.
+        """`write`, tried again until the database takes it: for results that must not be lost. `failed` is
+        called after each try that did not succeed; cancel the caller to give up.
         """
         return await until_available(partial(self.write, work), failed)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """Run `work` on a consistent view of the database. Rows stay usable after the session. Raises StoreUnavailable when
-        a later try may succeed.
+        """Run `work` on a consistent view of the database. Rows stay usable after the session. Raises
+        StoreUnavailable when a later try may succeed.
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 

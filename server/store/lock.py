@@ -25,7 +25,8 @@ def prepare(data_dir: Path) -> None:
 
 def _unusable(data_dir: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{data_dir} cannot be the data directory: {reason}. Make it a folder that nla-explorer may write to, or choose "
+        f"{data_dir} cannot be the data directory: {reason}. Make it a folder that nla-explorer may write "
+        f"to, or choose "
         "another with --data-dir (NLA_DATA_DIR)."
     )
 

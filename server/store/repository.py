@@ -328,5 +328,5 @@ def _chosen(
 
 
 def now() -> datetime:
-    """This moment, in UTC."""
+    """The time now, in UTC."""
     return datetime.now(UTC)

@@ -34,8 +34,8 @@ def holds(word: str, dialect: str) -> ColumnElement[bool]:
 
 
 def edits_with(query: str, analysis_ids: Sequence[str], session: Session) -> Sequence[InterventionRow]:
-    """The edits, oldest first, by which these analyses are found: those that hold every word of the query, or a word that
-    nothing else of their analysis holds.
+    """The edits, oldest first, by which these analyses are found: those that hold every word of the query, or
+    a word that nothing else of their analysis holds.
     """
     dialect, words = session.get_bind().dialect.name, words_of(query)
     edited = (

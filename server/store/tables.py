@@ -162,8 +162,8 @@ class ReadingRow(Base):
 
 
 class InterventionRow(Base):
-    """One intervention. Its id is the hash of what was asked; `result` is the whole answer, as JSON in ASCII, `search_text`
-    the edited words and those that are watched.
+    """One intervention. Its id is the hash of what was asked; `result` is the whole answer, as JSON in ASCII,
+    `search_text` the edited words and those that are watched.
     """
 
     __tablename__ = "intervention"

@@ -150,7 +150,8 @@ def write_tokenizer(folder: Path, family: Family) -> None:
 
 def write_ar(folder: Path, family: Family, state: State, headed: bool) -> None:
     """K + 1 blocks. A headed one is a bare text model with norm and d x d head; the other is as its target is, wrapped
-    or not, without either (and without a wrapper's other parts)."""
+    or not, without either (and without a wrapper's other parts).
+    """
     folder.mkdir(parents=True)
     wrapped = family.wrapped and not headed
     settings = config(family, K + 1, wrapped=wrapped)

@@ -151,16 +151,16 @@ FAULTS: list[tuple[str, str, Family, Plant]] = [
     ("bos", "missing in the AV's chat template", GEMMA3_TEXT, chat("av", "{{ bos_token }}", "")),
     ("bos", "missing before the AR's prompt", LLAMA3, words("ar", lambda told: told.update(post_processor=None))),
     ("bos", "missing in the target's chat template", GEMMA3, chat("target", "{{ bos_token }}", "")),
-    ("bos", "doubled in the AV's chat template", LLAMA3, chat("av", "{{- bos_token }}", "{{- bos_token + bos_token }}")),
+    ("bos", "doubled in the AV's chat template", LLAMA3, chat("av", "{{- bos_token }}", "{{- bos_token + bos_token }}")),  # noqa: E501
     ("bos", "doubled by the AR's prompt", GEMMA3_TEXT, in_prompt("ar", f"<bos>{SWAPPED}")),
     ("bos", "doubled in the target's chat template", GEMMA3, chat("target", TURNS, "{{ bos_token }}" + TURNS)),
-    ("embedding", "Gemma's scale is in the table", GEMMA3, weights("av", "embed_tokens.weight", lambda t: t * math.sqrt(32))),
-    ("embedding", "Gemma's scale is divided out", GEMMA3_TEXT, weights("ar", "embed_tokens.weight", lambda t: t / math.sqrt(32))),
-    ("template", "the AV has another family's", QWEN2, chat("av", tokenizer(QWEN2.speech).chat_template, HEADERS.replace("bos_token", "''"))),
+    ("embedding", "Gemma's scale is in the table", GEMMA3, weights("av", "embed_tokens.weight", lambda t: t * math.sqrt(32))),  # noqa: E501
+    ("embedding", "Gemma's scale is divided out", GEMMA3_TEXT, weights("ar", "embed_tokens.weight", lambda t: t / math.sqrt(32))),  # noqa: E501
+    ("template", "the AV has another family's", QWEN2, chat("av", tokenizer(QWEN2.speech).chat_template, HEADERS.replace("bos_token", "''"))),  # noqa: E501
     ("template", "the AV has another system turn", QWEN2, chat("av", "You are a helpful assistant.", "You are an AV.")),
     ("template", "the AV's turn closes otherwise", GEMMA3_TEXT, chat("av", "<end_of_turn>\\n", "<end_of_turn>")),
     ("template", "the AV is asked the AR's question", QWEN2, in_prompt("av", SWAPPED)),
-    ("neighbours", "the marker has other surroundings", QWEN2, in_prompt("av", "Read {injection_char} and say what it holds.")),
+    ("neighbours", "the marker has other surroundings", QWEN2, in_prompt("av", "Read {injection_char} and say what it holds.")),  # noqa: E501
     ("suffix", "the AR's prompt ends otherwise", QWEN2, in_prompt("ar", "<text>{explanation}</text>")),
     ("scale", "the AV's sidecar is silent", QWEN2, sidecar("av", extraction={"injection_scale": None})),
     ("dtype", "Gemma in float16", GEMMA3, halved("av")),

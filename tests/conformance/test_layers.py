@@ -1,4 +1,6 @@
-"""Two pairs of one target at two layers, from the files to the API: one forward pass, and one pair in memory at a time."""
+"""Two pairs of one target at two layers, from the files to the API: one forward pass, and one pair in memory
+at a time.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The demo pair in the eyes of its authors' own client (nla_inference.py): what that demands of the two folders, and the
-numbers that it makes of them, step by step with plain transformers.
+"""The demo pair in the eyes of its authors' own client (nla_inference.py): what that demands of the two
+folders, and the numbers that it makes of them, step by step with plain transformers.
 """
 
 from __future__ import annotations

@@ -211,7 +211,9 @@ async def test_a_server_that_hung_is_used_again_when_it_writes_again(setting: Se
 
 
 async def test_a_server_that_is_busy_with_others_does_not_count_as_hung(setting: Setting) -> None:
-    """Two requests wait at the server without a word for longer than it may be silent, while a third is written there."""
+    """Two requests wait at the server without a word for longer than it may be silent, while a third is
+    written there.
+    """
     server = await setting.server()
     idle = 1.0
     av = await setting.client(server, idle=idle)

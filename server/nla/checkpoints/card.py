@@ -44,7 +44,8 @@ BUILT_IN: dict[str, Card] = {
         trained_from_position=1,
         trained_on_template=True,
         readings=(
-            "In this pair the token itself is the surest part: 96\u202f% of its readings name it (600 positions of texts "
+            "In this pair the token itself is the surest part: 96\u202f% of its readings name it (600 "
+            "positions of texts "
             "on topics that it was not trained on). Most of the words that it quotes are invented in the manner of the "
             "text, and its topics are often wrong."
         ),

@@ -88,17 +88,20 @@ def fetch(
         ) from error
     except RepositoryNotFoundError as error:
         raise CheckpointError(
-            f"{source.name} ({what}) is not on the hub, or not for you: check the name, or set HF_TOKEN if it is private.",
+            f"{source.name} ({what}) is not on the hub, or not for you: check the name, or set HF_TOKEN if "
+            f"it is private.",
             check="files",
         ) from error
     except Exception as error:  # what its HTTP library raises differs with the version
         raise CheckpointError(
-            f"{source.name} ({what}) cannot be downloaded: {str(error).rstrip('.')}. Files that are complete are kept: start again to go on.",
+            f"{source.name} ({what}) cannot be downloaded: {str(error).rstrip('.')}. Files that are "
+            f"complete are kept: start again to go on.",
             check="files",
         ) from error
     if missing := absent(folder, weights=weights, extra=extra):
         raise CheckpointError(
-            f"{source} ({what}) is not whole here: {', '.join(missing)} missing in {folder}. Start again with the hub in "
+            f"{source} ({what}) is not whole here: {', '.join(missing)} missing in {folder}. Start again "
+            f"with the hub in "
             "reach (HF_HUB_OFFLINE unset) to go on with the download.",
             check="files",
         )

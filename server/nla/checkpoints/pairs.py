@@ -222,7 +222,8 @@ def _merged(
     named = entry.source("target").path is None and re.fullmatch(r"[\w.-]+/[\w.-]+", said)
     if named and Path(said).name.lower() != Path(entry.target).name.lower():
         raise CheckpointError(
-            f"The {role.upper()} of {entry.name} is an adapter of {said}, but the pair's target is {entry.target}: was it "
+            f"The {role.upper()} of {entry.name} is an adapter of {said}, but the pair's target is "
+            f"{entry.target}: was it "
             "trained on another model? If the two are the same, name the target by its folder.",
             check="shapes",
         )

@@ -135,7 +135,8 @@ def check_marker(spec: AvSpec, ids: list[int]) -> int:
     where = f"{spec.folder / SIDECAR}"
     if len(places) != 1:
         raise CheckpointError(
-            f"{where}: the marker {spec.marker!r} (id {spec.marker_id}) stands {len(places)} times in the tokenised prompt, "
+            f"{where}: the marker {spec.marker!r} (id {spec.marker_id}) stands {len(places)} times in the "
+            f"tokenised prompt, "
             "once is right. The tokenizer or chat template in this folder is not the one the AV was trained with.",
             check="neighbours",
         )

@@ -103,7 +103,8 @@ def _named(index: Path) -> set[str]:
         return {str(name) for name in named.values()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{index} cannot be read ({type(error).__name__}: {error}): it was cut short or damaged. Delete it and get it again.",
+            f"{index} cannot be read ({type(error).__name__}: {error}): it was cut short or damaged. Delete "
+            f"it and get it again.",
             check="files",
         ) from error
 
@@ -177,7 +178,8 @@ def load_model(auto: Any, folder: Path, kind: Mapping[str, Any], *, normed: bool
     lost = sorted(name for name in needed if is_text(name) and (normed or name != "norm.weight"))
     if lost:
         raise CheckpointError(
-            f"{folder}: weights are missing ({', '.join(lost[:3])}{', …' if len(lost) > 3 else ''}): download it again.",
+            f"{folder}: weights are missing ({', '.join(lost[:3])}{', …' if len(lost) > 3 else ''}): "
+            f"download it again.",
             check="shapes",
         )
     return model

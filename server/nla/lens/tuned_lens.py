@@ -1,7 +1,9 @@
-"""The tuned lens: an affine translator a layer before the model's own norm and head (Belrose et al., 2023, arXiv:2303.08112).
+"""The tuned lens: an affine translator a layer before the model's own norm and head (Belrose et al., 2023,
+arXiv:2303.08112).
 
-A residual h after block l is read as h + A_l h + b_l. In the file (safetensors) `{l}.bias` is b_l [d], and A_l is
-`{l}.weight` [d, d], or the product of `{l}.up` [d, r] and `{l}.down` [r, d]. The header says for which target.
+A residual h after block l is read as h + A_l h + b_l. In the file (safetensors) `{l}.bias` is b_l [d], and
+A_l is `{l}.weight` [d, d], or the product of `{l}.up` [d, r] and `{l}.down` [r, d]. The header says for which
+target.
 """
 
 from __future__ import annotations
@@ -125,7 +127,8 @@ def _translator(path: Path, tensors: dict[str, Tensor], row: int, d: int) -> Tra
 def convert(folder: Path, out: Path) -> Translators:
     """A folder of the tuned-lens project (`config.json`, `params.pt`) -> our file. Raises CheckpointError.
 
-    Its translator 0 reads the embeddings and its translator l + 1 what block l leaves, so ours are its own but the first.
+    Its translator 0 reads the embeddings and its translator l + 1 what block l leaves, so ours are its own
+    but the first.
     """
     try:
         config = json.loads((folder / "config.json").read_text())

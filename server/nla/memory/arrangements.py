@@ -38,8 +38,8 @@ class Spans:
 
 @lru_cache
 def arrangements(count: int, roles: frozenset[Role], shards: tuple[int, ...] | None) -> list[Spans]:
-    """On so many devices, the best first. vLLM takes the first GPUs that it sees, `shards` of them; target and AR may be
-    on any neighbours, an AV in transformers on any one.
+    """On so many devices, the best first. vLLM takes the first GPUs that it sees, `shards` of them; target
+    and AR may be on any neighbours, an AV in transformers on any one.
     """
     rows = [range(a, b) for a in range(count) for b in range(a + 1, count + 1)]
     ones = [row for row in rows if len(row) == 1]

@@ -13,7 +13,9 @@ from server.nla.memory.precision import Role
 
 GIB = 2**30
 RESERVE = 1 * GIB
-"""For a process on a GPU: CUDA's context (0.3–0.6 GiB by driver and GPU), cuBLAS's workspaces, and the allocator's gaps."""
+"""For a process on a GPU: CUDA's context (0.3–0.6 GiB by driver and GPU), cuBLAS's workspaces, and the
+allocator's gaps.
+"""
 GRAPHS = 3 * GIB // 2
 """For vLLM on a GPU: its captured graphs (0.5–1 GiB), NCCL's buffers, and what compiling leaves."""
 BATCHED = 2048
@@ -21,7 +23,9 @@ BATCHED = 2048
 SEQUENCES = 256
 """Readings that vLLM writes at once at most; it tries its sampler on as many before it starts."""
 CPU_SEQUENCES = 64
-"""The same on a CPU: it is busy with fewer, and the words of a watched reading come the later the more are beside it."""
+"""The same on a CPU: it is busy with fewer, and the words of a watched reading come the later the more are
+beside it.
+"""
 LEAST_SEQUENCES = 16
 """With fewer at once a GPU is idle most of the time: that much room for keys and values is demanded."""
 COHORT = 64 + 8
@@ -36,8 +40,9 @@ GLUE = 64
 """Tokens of the AR's template around a reading, and slack."""
 
 MATRIX_BYTES = {"float32": 4.0, "bf16": 2.0, "fp8": 1.0, "8bit": 1.0, "4bit": 0.5 + 4 / 64}
-"""A number of a block's matrix. In 4 bits (NF4) each 64 share a float32; the scales a row or a matrix of the 8-bit kinds
-are left out (one float32 for thousands)."""
+"""A number of a block's matrix. In 4 bits (NF4) each 64 share a float32; the scales a row or a matrix of the
+8-bit kinds are left out (one float32 for thousands).
+"""
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Needs:
-    """What is to be held of a pair by the name of its roles; no AV where others hold it. `tuned`: bytes of its tuned lens; `exact`: counted in
-    the files, not reckoned from the catalogue.
+    """What is to be held of a pair by the name of its roles; no AV where others hold it. `tuned`: bytes of
+    its tuned lens; `exact`: counted in the files, not reckoned from the catalogue.
     """
 
     name: str
@@ -138,8 +143,9 @@ def number_bytes(kind: str) -> int:
 
 
 def tracing(shape: Shape, kind: str, longest: Longest, tuned: int = 0, eager: bool = False) -> int:
-    """The target beside its weights: the residual of every block, a block at work, the keys and values of a reply, and
-    the lens, which looks at a chunk of positions at a time. `tuned`: bytes of a tuned lens; `eager`: attention as a CPU does it.
+    """The target beside its weights: the residual of every block, a block at work, the keys and values of a
+    reply, and the lens, which looks at a chunk of positions at a time. `tuned`: bytes of a tuned lens;
+    `eager`: attention as a CPU does it.
     """
     size, tokens = number_bytes(kind), longest.text
     residuals = shape.layers * tokens * shape.d * size
@@ -161,8 +167,8 @@ def row(shape: Shape, kind: str, longest: Longest, shards: int = 1) -> int:
 
 
 def writing(shape: Shape, kind: str, longest: Longest) -> int:
-    """The AV in transformers beside its weights: a cohort's keys and values, its prompts at work, and its logits as they
-    come, in float32 and as probabilities.
+    """The AV in transformers beside its weights: a cohort's keys and values, its prompts at work, and its
+    logits as they come, in float32 and as probabilities.
     """
     size = number_bytes(kind)
     prompts = shape.work(COHORT * longest.prompt, size)

@@ -30,8 +30,8 @@ def engine_of(verbaliser: str, kind: Kind, devices: Sequence[Device]) -> str:
 def possible(
     needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: str | None = None
 ) -> dict[Role, tuple[Kind, ...]]:
-    """The kinds that each model may be held in here, by the wishes or by another `precision`. Raises SettingsError where
-    none of those that were asked for is possible.
+    """The kinds that each model may be held in here, by the wishes or by another `precision`. Raises
+    SettingsError where none of those that were asked for is possible.
     """
     found: dict[Role, tuple[Kind, ...]] = {}
     for role, kinds in choices(wishes.precision if precision is None else precision).items():

@@ -67,8 +67,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """A pair's models on a machine. vLLM writes `sequences` readings at once, of which each takes `row` bytes of keys and
-    values on each of the AV's devices. `notes` are for people.
+    """A pair's models on a machine. vLLM writes `sequences` readings at once, of which each takes `row` bytes
+    of keys and values on each of the AV's devices. `notes` are for people.
     """
 
     needs: Needs
@@ -175,7 +175,7 @@ def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) 
 def _filled(
     needs: Needs, devices: Sequence[Device], demands: Mapping[Role, _Demand], spans: Spans
 ) -> Plan | None:
-    """This arrangement, or None where a device is too small for what comes on it."""
+    """The arrangement, or None where a device is too small for what comes on it."""
     cpu = devices[0].cpu
     a_row = demands["av"].row if "av" in demands else 0
     # The server is one process, vLLM's engine another.

@@ -47,7 +47,8 @@ def choices(setting: str) -> dict[Role, tuple[Kind, ...]]:
         role = next((role for role in ROLES if role == name), None)
         if role is None:
             raise SettingsError(
-                f"NLA_PRECISION: {word.strip()!r} is not known: say auto, bf16, or a kind for some of av, target and ar, "
+                f"NLA_PRECISION: {word.strip()!r} is not known: say auto, bf16, or a kind for some of av, "
+                f"target and ar, "
                 "such as av=fp8,target=4bit."
             )
         known = {k: (k,) for k in KINDS[role]} | {AUTO: KINDS[role]}

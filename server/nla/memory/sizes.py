@@ -1,4 +1,6 @@
-"""What a pair needs: exactly from the headers of its files, or from the shapes in the catalogue before they are here."""
+"""What a pair needs: exactly from the headers of its files, or from the shapes in the catalogue before they
+are here.
+"""
 
 from __future__ import annotations
 

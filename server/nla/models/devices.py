@@ -20,8 +20,8 @@ NEEDED = {"12.6": 560, "12.8": 570, "13.0": 580}
 
 
 def devices() -> list[Device]:
-    """What is there and free at this moment; the machine's memory where there is no GPU. Raises SettingsError for a GPU that
-    PyTorch cannot use.
+    """What is there and free at this moment; the machine's memory where there is no GPU. Raises SettingsError
+    for a GPU that PyTorch cannot use.
     """
     available = torch.cuda.is_available()
     check_driver(driver_text(), torch.version.cuda, available, os.environ)
@@ -38,8 +38,8 @@ def devices() -> list[Device]:
 
 
 def driver_text(driver: Path = DRIVER, nodes: Path = NODES) -> str | None:
-    """What NVIDIA's driver says of its version; None where no GPU of NVIDIA's is at hand. A container that was given no GPU
-    still shows the driver's file of its machine: only the device nodes tell.
+    """What NVIDIA's driver says of its version; None where no GPU of NVIDIA's is at hand. A container that
+    was given no GPU still shows the driver's file of its machine: only the device nodes tell.
     """
     if not any(nodes.glob("nvidia[0-9]*")):
         return None
@@ -47,8 +47,9 @@ def driver_text(driver: Path = DRIVER, nodes: Path = NODES) -> str | None:
 
 
 def check_driver(text: str | None, cuda: str | None, available: bool, environment: Mapping[str, str]) -> None:
-    """Raise SettingsError where a GPU is here, by the driver's `text`, and a PyTorch built for `cuda` cannot use it: it would
-    compute on the CPU in float32, and nothing would say so. Not where CUDA_VISIBLE_DEVICES hides every GPU.
+    """Raise SettingsError where a GPU is here, by the driver's `text`, and a PyTorch built for `cuda` cannot
+    use it: it would compute on the CPU in float32, and nothing would say so. Not where CUDA_VISIBLE_DEVICES
+    hides every GPU.
     """
     hidden = environment.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
     if text is None or cuda is None or available or hidden:
@@ -58,6 +59,7 @@ def check_driver(text: str | None, cuda: str | None, available: bool, environmen
     first = NEEDED.get(cuda)
     needed = f"driver {first} or newer" if first else "a newer one"
     raise SettingsError(
-        f"An NVIDIA GPU is here that PyTorch cannot use: NVIDIA's {found} is installed, and PyTorch for CUDA {cuda} needs "
+        f"An NVIDIA GPU is here that PyTorch cannot use: NVIDIA's {found} is installed, and PyTorch for "
+        f"CUDA {cuda} needs "
         f'{needed}. To compute on the CPU on purpose, set CUDA_VISIBLE_DEVICES="" (empty).'
     )

@@ -74,8 +74,8 @@ class LoadedPair:
 
 
 def _free() -> None:
-    """Give back the memory of models that nobody refers to any more: also of what refers to itself in circles, at which a
-    frozen collector (see server.cli) would not look.
+    """Give back the memory of models that nobody refers to any more: also of what refers to itself in
+    circles, at which a frozen collector (see server.cli) would not look.
     """
     frozen = gc.get_freeze_count() > 0
     gc.unfreeze()
@@ -93,7 +93,9 @@ async def load(
     serving: Serving | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> LoadedPair:
-    """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause and cure."""
+    """Load a pair, every check of the contract included. Raises CheckpointError or SettingsError with cause
+    and cure.
+    """
     serving = serving or Serving()
     serving.engine(entry.profile)  # what cannot be is said before anything is loaded
     pair = await asyncio.to_thread(_load, entry, cache_dir, serving, progress)

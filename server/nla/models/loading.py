@@ -73,7 +73,8 @@ def device_map(part: Part, model: Model, auto: Any, folder: Path) -> dict[str, i
     )
     if not set(found.values()) <= set(part.devices):
         raise CheckpointError(
-            f"{folder}: the blocks of this model cannot be laid out over GPUs {list(part.devices)}. Give it fewer, larger "
+            f"{folder}: the blocks of this model cannot be laid out over GPUs {list(part.devices)}. Give it "
+            f"fewer, larger "
             "GPUs, or a lower NLA_PRECISION.",
             check="memory",
         )

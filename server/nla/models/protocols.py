@@ -54,8 +54,8 @@ class Target(Protocol):
         seed: int,
         on_token: Callable[[int], None],
     ) -> list[int]:
-        """New token ids, the end-of-turn token included if one came; temperature 0 is greedy. `on_token` is called on the
-        caller's event loop with each as it comes.
+        """New token ids, the end-of-turn token included if one came; temperature 0 is greedy. `on_token` is
+        called on the caller's event loop with each as it comes.
         """
 
     async def close(self) -> None:
@@ -69,8 +69,8 @@ class Reconstructor(Protocol):
         """The number of tokens of each text as the AR reads it, its template included. Does not wait for the model."""
 
     async def reconstruct(self, texts: Sequence[str]) -> Floats:
-        """[n, d] float32, one vector a text. Between two batches others are served. Raises BadInput for a text that is too
-        long for the model.
+        """[n, d] float32, one vector a text. Between two batches others are served. Raises BadInput for a
+        text that is too long for the model.
         """
 
     async def close(self) -> None:

@@ -1,4 +1,6 @@
-"""The AR: text -> vector. The first K+1 blocks of the target, no final norm, the last token's residual, a linear head."""
+"""The AR: text -> vector. The first K+1 blocks of the target, no final norm, the last token's residual, a
+linear head.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from server.nla.checkpoints.weights import HEAD_FILE, read_tensors
 from server.nla.types import Floats
 
 BATCH_TOKENS = {"cpu": 512, "cuda": 8192}
-"""Tokens (rows times the longest) that are read at once, by the kind of device: enough to keep it busy, little enough that
-whoever waits for it is not kept waiting."""
+"""Tokens (rows times the longest) that are read at once, by the kind of device: enough to keep it busy,
+little enough that whoever waits for it is not kept waiting.
+"""
 Batch: TypeAlias = tuple[list[int], Floats]
 """Which of the texts, and the vector [d] of each."""
 
@@ -51,7 +54,9 @@ def load_head(folder: Path, d_model: int) -> nn.Linear:
 
 
 class ReconstructorModel:
-    """An AR that is loaded. `blocks` is the stack of K+1 blocks without a language-model head; its norm is never used."""
+    """An AR that is loaded. `blocks` is the stack of K+1 blocks without a language-model head; its norm is
+    never used.
+    """
 
     def __init__(self, blocks: Any, head: nn.Linear, tokenizer: Any, spec: ArSpec) -> None:
         count = len(blocks.layers)

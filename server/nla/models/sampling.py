@@ -17,7 +17,8 @@ def row_generator(seed: int, row: int) -> torch.Generator:
 
 def next_tokens(logits: Tensor, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
     """[B, V] -> [B]: the most likely token, or at a temperature one drawn by the exponential race
-    (argmax p / Exp(1) has distribution p)."""
+    (argmax p / Exp(1) has distribution p).
+    """
     if temperature <= 0:
         return logits.argmax(-1)
     p = (logits.float() / temperature).softmax(-1)

@@ -90,7 +90,9 @@ class TargetModel:
     def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
     ) -> Iterator[list[PatchedOutput]]:
-        """What it says after `ids` as it is, and then with each of `patches`; see `server.nla.patching.patched_forward`."""
+        """What it says after `ids` as it is, and then with each of `patches`; see
+        `server.nla.patching.patched_forward`.
+        """
         return patched_forward(
             self.model, self.layer, self.stop_ids, ids, patches, words, continuation, TOP_K
         )

@@ -61,9 +61,9 @@ def patched_forward(
     continuation: Continuation,
     top: int,
 ) -> Iterator[list[PatchedOutput]]:
-    """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same position: a batch
-    at a time. `words` are token ids whose probability is wanted, `top` is how many of the likeliest are. All rows draw from
-    equal random sources.
+    """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same
+    position: a batch at a time. `words` are token ids whose probability is wanted, `top` is how many of the
+    likeliest are. All rows draw from equal random sources.
     """
     start = patches[0].position
     rows: list[Patch | None] = [None, *patches]
@@ -142,13 +142,14 @@ def _said(
     top: int,
     replies: Sequence[list[int]],
 ) -> list[PatchedOutput]:
-    """own [n, d] of the model as it is, hidden [B, n, d] of the rows, both normed. The head reads its weights once for many
-    rows: read for each by itself, they are what an intervention waits for.
+    """own [n, d] of the model as it is, hidden [B, n, d] of the rows, both normed. The head reads its weights
+    once for many rows: read for each by itself, they are what an intervention waits for.
     """
     kls = _kls(model, baseline, hidden)
     if not bool(kls.isfinite().all()):
         raise ModelError(
-            "What the target says with this patch is not finite: its precision overflows. Steer less far, or load it in "
+            "What the target says with this patch is not finite: its precision overflows. Steer less far, "
+            "or load it in "
             "bfloat16 or float32."
         )
     wanted = torch.tensor(list(words), dtype=torch.long, device=hidden.device)

@@ -61,8 +61,8 @@ def steering(position: int, delta: Floats, alpha: float, *, onwards: bool = Fals
 def at_same_angle(like: Patch, h: Floats, v: Floats) -> Patch:
     """The patch of the direction v [d], turned to the angle that `like` has with the activation h [d].
 
-    A replacement is then as far off and as long as that of `like`, a step as long and no more along h or against it. Raises
-    ValueError where v points along h, and has no side to turn to.
+    A replacement is then as far off and as long as that of `like`, a step as long and no more along h or
+    against it. Raises ValueError where v points along h, and has no side to turn to.
     """
     own = units(h)
     cos = float(np.clip(own @ units(like.direction), -1, 1))

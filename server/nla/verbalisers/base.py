@@ -14,8 +14,8 @@ UNFIT = "The activation is not finite or has the wrong width."
 
 @dataclass(frozen=True)
 class ReadingRequest:
-    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed. Somebody looks
-    at one that is `watched`: it goes before the others, and its words come one by one.
+    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed.
+    Somebody looks at one that is `watched`: it goes before the others, and its words come one by one.
     """
 
     key: Hashable
@@ -64,7 +64,9 @@ class Verbaliser(Protocol):
 
     @property
     def max_concurrency(self) -> int | None:
-        """How many readings keep it busy, where they come and go one by one; None if it takes one call after the other."""
+        """How many readings keep it busy, where they come and go one by one; None if it takes one call after
+        the other.
+        """
 
     @property
     def unavailable_reason(self) -> str | None:

@@ -28,8 +28,8 @@ ENGINES = ("transformers", "vllm", "vllm-server")
 
 @dataclass(frozen=True)
 class Serving:
-    """How a pair is to be held. `options` go to vLLM over what is derived; `precision` is NLA_PRECISION's, `longest` what
-    may be asked for.
+    """How a pair is to be held. `options` go to vLLM over what is derived; `precision` is NLA_PRECISION's,
+    `longest` what may be asked for.
     """
 
     wanted: str = "auto"
@@ -52,7 +52,9 @@ class Serving:
         return Wishes(self.precision, "auto" if either else engine, self.longest)
 
     def said_of(self, plan: Plan) -> dict[Role, str]:
-        """The kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than the plan does."""
+        """The kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than
+        the plan does.
+        """
         asked = self.options.get("quantization")
         other = asked and "av" in plan.parts and plan.parts["av"].engine == "vllm"
         return {**plan.precision, "av": str(asked)} if other else dict(plan.precision)

@@ -196,8 +196,8 @@ class Replicas:
                 silence.reschedule(now)
 
     async def _look(self, replica: Replica) -> None:
-        """Ask for its health; of one that was away also whether it serves what we need. Raises CheckpointError if it makes
-        another prompt.
+        """Ask for its health; of one that was away also whether it serves what we need. Raises
+        CheckpointError if it makes another prompt.
         """
         try:
             async with asyncio.timeout(self._timeouts.idle):

@@ -37,8 +37,8 @@ COMPACT = 0.125
 
 
 class TransformersVerbaliser:
-    """An AV held by transformers, on a thread of its own. Each forward pass waits for `compute_lock`, which models on one
-    processor share.
+    """An AV held by transformers, on a thread of its own. Each forward pass waits for `compute_lock`, which
+    models on one processor share.
     """
 
     name = "transformers"

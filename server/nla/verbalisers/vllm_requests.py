@@ -50,8 +50,8 @@ def group_samples(requests: Sequence[ReadingRequest], temperature: float) -> Ite
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds within which vLLM servers must have written a reading, however often it is asked for, and for which one may
-    send nothing while it has readings to write.
+    """Seconds within which vLLM servers must have written a reading, however often it is asked for, and for
+    which one may send nothing while it has readings to write.
     """
 
     reading: float = 600.0

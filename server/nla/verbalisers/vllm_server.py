@@ -106,7 +106,8 @@ class VllmServerVerbaliser:
     async def _read(
         self, request: SampledRequest, params: dict[str, Any], queue: asyncio.Queue[Outcome | None]
     ) -> None:
-        """One request, asked again if its answer is lost or cannot be read; words that have been told are not told again.
+        """One request, asked again if its answer is lost or cannot be read; words that have been told are not
+        told again.
 
         What one server could not finish in time is not tried again: it would take as long.
         """

@@ -1,4 +1,6 @@
-"""The numbers in a pair's weight files: their shapes and kinds, whether they are sound, whether there is room for them."""
+"""The numbers in a pair's weight files: their shapes and kinds, whether they are sound, whether there is room
+for them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ HALF_MAX = torch.finfo(torch.float16).max
 
 
 def check_embedding(subject: Subject) -> str:
-    """AV and AR embed tokens as the target does: a table that was exported with a scale folded in shows by its norms."""
+    """AV and AR embed tokens as the target does: a table that was exported with a scale folded in shows by
+    its norms.
+    """
     ids = sorted(set(prompt_ids(subject.tokenizers["av"], subject.av)) - {subject.av.marker_id})
     norms = {}
     for role, weights in subject.weights.items():
@@ -34,7 +38,8 @@ def check_embedding(subject: Subject) -> str:
         if not 1 / EMBEDDING_RATIO <= ratio <= EMBEDDING_RATIO:
             raise subject.fail(
                 "embedding",
-                f"the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were stored scaled "
+                f"the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were "
+                f"stored scaled "
                 "or unscaled (Gemma multiplies by the root of d when it runs, not in its files).",
             )
     return ", ".join(f"{role} {norm:.3g}" for role, norm in norms.items()) + " (median norm of a row)"
@@ -73,7 +78,8 @@ def check_dtype(subject: Subject) -> str:
         family = str(subject.text[role].model_type)
         if kind == "F16" and family.startswith("gemma"):
             raise CheckpointError(
-                f"{weights[role].folder}: the weights are stored in float16, which ends at {HALF_MAX:g}, and {family}'s "
+                f"{weights[role].folder}: the weights are stored in float16, which ends at {HALF_MAX:g}, "
+                f"and {family}'s "
                 "values go beyond that: whoever made them lost what overflowed. Get them in bfloat16 or float32.",
                 check="dtype",
             )

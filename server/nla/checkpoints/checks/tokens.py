@@ -31,7 +31,8 @@ def check_tokenizer(subject: Subject) -> str:
             what = f"{len(moved)} tokens have other ids" if moved else "a sample text becomes other ids"
             raise subject.fail(
                 "tokenizer",
-                f"the tokenizer in {subject.places[role]} is not the target's: {what}. It drifted, or is another model's.",
+                f"the tokenizer in {subject.places[role]} is not the target's: {what}. It drifted, or is "
+                f"another model's.",
             )
     return f"{len(vocabulary)} tokens, the same for all three"
 
@@ -59,7 +60,8 @@ def check_bos(subject: Subject) -> str:
         if count != int(adds) or (adds and ids[0] != bos):
             raise subject.fail(
                 "bos",
-                f"the {role.upper()}'s prompt has {count} BOS (id {bos}), exactly one must open it. See bos_token and the "
+                f"the {role.upper()}'s prompt has {count} BOS (id {bos}), exactly one must open it. See "
+                f"bos_token and the "
                 f"post-processor of the tokenizer, and the chat template, in {subject.places[role]}.",
             )
     plain = [subject.tokenizers[role]("a")["input_ids"] for role in ("target", "ar")]
@@ -74,7 +76,10 @@ def check_bos(subject: Subject) -> str:
 def check_neighbours(subject: Subject) -> str:
     ids = prompt_ids(subject.tokenizers["av"], subject.av)
     slot = check_marker(subject.av, ids)
-    return f"{subject.av.marker} (id {subject.av.marker_id}) at {slot} of {len(ids)}, between {ids[slot - 1]} and {ids[slot + 1]}"
+    return (
+        f"{subject.av.marker} (id {subject.av.marker_id}) at {slot} of {len(ids)}, between "
+        f"{ids[slot - 1]} and {ids[slot + 1]}"
+    )
 
 
 def check_suffix(subject: Subject) -> str:
@@ -92,7 +97,8 @@ def check_template(subject: Subject) -> str:
     if not av.chat_template:
         raise subject.fail(
             "template",
-            f'{subject.places["av"]} has no chat template; if the AV reads plain text, say `chat = "none"` in its profile.',
+            f'{subject.places["av"]} has no chat template; if the AV reads plain text, say `chat = "none"` '
+            f"in its profile.",
         )
     if chat == "own" or not target.chat_template:
         return "the AV's own"
