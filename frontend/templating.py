@@ -19,6 +19,14 @@ from frontend.urls import urls
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
+STYLES = [
+    f"styles/{name}.css"
+    for name in (
+        *("base", "controls", "home", "lists", "text", "panel", "edits", "layers", "lens", "compare", "keys"),
+        *("tables", "narrow"),
+    )
+]
+"""The page's style sheets in the order of the cascade: a later one may say otherwise than an earlier one."""
 
 POLICY = "; ".join(
     [
@@ -67,7 +75,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(urls=urls, asset=asset, here="", models=None)
+    env.globals.update(urls=urls, asset=asset, styles=STYLES, here="", models=None)
     return env
 
 

@@ -23,14 +23,14 @@ from frontend.analysis.token_names import token_name
 from frontend.analysis.view import View
 from frontend.edits import edit_context
 from frontend.edits.contexts import ExportedEdit
-from frontend.templating import STATIC
+from frontend.templating import STATIC, STYLES
 from frontend.urls import urls
 from frontend.view_state import ViewState
 from server.analyses.layer_group import beside_of
 from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
 from server.interventions.schema import Intervention
 
-_FONT = re.compile(r'url\("(vendor/fonts/[^"]+\.woff2)"\)')
+_FONT = re.compile(r'url\("\.\./(vendor/fonts/[^"]+\.woff2)"\)')
 
 
 def html_export(
@@ -161,7 +161,7 @@ def _style() -> str:
     def font(match: re.Match[str]) -> str:
         return f'url("data:font/woff2;base64,{_base64(_bytes(match[1]))}")'
 
-    return _FONT.sub(font, _text("app.css")) + _text("export.css") + _text("print.css")
+    return _FONT.sub(font, "".join(map(_text, STYLES))) + _text("export.css") + _text("print.css")
 
 
 def _bytes(name: str) -> bytes:

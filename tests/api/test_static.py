@@ -20,5 +20,5 @@ async def test_scripts_are_sent_compressed_and_are_what_the_page_expects(client:
 
 
 async def test_who_takes_no_compression_gets_none(client: httpx.AsyncClient) -> None:
-    answer = await client.get(asset("app.css").url, headers={"Accept-Encoding": "identity"})
+    answer = await client.get(asset("styles/base.css").url, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in answer.headers

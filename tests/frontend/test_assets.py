@@ -61,9 +61,18 @@ def test_templates_have_no_inline_script_style_or_outside_address(path: Path) ->
     assert not ELSEWHERE.search(source)
 
 
-@pytest.mark.parametrize("name", ["app.css", "page.js"])
+@pytest.mark.parametrize("name", [*templating.STYLES, "print.css", "export.css", "page.js"])
 def test_our_own_assets_ask_nobody_else(name: str) -> None:
     assert not ELSEWHERE.search((templating.STATIC / name).read_text())
+
+
+def test_every_style_sheet_is_linked_and_no_line_of_one_is_long() -> None:
+    there = {
+        path.relative_to(templating.STATIC).as_posix() for path in templating.STATIC.glob("styles/*.css")
+    }
+    assert there == set(templating.STYLES)
+    for name in [*there, "print.css", "export.css"]:
+        assert max(len(line) for line in (templating.STATIC / name).read_text().splitlines()) <= 120, name
 
 
 def test_the_policy_allows_no_inline_script() -> None:
