@@ -107,6 +107,8 @@ class Served:
                     name = self._stage(kind, line.removeprefix("data:"))
                     if name:
                         seen.setdefault(name, now)
+                    if kind == "reading":  # one that is whole before it is listened to has no deltas
+                        seen.setdefault("first word of a reading", now)
                     if name == "first score":
                         seen["last score"] = now
                     if kind == "done":

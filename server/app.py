@@ -23,7 +23,7 @@ from server.pairs.catalogue import Catalogue, PairSource
 from server.pairs.model_pool import ModelPool
 from server.settings import DEFAULT_PAIR, EXAMPLES, Settings
 from server.store.database import Store
-from server.store.lock import held
+from server.store.lock import lock_data_dir
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
@@ -78,7 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     async with AsyncExitStack() as open_things:
         if state.settings.database_url is None:
-            open_things.enter_context(held(state.settings.data_dir))
+            open_things.enter_context(lock_data_dir(state.settings.data_dir))
         open_things.push_async_callback(state.store.close)
         await state.store.open()
         open_things.push_async_callback(state.models.close)

@@ -28,9 +28,9 @@ from server.pairs.catalogue import Catalogue
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store.backup import backup, restore
-from server.store.copying import copy
 from server.store.database import Store, connect
-from server.store.lock import held
+from server.store.lock import lock_data_dir
+from server.store.migrate_data import copy
 
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
@@ -141,7 +141,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _serving(settings: Settings) -> int:
     if settings.database_url is None:
-        with held(settings.data_dir):  # say what is wrong before the server begins to
+        with lock_data_dir(settings.data_dir):  # say what is wrong before the server begins to
             pass
     app = create_app(settings)
     await app.state.store.open()
@@ -241,7 +241,7 @@ def _backup(options: argparse.Namespace, settings: Settings) -> int:
 
 def _restore(options: argparse.Namespace, settings: Settings) -> int:
     database = _sqlite_file(settings)
-    with held(settings.data_dir):
+    with lock_data_dir(settings.data_dir):
         restore(options.file, database)
     print(f"The database is that of {options.file} now.")
     return 0
@@ -252,7 +252,7 @@ def _copy(options: argparse.Namespace, settings: Settings) -> int:
         raise StoreError("Into which database? Set NLA_DATABASE_URL to postgresql://user:password@host/name.")
     if not settings.database_file.is_file():
         raise StoreError(f"There is no database at {settings.database_file}.")
-    with held(settings.data_dir):
+    with lock_data_dir(settings.data_dir):
         count = copy(connect(f"sqlite:///{settings.database_file}"), connect(settings.url))
     print(f"{count} analyses were copied.")
     return 0

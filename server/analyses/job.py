@@ -37,7 +37,7 @@ from server.errors import NlaError, StoreUnavailable
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
-from server.store.repository import Whole
+from server.store.repository import StoredAnalysis
 from server.store.tables import TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
@@ -51,7 +51,7 @@ PROGRESS = 1.0
 class Job:
     """The live state of one analysis. `analysis` is what GET answers, `log` what watchers are told."""
 
-    def __init__(self, whole: Whole, store: Store) -> None:
+    def __init__(self, whole: StoredAnalysis, store: Store) -> None:
         self.analysis = row_mapping.analysis_of(whole)
         self.log = row_mapping.log_of(whole, self.analysis)
         self.pins = WatchedPositions()
@@ -74,7 +74,7 @@ class Job:
         """It is too late to add to what is asked."""
         self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
         self._also: tuple[str, ...] = ()
-        self._whole: Whole | None = whole
+        self._whole: StoredAnalysis | None = whole
         self._store = store
         self._readings = {(r.position, r.sample): r for r in self.analysis.readings}
         self._clock = 0.0
@@ -251,7 +251,7 @@ class Job:
         }
 
         def keep(session: Session) -> None:
-            repository.put_trace(trace, values, session)
+            repository.save_trace(trace, values, session)
             for row, own in born:
                 leases.add_sibling(row, own, session)
 
@@ -264,7 +264,7 @@ class Job:
     async def _take_tuned(self, lens: LensTable) -> None:
         blob = await asyncio.to_thread(lens.to_blob)
         event = self.log.next_id()
-        await self._write(partial(repository.put_tuned_lens, self.id, blob, event))
+        await self._write(partial(repository.save_tuned_lens, self.id, blob, event))
         self.analysis.tuned_lens = lens
         self.log.put("tuned_lens", lens, id=event)
 
@@ -377,7 +377,7 @@ class Job:
 
     def _held(self, work: Callable[[Session], None]) -> Callable[[Session], None]:
         def held(session: Session) -> None:
-            leases.hold(self.id, self.run, session)
+            leases.fence(self.id, self.run, session)
             work(session)
 
         return held

@@ -13,7 +13,7 @@ from server.analyses.job import Job
 from server.errors import StoreUnavailable
 from server.store import leases
 from server.store.database import Store
-from server.store.repository import Whole
+from server.store.repository import StoredAnalysis
 from server.store.tables import AnalysisRow
 
 RENEWAL = 3.0
@@ -45,11 +45,11 @@ class LeaseKeeper:
         """What stands there already; else None, and the new analysis is this server's to begin."""
         return await self._store.write(partial(leases.claim_or_add, new, self._name))
 
-    async def take(self, analysis_id: str) -> Whole | None:
+    async def take(self, analysis_id: str) -> StoredAnalysis | None:
         """Begin a run of this analysis; None if another server works on it, or it needs none."""
         return await self._store.write(partial(leases.take, analysis_id, self._name, self._patience))
 
-    async def take_next(self, pairs: Sequence[str]) -> Whole | None:
+    async def take_next(self, pairs: Sequence[str]) -> StoredAnalysis | None:
         """Begin a run of what has waited longest for one of these pairs; None if nothing is left that nobody
         works on.
         """

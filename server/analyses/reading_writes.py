@@ -51,10 +51,10 @@ class ReadingWrites:
     def keep(self, session: Session) -> None:
         """Write all of it."""
         if self._rows:
-            repository.put_readings(list(self._rows.values()), session)
+            repository.save_readings(list(self._rows.values()), session)
             session.flush()
         if self._scores:
-            repository.put_scores(list(self._scores.values()), session)
+            repository.save_scores(list(self._scores.values()), session)
 
     def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
         self._tell(key, reading, event)

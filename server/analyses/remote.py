@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from server.analyses import row_mapping
 from server.analyses.schema import FINAL, Ended, Event, Progress, url_of
-from server.store.repository import Whole
+from server.store.repository import StoredAnalysis
 
 POLL = 1.0
 """Seconds between two looks at the store."""
@@ -20,7 +20,7 @@ class RemoteState:
     change_token: object
 
 
-def progress_of(whole: Whole) -> Progress | None:
+def progress_of(whole: StoredAnalysis) -> Progress | None:
     """How far it is; None for an analysis that has ended."""
     row = whole.row
     if row.status in FINAL:

@@ -28,7 +28,7 @@ from server.analyses.schema import (
     url_of,
 )
 from server.errors import Unreadable
-from server.store.repository import Summary, Whole, now
+from server.store.repository import StoredAnalysis, Summary, now
 from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
 
@@ -130,13 +130,13 @@ def readable(analysis_id: str) -> Iterator[None]:
         ) from error
 
 
-def analysis_of(whole: Whole, progress: Progress | None = None) -> Analysis:
+def analysis_of(whole: StoredAnalysis, progress: Progress | None = None) -> Analysis:
     """A kept analysis as GET answers it. Raises Unreadable."""
     with readable(whole.row.id):
         return _analysis_of(whole, progress)
 
 
-def _analysis_of(whole: Whole, progress: Progress | None) -> Analysis:
+def _analysis_of(whole: StoredAnalysis, progress: Progress | None) -> Analysis:
     row = whole.row
     readings = [reading_of(reading) for reading in whole.readings]
     status = _STATUS.validate_python(row.status)
@@ -183,7 +183,7 @@ def end_of(analysis: Analysis) -> Ended:
     )
 
 
-def log_of(whole: Whole, analysis: Analysis) -> EventLog:
+def log_of(whole: StoredAnalysis, analysis: Analysis) -> EventLog:
     """The event log as it stood, with the ids that were given then; ended if the analysis has."""
     row = whole.row
     log = EventLog(row.runs)

@@ -25,7 +25,7 @@ from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store, until_available
 from server.store.leases import Taken
-from server.store.repository import Whole
+from server.store.repository import StoredAnalysis
 from server.store.tables import AnalysisRow
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Scheduler:
         if row is None or row.kin is None:
             return
         ids = {"prompt_ids": row.prompt_ids, "generated_ids": row.generated_ids}
-        analysis = row_mapping.analysis_of(Whole(row, (), None))
+        analysis = row_mapping.analysis_of(StoredAnalysis(row, (), None))
         for pair in also:
             sibling = layer_group.row(analysis, pair, row.kin, ids)
             await self._store.write(partial(leases.add_sibling, sibling, None))
@@ -126,7 +126,7 @@ class Scheduler:
                     await self._begin(whole)
         return whole is not None
 
-    async def _begin(self, whole: Whole) -> Job:
+    async def _begin(self, whole: StoredAnalysis) -> Job:
         """Put to work what this server has just taken. Raises Unreadable when it is damaged; then it has failed."""
         self._leases.begin()
         try:

@@ -40,7 +40,7 @@ from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
-from server.store.repository import Summary, Whole
+from server.store.repository import StoredAnalysis, Summary
 from server.store.search import edits_with
 from server.store.tables import AnalysisRow, InterventionRow
 
@@ -167,7 +167,7 @@ class Analyses:
         analysis = await self.get(analysis_id)
         return analysis, await self._store.read(partial(readings_parquet, analysis))
 
-    async def _whole(self, analysis_id: str) -> Whole:
+    async def _whole(self, analysis_id: str) -> StoredAnalysis:
         whole = await self._store.read(partial(repository.whole, analysis_id))
         if whole is None:
             raise NotFound(f"Analysis {analysis_id!r} has just been deleted.")
@@ -347,7 +347,7 @@ class Analyses:
                 if found in self._scheduler.jobs:
                     continue  # somebody has just asked for it again
                 await self.check(found)
-                await self._store.write(partial(leases.withdraw, found, values))
+                await self._store.write(partial(leases.cancel_run, found, values))
                 return found
 
     async def restore(self, analysis_id: str) -> str:

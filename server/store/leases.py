@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text, type_coerce, update
 from sqlalchemy.orm import Session
 
 from server.store import repository
-from server.store.repository import UNFINISHED, Whole
+from server.store.repository import UNFINISHED, StoredAnalysis
 from server.store.tables import AnalysisRow, Moment, TraceRow
 
 
@@ -26,7 +26,7 @@ class Taken(Exception):
 
 def claim_or_add(new: AnalysisRow, owner: str, session: Session) -> AnalysisRow | None:
     """What stands there already, as `claim` finds it; else None, and the new row is kept, for its owner to begin."""
-    _alone(new.address or new.id, session)
+    _advisory_lock(new.address or new.id, session)
     found = repository.claim(new.address, new.id, session)
     if found is None:
         new.owner, new.leased = owner, _moment(session)
@@ -40,7 +40,7 @@ def add_sibling(new: AnalysisRow, trace: TraceRow | None, session: Session) -> N
     """Keep an analysis of the same kin for whoever comes to work on it, with its trace if there is one. If its pair has
     one already, that is brought back if it was deleted, and goes on if it had stopped.
     """
-    _alone(new.id, session)
+    _advisory_lock(new.id, session)
     found = repository.restore(new.id, session) or repository.sibling(new.kin, new.pair, session)
     if found is None:
         session.add(new)
@@ -59,7 +59,7 @@ def settle(
     """Give an analysis its content address and kin. If another stands there, this one becomes its alias, and the
     other is returned.
     """
-    _alone(address, session)
+    _advisory_lock(address, session)
     other = repository.claim(address, analysis_id, session)
     if other is None:
         values = {"address": address, "fingerprint": fingerprint, "kin": kin}
@@ -70,18 +70,20 @@ def settle(
     return other
 
 
-def take(analysis_id: str, owner: str, patience: timedelta, session: Session) -> Whole | None:
+def take(analysis_id: str, owner: str, patience: timedelta, session: Session) -> StoredAnalysis | None:
     """Begin a run of an analysis that is not done. None if it is done or deleted, or another server's."""
-    void(patience, session, but=owner)
+    expire(patience, session, but=owner)
     row = session.get_one(AnalysisRow, analysis_id, with_for_update=True, populate_existing=True)
     if row.status == "done" or row.deleted is not None or row.owner not in (None, owner):
         return None
     return _begin(row, owner, session)
 
 
-def take_next(pairs: Sequence[str], owner: str, patience: timedelta, session: Session) -> Whole | None:
+def take_next(
+    pairs: Sequence[str], owner: str, patience: timedelta, session: Session
+) -> StoredAnalysis | None:
     """Begin a run of the oldest unfinished analysis of these pairs that nobody works on; None if there is none."""
-    void(patience, session, but=owner)
+    expire(patience, session, but=owner)
     query = (
         select(AnalysisRow)
         .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair.in_(pairs), AnalysisRow.owner.is_(None))
@@ -94,7 +96,7 @@ def take_next(pairs: Sequence[str], owner: str, patience: timedelta, session: Se
     return None if row is None else _begin(row, owner, session)
 
 
-def _begin(row: AnalysisRow, owner: str, session: Session) -> Whole:
+def _begin(row: AnalysisRow, owner: str, session: Session) -> StoredAnalysis:
     row.owner, row.leased = owner, _moment(session)
     return repository.begin(row.id, session)
 
@@ -111,7 +113,7 @@ def release(owner: str, session: Session) -> None:
     session.execute(update(AnalysisRow).where(AnalysisRow.owner == owner).values(owner=None))
 
 
-def void(patience: timedelta, session: Session, *, but: str) -> None:
+def expire(patience: timedelta, session: Session, *, but: str) -> None:
     """Take away the leases of other servers that were not renewed for so long."""
     old = select(AnalysisRow.id).where(AnalysisRow.owner != but)
     old = old.where(AnalysisRow.leased <= _moment(session) - patience)
@@ -119,7 +121,7 @@ def void(patience: timedelta, session: Session, *, but: str) -> None:
     session.execute(update(AnalysisRow).where(AnalysisRow.id.in_(old)).values(owner=None))
 
 
-def hold(analysis_id: str, run: int, session: Session) -> None:
+def fence(analysis_id: str, run: int, session: Session) -> None:
     """To the end of this transaction no other run begins. Raises Taken if one has."""
     query = select(AnalysisRow.runs).where(AnalysisRow.id == analysis_id).with_for_update()
     if session.scalar(query) != run:
@@ -130,10 +132,10 @@ def cancel(analysis_id: str, session: Session) -> None:
     """Cancel an analysis, whoever works on it; one that has ended is left as it is."""
     row = session.get_one(AnalysisRow, analysis_id, with_for_update=True, populate_existing=True)
     if row.status in UNFINISHED:
-        withdraw(analysis_id, {"status": "cancelled", "finished": repository.now()}, session)
+        cancel_run(analysis_id, {"status": "cancelled", "finished": repository.now()}, session)
 
 
-def withdraw(analysis_id: str, values: Mapping[str, Any], session: Session) -> None:
+def cancel_run(analysis_id: str, values: Mapping[str, Any], session: Session) -> None:
     """End the run of whoever works on it, and set columns."""
     row = session.get_one(AnalysisRow, analysis_id, with_for_update=True, populate_existing=True)
     if row.owner is not None:
@@ -143,7 +145,7 @@ def withdraw(analysis_id: str, values: Mapping[str, Any], session: Session) -> N
         setattr(row, name, value)
 
 
-def _alone(name: str, session: Session) -> None:
+def _advisory_lock(name: str, session: Session) -> None:
     """One server at a time comes past this point with the name, until its transaction ends."""
     if session.get_bind().dialect.name != "sqlite":  # there a transaction that writes is alone
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})

@@ -32,7 +32,7 @@ def _unusable(data_dir: Path, reason: str) -> StoreError:
 
 
 @contextmanager
-def held(data_dir: Path) -> Iterator[None]:
+def lock_data_dir(data_dir: Path) -> Iterator[None]:
     """Hold the data directory. The lock goes with the process, however that ends. Raises StoreError if
     another holds it, or it cannot be written to.
     """

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, defer, load_only
 
-from server.store.search import holds, words_of
+from server.store.search import matches, words_of
 from server.store.tables import AnalysisRow, ReadingRow, TraceRow
 
 UNFINISHED = ("queued", "running")
@@ -39,7 +39,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Whole:
+class StoredAnalysis:
     """Everything kept of one analysis; the trace is there if it was asked for and has been made."""
 
     row: AnalysisRow
@@ -88,7 +88,7 @@ def purge(before: datetime, session: Session) -> None:
     session.execute(delete(AnalysisRow).where(AnalysisRow.deleted < before))
 
 
-def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole | None:
+def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> StoredAnalysis | None:
     """An analysis with its readings and trace. Reconstructions and activations come only with `vectors`."""
     row = get(analysis_id, session)
     if row is None:
@@ -102,7 +102,7 @@ def whole(analysis_id: str, session: Session, *, vectors: bool = False) -> Whole
     if not vectors:
         query = query.options(defer(ReadingRow.vector, raiseload=True))
         heavy = [defer(TraceRow.activations, raiseload=True)]
-    return Whole(row, session.scalars(query).all(), session.get(TraceRow, row.id, options=heavy))
+    return StoredAnalysis(row, session.scalars(query).all(), session.get(TraceRow, row.id, options=heavy))
 
 
 def change_token(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
@@ -127,19 +127,19 @@ def change(analysis_id: str, values: Mapping[str, Any], session: Session) -> Non
     session.execute(update(AnalysisRow).where(AnalysisRow.id == analysis_id).values(**values))
 
 
-def put_trace(trace: TraceRow, values: Mapping[str, Any], session: Session) -> None:
+def save_trace(trace: TraceRow, values: Mapping[str, Any], session: Session) -> None:
     """Keep the trace together with the columns that became known with it."""
     change(trace.analysis_id, values, session)
     session.merge(trace)
 
 
-def put_tuned_lens(analysis_id: str, blob: bytes, event: int, session: Session) -> None:
+def save_tuned_lens(analysis_id: str, blob: bytes, event: int, session: Session) -> None:
     """Add the tuned lens to the trace that is kept."""
     change(analysis_id, {"tuned_event": event}, session)
     session.execute(update(TraceRow).where(TraceRow.analysis_id == analysis_id).values(tuned_lens=blob))
 
 
-def put_readings(readings: Sequence[ReadingRow], session: Session) -> None:
+def save_readings(readings: Sequence[ReadingRow], session: Session) -> None:
     """Keep readings, new ones or anew."""
     for reading in readings:
         session.merge(reading)
@@ -226,12 +226,12 @@ def start_over(analysis_id: str, request: str, session: Session) -> None:
     change(analysis_id, values, session)
 
 
-def put_scores(scores: Sequence[dict[str, Any]], session: Session) -> None:
+def save_scores(scores: Sequence[dict[str, Any]], session: Session) -> None:
     """Add scores to readings that are kept: analysis_id, position and sample, and the columns to set."""
     session.execute(update(ReadingRow), list(scores))
 
 
-def begin(analysis_id: str, session: Session) -> Whole:
+def begin(analysis_id: str, session: Session) -> StoredAnalysis:
     """Put an analysis to work (again): a new run, without the failures of the earlier ones. Returns all that
     was kept.
     """
@@ -324,7 +324,7 @@ def _chosen(
     if pair is not None:
         chosen.append(AnalysisRow.pair == pair)
     dialect = session.get_bind().dialect.name
-    return [*chosen, *(holds(word, dialect) for word in words_of(query))]
+    return [*chosen, *(matches(word, dialect) for word in words_of(query))]
 
 
 def now() -> datetime:

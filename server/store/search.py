@@ -28,7 +28,7 @@ def words_of(query: str | None) -> list[str]:
     return (query or "").split()[:MOST]
 
 
-def holds(word: str, dialect: str) -> ColumnElement[bool]:
+def matches(word: str, dialect: str) -> ColumnElement[bool]:
     """Whether prompt, reply, a reading or an edit of an analysis hold the word. `dialect` is the database's name."""
     return AnalysisRow.id.in_(select(PassageRow.analysis_id).where(_found(word, dialect)))
 

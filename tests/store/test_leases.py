@@ -45,9 +45,9 @@ def test_a_lease_that_is_not_renewed_goes_to_another_with_a_new_run(session: Ses
     taken = leases.take_next(["fake"], "b", AT_ONCE, session)
     assert taken is not None
     assert (taken.row.owner, taken.row.runs) == ("b", 2)
-    leases.hold("cats", 2, session)
+    leases.fence("cats", 2, session)
     with pytest.raises(leases.Taken):
-        leases.hold("cats", 1, session)
+        leases.fence("cats", 1, session)
     assert leases.renew("a", session) == {}
 
 
@@ -63,7 +63,7 @@ def test_cancelling_ends_the_run_whoever_has_it(session: Session) -> None:
     leases.take("cats", "a", HOUR, session)
     leases.cancel("cats", session)
     with pytest.raises(leases.Taken):
-        leases.hold("cats", 1, session)
+        leases.fence("cats", 1, session)
     row = session.get_one(AnalysisRow, "cats")
     assert (row.status, row.owner) == ("cancelled", None)
     row.status = "done"

@@ -7,16 +7,16 @@ import pytest
 
 from server.errors import StoreError
 from server.store.database import connect
-from server.store.lock import held
+from server.store.lock import lock_data_dir
 
 
 def test_a_data_directory_has_one_server(tmp_path: Path) -> None:
-    with held(tmp_path / "data"):
-        with pytest.raises(StoreError, match="Another nla-explorer uses"), held(tmp_path / "data"):
+    with lock_data_dir(tmp_path / "data"):
+        with pytest.raises(StoreError, match="Another nla-explorer uses"), lock_data_dir(tmp_path / "data"):
             pass
-        with held(tmp_path / "other"):
+        with lock_data_dir(tmp_path / "other"):
             pass
-    with held(tmp_path / "data"):
+    with lock_data_dir(tmp_path / "data"):
         pass
 
 
@@ -41,7 +41,7 @@ def unusable(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 def test_a_data_directory_that_cannot_be_written_to_is_refused_by_its_name(unusable: Path) -> None:
     with (
         pytest.raises(StoreError, match=f"^{unusable} cannot be the data directory: .*--data-dir"),
-        held(unusable),
+        lock_data_dir(unusable),
     ):
         pass
 

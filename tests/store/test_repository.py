@@ -156,9 +156,9 @@ def test_beginning_again_forgets_failures_and_keeps_the_rest(session: Session) -
 
 def test_readings_are_replaced_and_scored(session: Session) -> None:
     fill(session)
-    repository.put_readings([reading("cats", 0, "better"), reading("cats", 7, "new")], session)
+    repository.save_readings([reading("cats", 0, "better"), reading("cats", 7, "new")], session)
     score = {"cos": 0.5, "vector": b"v", "event": 9}
-    repository.put_scores([{"analysis_id": "cats", "position": 7, "sample": 0, **score}], session)
+    repository.save_scores([{"analysis_id": "cats", "position": 7, "sample": 0, **score}], session)
     session.expire_all()
     whole = repository.whole("cats", session, vectors=True)
     assert whole is not None
@@ -180,7 +180,7 @@ def test_vectors_are_left_where_they_are_unless_asked_for(session: Session) -> N
 
 def test_a_trace_is_kept_with_what_was_learnt_with_it(session: Session) -> None:
     fill(session)
-    repository.put_trace(
+    repository.save_trace(
         TraceRow(analysis_id="cats", lens=b"l", activations=b"a"), {"token_count": 7}, session
     )
     session.expire_all()

@@ -67,7 +67,9 @@ def test_search(session: Session, query: str | None, expected: list[str]) -> Non
 
 def test_a_reading_that_is_written_anew_is_found_by_its_new_words_alone(session: Session) -> None:
     fill(session)
-    repository.put_readings([reading("cats", 0, "better words"), reading("dogs", 0, "entirely NEW")], session)
+    repository.save_readings(
+        [reading("cats", 0, "better words"), reading("dogs", 0, "entirely NEW")], session
+    )
     session.flush()
     assert found("études", session) == []
     assert found("better", session) == ["cats"]
@@ -83,7 +85,7 @@ def test_the_reply_is_found_once_it_is_known(session: Session) -> None:
 
 def test_a_reading_that_is_forgotten_is_not_found(session: Session) -> None:
     fill(session)
-    repository.put_readings([reading("cats", 1, "half a thought", error="broken")], session)
+    repository.save_readings([reading("cats", 1, "half a thought", error="broken")], session)
     session.flush()
     assert found("thought", session) == ["cats"]
     repository.begin("cats", session)

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from server.errors import StoreError
 from server.store import interventions, repository
-from server.store.copying import copy
 from server.store.database import connect, migrate
+from server.store.migrate_data import copy
 from server.store.tables import TraceRow
 from tests.store.rows import analysis, intervention, reading
 
