@@ -22,7 +22,19 @@ STATIC = ROOT / "static"
 STYLES = [
     f"styles/{name}.css"
     for name in (
-        *("base", "controls", "home", "lists", "text", "panel", "edits", "layers", "lens", "compare", "keys"),
+        *(
+            "base",
+            "controls",
+            "home",
+            "lists",
+            "text",
+            "pinned",
+            "edits",
+            "layers",
+            "lens",
+            "compare",
+            "keys",
+        ),
         *("tables", "narrow"),
     )
 ]
