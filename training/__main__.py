@@ -26,7 +26,7 @@ ROUND_RATE = 5e-4
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of each stage."""
+    """Sizes of each stage."""
 
     texts: int = 1600
     text_tokens: int = 96
@@ -118,7 +118,7 @@ class Work:
         self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", self.plan.round_steps[number], ROUND_RATE)
 
     def trip(self, stage: str, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
-        """How far held-out activations come back after a stage: a line in `trips.jsonl`, for the report."""
+        """Measure the round trip on held-out activations after a stage: a line in `trips.jsonl`, for the report."""
         path = self.folder / "trips.jsonl"
         known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         if any(line["stage"] == stage for line in known):

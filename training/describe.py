@@ -1,4 +1,4 @@
-"""What the AV is taught to say of a position: plain sentences that the activation can support.
+"""Descriptions that the AV is taught: plain sentences on a position that its activation can support.
 
 The order matters: the final token and what is expected next first, the recent words after, genre and topic
 last. With the words first, the AV invents words and then copies its own invention. The words are quoted up to
@@ -53,7 +53,7 @@ KEYWORDS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true at one position, from the text up to it and the target's own output there."""
+    """Facts at one position, from the text up to it and the target's own output there."""
 
     token: str
     candidates: Sequence[tuple[str, float]]  # the target's next tokens with their probabilities, best first

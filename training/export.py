@@ -1,4 +1,4 @@
-"""What is shipped: adapters in peft's format, the AR's head, and the two sidecars."""
+"""Export of the pair: adapters in peft's format, the AR's head, and the two sidecars."""
 
 from __future__ import annotations
 

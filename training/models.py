@@ -1,4 +1,5 @@
-"""The two models in training: the target's weights in bfloat16, frozen, with float32 adapters on the upper blocks.
+"""The two models in training: the target's weights, frozen (see `precision`), with float32 adapters on the upper
+blocks.
 
 The lowest blocks stay as they are: nothing below the first adapter needs a backward pass.
 """
@@ -40,9 +41,18 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def base(target: Path, dtype: torch.dtype = torch.bfloat16) -> Any:
+def precision() -> torch.dtype:
+    """bfloat16, or float32 on a CPU that does not multiply in it: emulated, products take several times as long."""
+    operations = torch.ops.mkldnn
+    cpu = hasattr(operations, "_is_mkldnn_bf16_supported") and operations._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if cpu or torch.cuda.is_available() else torch.float32
+
+
+def base(target: Path, dtype: torch.dtype | None = None) -> Any:
     """The target, with plain attention (on a CPU faster for texts this short)."""
-    model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=dtype, attn_implementation="eager")
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        target, dtype=dtype or precision(), attn_implementation="eager"
+    )
     return model.to(device())
 
 

@@ -95,7 +95,7 @@ def recent(tokenizer: Any, layout: Layout, position: int) -> str:
 
 
 def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[str, float]]) -> Facts:
-    """What the text up to `position` supports."""
+    """Return the facts that the text up to `position` supports."""
     role = layout.roles[position]
     start = layout.starts[position]
     so_far = tokenizer.decode(layout.ids[: position + 1]).lower()

@@ -1,4 +1,4 @@
-"""What the pair can do on texts and topics that training never saw, as a model card reports it."""
+"""Report of the pair on texts and topics that training never saw, as in a model card."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Measured:
     """Round trips of readings, of training descriptions, and what they are to be held against."""
 
     texts: list[int]
-    """Of which text each position is."""
+    """The text of each position."""
     variance: float
     reading_cos: Floats
     description_cos: Floats
@@ -103,7 +103,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
 
 
 def _plain(text: str) -> bool:
-    """Whether a reading still is the plain sentences that were taught, not a code that only the AR understands."""
+    """Return whether a reading is the plain sentences that were taught, no code that only the AR understands."""
     return (
         text.startswith("The final token is ")
         and "; next" in text

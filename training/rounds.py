@@ -37,7 +37,7 @@ class Sampled:
 
 
 def av_spec(tokenizer: Any, folder: Path, d_model: int) -> AvSpec:
-    """How the AV is fed, in training as later: the sidecar is written from this."""
+    """Injection into the AV, in training as later: the sidecar is written from this."""
     prompt = tokenizer(tune.AV_PROMPT.format(injection_char=tune.MARKER), add_special_tokens=False)[
         "input_ids"
     ]
@@ -85,7 +85,7 @@ def sample(
 
 
 def read(path: Path) -> list[Sampled]:
-    """What `sample` has finished."""
+    """Samples that `sample` has finished."""
     return [Sampled(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -41,14 +41,14 @@ SINK = 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of each stage."""
+    """Sizes of each stage."""
 
     layouts: int = 300
     """Texts as the target sees them, for the regression; `validation` more for the choices."""
     validation: int = 40
     held_out: int = 200
     positions: int = 7
-    """Of each held-out text in the report."""
+    """Number of positions of each held-out text in the report."""
     rank: int = 128
     ridges: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
     """Relative to the mean variance of a layer's coordinates; each layer takes the one with the lowest KL."""
@@ -72,7 +72,7 @@ def residuals(model: Any, layout: Layout, positions: list[int] | None = None) ->
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the training texts gave: moments over all positions, and chosen positions' residuals [L, n, d]."""
+    """Statistics of the training texts: moments over all positions, and chosen positions' residuals [L, n, d]."""
 
     moments: Moments
     training: Tensor
@@ -137,13 +137,13 @@ def refine(target: TargetModel, known: Recorded, start: Translators, recipe: Rec
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda n: min(1.0, (n + 1) / 10) * (1 - n / recipe.steps)
     )
-    norm, head = text_model(target.model).norm, target.model.lm_head.weight.detach().bfloat16()
+    norm, head = text_model(target.model).norm, target.model.lm_head.weight.detach().to(models.precision())
     for batch in tqdm(list(_batches(known.training.shape[1], recipe)), desc="refine", mininterval=10):
         tokens, weight = _candidates(target, known.training[-1, batch], recipe)
         rows = head[tokens]
 
         def log_p(h: Tensor, rows: Tensor = rows, weight: Tensor = weight) -> Tensor:
-            return (F.linear(norm(h).bfloat16(), rows).float() + weight).log_softmax(-1)
+            return (F.linear(norm(h).to(rows.dtype), rows).float() + weight).log_softmax(-1)
 
         final = log_p(known.training[-1, batch]).detach()
         optimiser.zero_grad(set_to_none=True)

@@ -15,9 +15,10 @@ HUGE = 5.0
 
 
 def is_content(position: int, special: bool, flags: Collection[str]) -> bool:
-    """Whether a position holds something that somebody or the model wrote: no part of the chat template and no special
-    token, nor one that serves as a sink (the first of the text, or an outsized activation). Means, baselines, ranks and
-    comparisons are over content: the template is the same in every text, easy to read, and would flatter them.
+    """Return whether a position holds something that somebody or the model wrote: no part of the chat template and no
+    special token, nor one that serves as a sink (the first of the text, or an outsized activation). Means, baselines,
+    ranks and comparisons are over content: the template is the same in every text, easy to read, and would flatter
+    them.
     """
     return position > 0 and not special and "huge-norm" not in flags
 

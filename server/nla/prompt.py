@@ -65,7 +65,9 @@ class Prompter:
     def pieces(
         self, prompt_ids: Sequence[int], generated_ids: Sequence[int], roles: Sequence[str] | None = None
     ) -> list[Piece]:
-        """What to show of each token. `roles` are those of the prompt's tokens, as `encode_with_roles` gave them."""
+        """Return the tokens as they are shown. `roles` are those of the prompt's tokens, as `encode_with_roles` gave
+        them.
+        """
         ids = [*prompt_ids, *generated_ids]
         roles = list(roles) if roles is not None else ["text"] * len(prompt_ids)
         roles += ["assistant"] * len(generated_ids)

@@ -1,4 +1,4 @@
-"""How much of an activation the words hold. h is the activation, r what the AR made of the reading."""
+"""Scores of readings: how much of an activation the words hold. h: the activation, r: the AR's reconstruction."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ import numpy as np
 from server.nla.types import Floats
 
 CROWD = 100
-"""How many activations there are to choose from where readings are counted whose own is the nearest."""
+"""Number of activations to choose from, where the readings are counted whose own is the nearest."""
 ROUNDING = 1e-12
 """Cosines that differ by less are the same."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """cos in -1…1; mse = 2 (1 - cos), both scaled to norm sqrt(d); fve = 1 - mse / V, None where V is not known."""
+    """Score of one reading. cos in -1…1; mse = 2 (1 - cos), both scaled to norm sqrt(d); fve = 1 - mse / V, None where
+    V is not known. `rank`: 1 if, of `rank_of` activations, the reading's own is the nearest by cosine, 2 if one is
+    nearer, …; None where it is compared with no others.
+    """
 
     cos: float
     mse: float
     fve: float | None
+    rank: int | None = None
+    rank_of: int | None = None
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What says nothing about a position still scores on it. None where there are too few positions."""
+    """Return the baselines: scores of what says nothing about a position. None where there are too few positions."""
 
     shuffled_cos: float | None  # another position's reading
     shuffled_fve: float | None
@@ -42,10 +47,12 @@ def units(vectors: Floats) -> Floats:
     return out
 
 
-def from_cosine(cos: float, variance: float | None) -> Score:
-    """The three scores, which are all functions of the cosine."""
+def from_cosine(
+    cos: float, variance: float | None, rank: int | None = None, rank_of: int | None = None
+) -> Score:
+    """Return the score of a cosine, of which mse and fve are functions."""
     mse = 2.0 * (1.0 - cos)
-    return Score(cos=cos, mse=mse, fve=None if variance is None else 1.0 - mse / variance)
+    return Score(cos, mse, None if variance is None else 1.0 - mse / variance, rank, rank_of)
 
 
 def score(h: Floats, r: Floats, variance: float | None) -> Score:
@@ -53,15 +60,6 @@ def score(h: Floats, r: Floats, variance: float | None) -> Score:
     pair's data: the mean squared error of always predicting their mean.
     """
     return from_cosine(float(np.clip(units(h) @ units(r), -1.0, 1.0)), variance)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """rank: 1 if, of `of` activations, the reading's own is the nearest by cosine; 2 if one is nearer; …"""
-
-    score: Score
-    rank: int
-    of: int
 
 
 class Scorer:
@@ -77,15 +75,13 @@ class Scorer:
         self._inside = frozenset(pool)
         self._pool = self._units[sorted(self._inside)]
 
-    def compare(self, indices: Sequence[int], reconstructions: Floats) -> list[Compared]:
+    def compare(self, indices: Sequence[int], reconstructions: Floats) -> list[Score]:
         """Compare each of `reconstructions` [n, d] with its row and with the pool."""
         made = units(reconstructions)
         own = (made * self._units[list(indices)]).sum(1)
         nearer = (made @ self._pool.T > own[:, None] + ROUNDING).sum(1)
         return [
-            Compared(
-                from_cosine(cos, self._variance), 1 + count, len(self._pool) + (index not in self._inside)
-            )
+            from_cosine(cos, self._variance, 1 + count, len(self._pool) + (index not in self._inside))
             for index, cos, count in zip(indices, own.clip(-1, 1).tolist(), nearer.tolist(), strict=True)
         ]
 

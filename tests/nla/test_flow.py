@@ -10,16 +10,19 @@ import httpx
 import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
+from scipy.special import rel_entr, softmax
 
 from server.app import create_app
 from server.nla.checkpoints.pairs import DEFAULT
 from server.nla.flags import is_content
 from server.nla.models.loaded_pair import LoadedPair
+from server.nla.patching.patches import Patch
 from server.pairs.catalogue import LayerKey
 from server.settings import Settings
 from tests.conftest import client_of
+from tests.nla import patched
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.demo]
 
 ASK = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
@@ -45,7 +48,7 @@ class Loaded:
         return [self.pair.name]
 
     def describe(self) -> list[dict[str, Any]]:
-        return [{"name": self.pair.name}]
+        return [{"name": self.pair.name, "layer": self.pair.layer, "d_model": self.pair.d_model}]
 
     def layer_key(self, name: str) -> LayerKey:
         return LayerKey(name, self.pair.layer)
@@ -189,3 +192,56 @@ async def test_a_strength_does_in_a_sweep_what_it_does_alone(client: httpx.Async
     assert same["kl"] == pytest.approx(edited["kl"], rel=1e-3)
     assert same["first"][:2] == edited["after"]["top"][0][:2]
     assert weaker["kl"] < same["kl"]
+    old = edited["before"]["top"][0]
+    known = {id: prob for id, _, prob in edited["after"]["top"]}
+    if old[0] in known:  # what the patched model still finds likely is told with its probability
+        assert same["old_first"] == pytest.approx(known[old[0]], rel=1e-3)
+    assert 0 <= weaker["elsewhere"] <= same["elsewhere"] <= 1
+
+
+@pytest.mark.parametrize("asked", [{"mode": "replace"}, {"mode": "steer", "alpha": 0.5}])
+async def test_a_vector_does_what_it_does_by_hand(
+    client: httpx.AsyncClient, pair: LoadedPair, asked: dict[str, Any]
+) -> None:
+    france, spain = [
+        await finished(client, {"text": f"The capital of {name} is", "positions": [3]})
+        for name in ("France", "Spain")
+    ]
+    terms = [
+        {"analysis": spain["id"], "position": 3},
+        {"analysis": france["id"], "position": 3, "weight": -1},
+    ]
+    made = (await client.post("/api/vectors", json={"sum": terms})).json()
+    trace = pair.target.model.trace
+    h, v = (trace([t["id"] for t in found["tokens"]]).activations[3] for found in (france, spain))
+    difference = v.astype(np.float64) - h
+    whole = (await client.get(f"/api/vectors/{made['id']}")).json()
+    np.testing.assert_allclose(whole["values"], difference, atol=1e-2 * np.abs(difference).max())
+    ask = {"position": 3, "vector": made["id"], "targets": [" Madrid"], **asked}
+    edited = (await client.post(f"/api/analyses/{france['id']}/interventions", json=ask)).json()
+    unit = (np.asarray(whole["values"]) / np.linalg.norm(whole["values"])).astype(np.float32)
+    ids = [t["id"] for t in france["tokens"]]
+    own, after = (
+        softmax(patched.logits(pair.target.model.model, pair.layer, ids, patch)[-1])
+        for patch in (None, Patch(3, unit, asked.get("alpha")))
+    )
+    assert edited["kl"] == pytest.approx(rel_entr(own, after).sum(), rel=1e-3)
+    assert edited["after"]["targets"][0]["prob"] == pytest.approx(
+        after[pair.prompter.word(" Madrid")[0]], rel=1e-3
+    )
+    assert {"random", "unedited"} <= {control["kind"] for control in edited["controls"]}
+
+
+async def test_a_vector_is_read_by_its_direction_alone(
+    client: httpx.AsyncClient, pair: LoadedPair, ids: list[int]
+) -> None:
+    h = pair.target.model.trace(ids).activations[28]
+    said = (await client.post("/api/verbalise", json={"activations": [h.tolist()]})).json()["texts"][0]
+    for length in (1e-3, 1.0, 1e3):
+        made = (await client.post("/api/vectors", json={"values": (h * length).tolist()})).json()
+        read = (await client.post(f"/api/vectors/{made['id']}/readings")).json()
+        score = (await client.post("/api/score", json={"texts": [said], "vector": made["id"]})).json()[
+            "scores"
+        ][0]
+        assert read["readings"][0]["text"] == said
+        assert read["readings"][0]["cos"] == pytest.approx(score["cos"], abs=1e-4)

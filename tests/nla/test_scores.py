@@ -37,7 +37,7 @@ def test_a_zero_vector_scores_zero_cosine() -> None:
 
 
 def test_a_texts_readings_are_scored_as_each_by_itself() -> None:
-    for n, found in enumerate(each.score for each in Scorer(H, 0.7, range(len(H))).compare(range(6), R)):
+    for n, found in enumerate(Scorer(H, 0.7, range(len(H))).compare(range(6), R)):
         alone = score(H[n], R[n], 0.7)
         assert (found.cos, found.mse, found.fve) == pytest.approx((alone.cos, alone.mse, alone.fve))
 
@@ -74,7 +74,7 @@ def test_a_reading_is_ranked_among_the_pool_and_its_own_activation() -> None:
     inside, outside = Scorer(H, None, [1, 2, 3]).compare([2, 5], R[[2, 5]])
     for found, index, pool in ((inside, 2, [1, 2, 3]), (outside, 5, [1, 2, 3, 5])):
         order = sorted(pool, key=lambda m: cosine(H[m], R[index]))
-        assert (found.rank, found.of) == (order.index(index) + 1, len(pool))
+        assert (found.rank, found.rank_of) == (order.index(index) + 1, len(pool))
 
 
 def test_the_nearest_are_counted_among_a_hundred_however_long_the_text_is() -> None:

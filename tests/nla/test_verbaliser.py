@@ -14,7 +14,7 @@ from server.nla.types import Floats
 from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, ReadingText, TextDelta
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.demo]
 
 
 @pytest.fixture(scope="module")

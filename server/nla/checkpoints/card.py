@@ -1,4 +1,4 @@
-"""What a pair's makers say of it: on what it was trained, and how far its readings are to be trusted.
+"""Card of a pair, by its makers: on what it was trained, and how far its readings are to be trusted.
 
 Only that stands on the page as a statement about a pair. Of a pair that says nothing, nothing is claimed.
 """
@@ -15,14 +15,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a pair; None and the empty text where nothing is."""
+    """Facts of a pair; None and the empty text where nothing is known."""
 
     trained_from_position: int | None = None
     """The earliest position of a text that was trained on."""
     trained_on_template: bool | None = None
-    """Whether tokens of the chat template were trained on."""
+    """True if tokens of the chat template were trained on."""
     readings: str = ""
-    """What is true of its readings, with the figures that show it: one or two sentences."""
+    """One or two sentences on its readings, with the figures that show them."""
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Card:
@@ -37,7 +37,7 @@ class Card:
 
 
 RELEASED = Card(trained_from_position=50, trained_on_template=False)
-"""Of the pairs that their authors released."""
+"""Cards of the pairs that their authors released."""
 BUILT_IN: dict[str, Card] = {
     # training/README.md; the figure is its report's.
     "smollm2-135m-l20": Card(

@@ -39,7 +39,7 @@ SHORT_TEMPLATE = (
 
 
 def folders(cache_dir: Path) -> dict[str, Path]:
-    """Where target, AV and AR stand, or will stand; new adapters get new folders."""
+    """Return the folders of target, AV and AR, present or not; new adapters get new folders."""
     root = cache_dir / "pairs" / NAME
     return {
         "target": root / "target",

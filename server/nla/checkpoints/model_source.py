@@ -12,7 +12,7 @@ from server.errors import CheckpointError
 from server.nla.checkpoints.weights import absent
 
 PATTERNS = ("*.json", "*.jinja", "*.model", "*.txt", "*.yaml")
-"""What a model's folder needs beside its weights; repositories hold the same weights in other formats too."""
+"""File patterns of a model's folder beside its weights; repositories hold the same weights in other formats too."""
 WEIGHTS = "*.safetensors"
 
 

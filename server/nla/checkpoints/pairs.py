@@ -20,7 +20,7 @@ from server.nla.checkpoints.profile import AS_RELEASED, CHOICES, Profile
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import layer_of, read_av
 from server.nla.checkpoints.weights import HEAD_FILE, is_adapter
-from server.nla.memory.figures import Shape
+from server.nla.memory.estimates import Shape
 
 DEFAULT = demo.NAME
 Role = Literal["target", "av", "ar"]
@@ -56,17 +56,17 @@ class PairEntry:
     tuned_lens: str | None = None
     """A file of translators, see `server.nla.lens.tuned_lens`."""
     card: Card | None = None
-    """What the user's file says of it; those of the built-in pairs stand in card.py."""
+    """The card in the user's file; those of the built-in pairs stand in card.py."""
 
     def source(self, role: Role) -> ModelSource:
-        """Where one of its models stands."""
+        """Return the source of one of its models."""
         name, revision, subfolder = (
             getattr(self, f"{role}{part}") for part in ("", "_revision", "_subfolder")
         )
         return ModelSource(name, revision, subfolder)
 
     def files(self, role: Role) -> tuple[str, ...]:
-        """What the folder of a role must have beside an ordinary model's files."""
+        """List the files that the folder of a role must have beside an ordinary model's."""
         sidecar = () if role == "target" or self.answers.get(role) else (SIDECAR,)
         return (*sidecar, HEAD_FILE) if role == "ar" else sidecar
 
@@ -156,7 +156,7 @@ def layer_there(entry: PairEntry) -> int | None:
 
 
 def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> dict[str, Any]:
-    """What `nla-explorer pairs --json` says of a pair; a path is None until it is whole on disk."""
+    """Return what `nla-explorer pairs --json` prints of a pair; a path is None until it is whole on disk."""
     paths = {
         role: find_local(entry.source(role), weights=role != "av" or av_weights, extra=entry.files(role))
         for role in ROLES
@@ -291,4 +291,4 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "answers": dict,
     "card": dict,
 }
-"""What a `[[pair]]` table may say, and the types."""
+"""Keys of a `[[pair]]` table, and their types."""

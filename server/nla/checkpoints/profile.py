@@ -20,7 +20,7 @@ ADDED_AFTER = 1
 
 @dataclass(frozen=True)
 class Profile:
-    """How one pair was trained. The defaults are the released pairs' rules.
+    """Profile of a pair: the rules by which it was trained. The defaults are the released pairs' rules.
 
     `injection`: the marker's embedding becomes the activation at the norm (`replace_norm`) or times the factor
     (`replace_scale`) that the sidecar calls injection_scale; or the activation is added later (`residual_add`).
@@ -34,7 +34,7 @@ class Profile:
 
     @property
     def adds(self) -> bool:
-        """Whether the activation is added to the residual stream, and the marker keeps its embedding."""
+        """True if the activation is added to the residual stream, and the marker keeps its embedding."""
         return self.injection == "residual_add"
 
     def row(self, h: Tensor, scale: float) -> Tensor:
@@ -55,7 +55,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "chat": get_args(Chat),
     "reading": get_args(Form),
 }
-"""What a user's file may say in a profile."""
+"""Keys of a profile in a user's file."""
 
 
 def replace_norm(h: Tensor, norm: float) -> Tensor:

@@ -30,7 +30,7 @@ QUESTIONS = {
     "tokens.injection_right_neighbor_id": "Which token id stands after the marker?",
     "tokens.critic_suffix_ids": "With which token ids does the AR's prompt end?",
 }
-"""What a sidecar that is silent on a field leaves open."""
+"""Fields that a sidecar may leave out, with what that leaves open."""
 
 
 class Sidecar:

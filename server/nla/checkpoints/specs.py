@@ -14,8 +14,8 @@ from server.nla.checkpoints.sidecar import SIDECAR, Sidecar, text_config
 
 @dataclass(frozen=True)
 class AvSpec:
-    """How an activation becomes the AV's input. `injection_scale` is the L2 norm the injected row is rescaled to; with
-    another profile the factor, or 1 where nothing is scaled.
+    """Injection into the AV: how an activation becomes its input. `injection_scale` is the L2 norm the injected row is
+    rescaled to; with another profile the factor, or 1 where nothing is scaled.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class AvSpec:
 
 @dataclass(frozen=True)
 class ArSpec:
-    """How a text becomes the AR's input, and what its prompt's ids must end with."""
+    """Input of the AR: its prompt, and the ids that the prompt must end with."""
 
     folder: Path
     d_model: int

@@ -38,7 +38,7 @@ class Entry:
 
 
 class Weights:
-    """What the weight files of a folder hold, by name. Raises CheckpointError for a file that is cut short."""
+    """The tensors in the weight files of a folder, by name. Raises CheckpointError for a file that is cut short."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -121,7 +121,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds a LoRA adapter in the place of a model."""
+    """Return whether a folder holds a LoRA adapter in the place of a model."""
     return (folder / "adapter_config.json").is_file() and not weight_files(folder)
 
 
@@ -152,7 +152,7 @@ def text_name(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Whether a `text_name` is of the text model: a wrapper has others beside it."""
+    """Return whether a `text_name` is of the text model: a wrapper has others beside it."""
     return name.startswith(("layers.", "embed_tokens.", "norm.", "lm_head."))
 
 

@@ -18,7 +18,7 @@ from server.nla.types import Floats, Ints
 CHUNK_BYTES = 64 * 2**20
 """Bound on one vocabulary-sized float32 tensor; a few of them live at a time."""
 SLICE_BYTES = 2 * 2**20
-"""What a CPU measures at once: it stays in the cache from the first measure to the last."""
+"""Bytes of logits that a CPU measures at once: a chunk stays in the cache from the first measure to the last."""
 BLOCK = 256
 """Tokens whose best one stands for them in the search for the likeliest."""
 
@@ -145,7 +145,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _above(z: Tensor, own: Tensor) -> Tensor:
-    """How many of each row of z [n, V] are above its own [n, 1]."""
+    """Count the entries of each row of z [n, V] that are above its own [n, 1]."""
     return (
         (z - own).sign_().clamp_min_(0).sum(-1).to(torch.int32)
     )  # sums of floats are quicker than of truths

@@ -1,1 +1,1 @@
-"""What a pair needs, what the machine has, and where its models go: decided before anything is downloaded or loaded."""
+"""Memory plan: the requirements of a pair and the devices of its models, decided before anything is downloaded."""

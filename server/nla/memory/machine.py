@@ -1,4 +1,4 @@
-"""What the machine has, as the plan sees it. No torch: `server.nla.models.devices` reads the real one."""
+"""Devices, as the plan sees them. No torch: `server.nla.models.devices` reads the real one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.errors import BadInput
-from server.nla.memory.figures import GIB
+from server.nla.memory.estimates import GIB
 
-AT_HAND = 0.98
-"""What is free of a GPU that nobody uses: the driver keeps the rest."""
+FREE_SHARE = 0.98
+"""The free share of a GPU that nobody uses: the driver keeps the rest."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Device:
     cpu: bool = False
 
 
-def imagined(sizes: Sequence[float]) -> list[Device]:
-    """GPUs of so many GiB that nobody uses."""
+def unused_gpus(sizes: Sequence[float]) -> list[Device]:
+    """Return GPUs of so many GiB that nobody uses."""
     return [
-        Device(n, f"{size:g} GiB", round(size * GIB), round(AT_HAND * size * GIB))
+        Device(n, f"{size:g} GiB", round(size * GIB), round(FREE_SHARE * size * GIB))
         for n, size in enumerate(sizes)
     ]
 
 
-def sizes_said(text: str) -> list[float]:
-    """`80,80` or `2x80` -> GiB of each GPU. Raises BadInput."""
+def parse_sizes(text: str) -> list[float]:
+    """Parse `80,80` or `2x80` into the GiB of each GPU. Raises BadInput."""
     found: list[float] = []
     for word in text.split(","):
         count, _, size = word.strip().rpartition("x")

@@ -1,6 +1,6 @@
-"""Where each model of a pair goes, in which precision, and whether it fits at all.
+"""The memory plan: the devices and the precision of each model of a pair, and whether it fits at all.
 
-Precisions are tried in the order of `ladder`, arrangements in that of `Spans.rank`; the first that fits is the plan.
+Precisions are tried in `precision_order`, placements in the order of `Placement.rank`; the first that fits is the plan.
 """
 
 from __future__ import annotations
@@ -8,213 +8,206 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from server.nla.memory.arrangements import Spans, arrangements
-from server.nla.memory.figures import (
-    CPU_SEQUENCES,
-    LEAST_SEQUENCES,
-    RESERVE,
-    SEQUENCES,
-    Longest,
-    Needs,
-    engine,
-    reconstructing,
-    row,
-    tracing,
-    writing,
-)
-from server.nla.memory.limits import engine_of, notes, possible
+from server.nla.memory import estimates
+from server.nla.memory.estimates import CPU_SEQUENCES, LEAST_SEQUENCES, RESERVE, SEQUENCES
+from server.nla.memory.estimates import MaxLengths as MaxLengths
+from server.nla.memory.estimates import Requirements as Requirements
 from server.nla.memory.machine import Device
-from server.nla.memory.precision import PLAIN, ROLES, Kind, Precision, Role, ladder
+from server.nla.memory.placements import Placement, placements
+from server.nla.memory.precision import PLAIN, ROLES, Kind, Precision, Role, precision_order
+from server.nla.memory.precision_support import engine_of, notes, supported
 
 SHARDS = (1, 2, 4, 8)
-"""GPUs over which vLLM may cut an AV."""
-SPARE = {True: 0.125, False: 0.5}
-"""Of what is left, the share that the AV's keys and values may take: on a CPU, which is everybody's, and on a GPU."""
+"""Numbers of GPUs over which vLLM may cut an AV."""
+CACHE_SHARE = {True: 0.125, False: 0.5}
+"""Share of what is left that the AV's keys and values may take: on a CPU, which others use too, and on a GPU."""
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the settings say of it: `precision` as NLA_PRECISION, `verbaliser` as the engine that is asked for."""
+class Constraints:
+    """The settings that bound a plan: `precision` as NLA_PRECISION, `verbaliser` as the engine that is asked for."""
 
     precision: str = "bf16"
     verbaliser: str = "auto"
-    longest: Longest = field(default_factory=Longest)
+    max_lengths: MaxLengths = field(default_factory=MaxLengths)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One model. `held` is its kind as it will be (float32 on a CPU), `share` its weights on each of its devices,
-    `beside` what it needs there more than those.
+    """One model of a plan. `held` is its kind as it will be (float32 on a CPU). In bytes: all its `weights`, of which a
+    `piece` is not cut; `overhead` on each of its devices beside them; `cache_row` of one reading's keys and values on
+    each, where vLLM holds them; `share`: the weights on each of its devices.
     """
 
     role: Role
     kind: Kind
     held: str
     engine: str
-    share: Mapping[int, int]
-    beside: int
-
-    @property
-    def weights(self) -> int:
-        """All its weights."""
-        return sum(self.share.values())
+    weights: int
+    piece: int
+    overhead: int
+    cache_row: int = 0
+    share: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def devices(self) -> tuple[int, ...]:
-        """Where it is."""
+        """The indices of its devices."""
         return tuple(self.share)
+
+    def reserved(self, cpu: bool) -> int:
+        """Bytes that must be free on each device beside weights. A machine's memory is taken as it is needed, and few
+        texts are the longest: there only the weights must fit.
+        """
+        return 0 if cpu else self.overhead + LEAST_SEQUENCES * self.cache_row
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A pair's models on a machine. vLLM writes `sequences` readings at once, of which each takes `row` bytes
-    of keys and values on each of the AV's devices. `notes` are for people.
+    """A pair's models on a machine. `reserve`: bytes kept on each device for the processes there; `sequences`: readings
+    that vLLM writes at once. `notes` are for people.
     """
 
-    needs: Needs
+    requirements: Requirements
     devices: Sequence[Device]
     parts: Mapping[Role, Part]
     reserve: Mapping[int, int]
     sequences: int = 0
-    row: int = 0
     notes: tuple[str, ...] = ()
 
     @property
     def precision(self) -> Precision:
-        """Of each model; bf16 for one that others hold."""
+        """The kind of each model; bf16 for one that others hold."""
         return {**PLAIN, **{role: part.kind for role, part in self.parts.items()}}
 
     @property
     def cache(self) -> int:
         """Bytes of the AV's keys and values on each of its devices."""
-        return self.sequences * self.row
+        return self.sequences * self.parts["av"].cache_row if "av" in self.parts else 0
 
     def used(self, index: int) -> int:
         """Bytes on a device."""
         there = [part for part in self.parts.values() if index in part.share]
         cache = self.cache * any(part.role == "av" for part in there)
-        return self.reserve[index] + cache + sum(part.share[index] + part.beside for part in there)
+        return self.reserve[index] + cache + sum(part.share[index] + part.overhead for part in there)
 
     @property
-    def least(self) -> int:
-        """Bytes on all devices, with no more readings at once than it takes."""
-        more = (self.sequences - LEAST_SEQUENCES) * self.row * len(self.parts["av"].share) if self.row else 0
+    def minimum(self) -> int:
+        """Bytes on all devices, with no more readings at once than a plan must have."""
+        cached = [part for part in self.parts.values() if part.cache_row]
+        more = sum((self.sequences - LEAST_SEQUENCES) * part.cache_row * len(part.share) for part in cached)
         return sum(self.used(device.index) for device in self.devices) - more
 
 
-def plan(needs: Needs, devices: Sequence[Device], wishes: Wishes) -> Plan | None:
-    """The plan, or None where nothing that is wished fits. Raises SettingsError for wishes that cannot be."""
-    for precision in ladder(possible(needs, devices, wishes)):
-        if (found := placed(needs, devices, wishes, precision)) is not None:
-            return replace(found, notes=tuple(notes(found, wishes)))
+def plan(requirements: Requirements, devices: Sequence[Device], constraints: Constraints) -> Plan | None:
+    """Return the plan, or None where nothing fits. Raises SettingsError for constraints that cannot be met."""
+    for precision in precision_order(supported(requirements, devices, constraints)):
+        if (found := place(requirements, devices, constraints, precision)) is not None:
+            return replace(found, notes=tuple(notes(found, constraints)))
     return None
 
 
-def placed(needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: Precision) -> Plan | None:
-    """The best arrangement with this precision that fits."""
-    engine_name = engine_of(wishes.verbaliser, precision["av"], devices)
-    served = engine_name == "vllm"
+def place(
+    requirements: Requirements, devices: Sequence[Device], constraints: Constraints, precision: Precision
+) -> Plan | None:
+    """Return the plan of the best placement that fits with this precision, or None."""
+    cpu, av = devices[0].cpu, requirements.models.get("av")
+    engine = engine_of(constraints.verbaliser, precision["av"], devices)
 
-    def demand(role: Role, shards: int) -> _Demand:
-        held = "float32" if devices[0].cpu and precision[role] == "bf16" else precision[role]
-        name = engine_name if role == "av" else "transformers"
-        return _demand(
-            needs, Part(role, precision[role], held, name, {}, 0), shards, wishes.longest, devices[0].cpu
-        )
+    def parts(shards: int) -> dict[Role, Part]:
+        return {
+            role: _part(requirements, role, precision[role], engine, shards, constraints.max_lengths, cpu)
+            for role in ROLES
+            if role in requirements.models
+        }
 
-    whole = {role: demand(role, 1) for role in needs.models}
-    if sum(each.weights + each.kept for each in whole.values()) > sum(device.free for device in devices):
+    whole = parts(1)
+    if sum(part.weights + part.reserved(cpu) for part in whole.values()) > sum(d.free for d in devices):
         return None
-    av = needs.models.get("av")
-    cuts = [n for n in SHARDS if n <= len(devices) and av and av.shape.tensor_parallel(n)] if served else [1]
-    cut = {n: {**whole, "av": demand("av", n)} if av else whole for n in cuts}
-    for spans in arrangements(len(devices), frozenset(needs.models), tuple(cuts) if served else None):
-        found = _filled(needs, devices, cut[len(spans.av)] if av else whole, spans)
+    shards = None
+    if engine == "vllm":
+        shards = tuple(n for n in SHARDS if n <= len(devices) and av and av.shape.tensor_parallel(n))
+    cut = {n: parts(n) if n > 1 else whole for n in shards or (1,)}
+    for placement in placements(len(devices), frozenset(requirements.models), shards):
+        found = _filled(requirements, devices, cut[len(placement.av) or 1], placement)
         if found is not None:
             return found
     return None
 
 
-def least(needs: Needs, devices: Sequence[Device], wishes: Wishes, precision: Precision) -> int:
-    """Bytes if all of it were on one device."""
+def min_bytes(
+    requirements: Requirements, devices: Sequence[Device], constraints: Constraints, precision: Precision
+) -> int:
+    """Return the bytes that all of it would take on one device."""
     boundless = replace(devices[0], index=0, free=2**62, total=2**62)
-    found = placed(needs, [boundless], wishes, precision)
+    found = place(requirements, [boundless], constraints, precision)
     assert found is not None, "everything fits into 2^62 bytes"
-    return found.least
+    return found.minimum
 
 
-@dataclass(frozen=True)
-class _Demand:
-    """What a model asks of its devices: `weights` of them together, of which a `piece` is not cut, and `kept` of each.
-    `row`: keys and values of one reading, where vLLM holds them.
-    """
-
-    part: Part
-    weights: int
-    piece: int
-    kept: int
-    row: int = 0
-
-
-def _demand(needs: Needs, part: Part, shards: int, longest: Longest, cpu: bool) -> _Demand:
-    model = needs.models[part.role]
-    shape, held, a_row = model.shape, part.held, 0
-    if part.role == "target":
-        beside = tracing(shape, held, longest, needs.tuned, cpu)
-    elif part.role == "ar":
-        beside = reconstructing(shape, held, longest, cpu)
-    elif part.engine == "vllm":
-        beside, a_row = engine(shape, held, shards, cpu), row(shape, held, longest, shards)
+def _part(
+    requirements: Requirements,
+    role: Role,
+    kind: Kind,
+    av_engine: str,
+    shards: int,
+    lengths: MaxLengths,
+    cpu: bool,
+) -> Part:
+    model, row = requirements.models[role], 0
+    shape, held = model.shape, "float32" if cpu and kind == "bf16" else kind
+    engine = av_engine if role == "av" else "transformers"
+    if role == "target":
+        overhead = estimates.target_overhead(shape, held, lengths, requirements.tuned, cpu)
+    elif role == "ar":
+        overhead = estimates.ar_overhead(shape, held, lengths, cpu)
+    elif engine == "vllm":
+        overhead = estimates.vllm_overhead(shape, held, shards, cpu)
+        row = estimates.cache_row(shape, held, lengths, shards)
     else:
-        beside = writing(shape, held, longest)
-    # A machine's memory is taken as it is needed, and few texts are the longest: there the weights must fit.
-    kept = 0 if cpu else beside + LEAST_SEQUENCES * a_row
-    return _Demand(replace(part, beside=beside), model.weights(held), model.piece(held), kept, a_row)
+        overhead = estimates.transformers_overhead(shape, held, lengths)
+    return Part(role, kind, held, engine, model.weights(held), model.piece(held), overhead, row)
 
 
 def _filled(
-    needs: Needs, devices: Sequence[Device], demands: Mapping[Role, _Demand], spans: Spans
+    requirements: Requirements, devices: Sequence[Device], parts: Mapping[Role, Part], placement: Placement
 ) -> Plan | None:
-    """The arrangement, or None where a device is too small for what comes on it."""
-    cpu = devices[0].cpu
-    a_row = demands["av"].row if "av" in demands else 0
+    """Return the plan of a placement, or None where a device is too small for what comes on it."""
+    cpu, row = devices[0].cpu, parts["av"].cache_row if "av" in parts else 0
     # The server is one process, vLLM's engine another.
-    processes = (
-        ({*spans.target, *spans.ar}, {*spans.av}) if a_row else ({*spans.target, *spans.ar, *spans.av},)
-    )
-    reserve = {d.index: 0 if cpu else RESERVE * sum(d.index in each for each in processes) for d in devices}
+    server = {*placement.target, *placement.ar, *(() if row else placement.av)}
+    engine = {*placement.av} if row else set()
+    reserve = {d.index: 0 if cpu else RESERVE * ((d.index in server) + (d.index in engine)) for d in devices}
     room = {device.index: device.free - reserve[device.index] for device in devices}
-    for role, demand in demands.items():
-        for index in spans.of(role):
-            room[index] -= demand.kept
-    parts: dict[Role, Part] = {}
-    for role in (role for role in ROLES if role in demands):
-        share = _share(demands[role], spans.of(role), room, even=role == "av")
+    for role, part in parts.items():
+        for index in placement.of(role):
+            room[index] -= part.reserved(cpu)
+    shared: dict[Role, Part] = {}
+    for role, part in parts.items():
+        share = _share(part, placement.of(role), room)
         if share is None:
             return None
-        parts[role] = replace(demands[role].part, share=share)
-        slack = demands[role].piece if role != "av" and len(share) > 1 else 0
+        shared[role] = replace(part, share=share)
+        slack = part.piece if role != "av" and len(share) > 1 else 0
         for index, size in share.items():
             room[index] -= size + slack
-    found = Plan(needs, devices, parts, reserve, row=a_row)
-    if not a_row:
-        return found
-    spare = int(min(room[index] for index in spans.av) * SPARE[cpu])
-    most = CPU_SEQUENCES if cpu else SEQUENCES
-    return replace(found, sequences=min(most, LEAST_SEQUENCES + spare // a_row))
+    sequences = 0
+    if row:
+        spare = int(min(room[index] for index in placement.av) * CACHE_SHARE[cpu])
+        sequences = min(CPU_SEQUENCES if cpu else SEQUENCES, LEAST_SEQUENCES + spare // row)
+    return Plan(requirements, devices, shared, reserve, sequences)
 
 
-def _share(demand: _Demand, span: range, room: Mapping[int, int], *, even: bool) -> dict[int, int] | None:
-    """Its weights on each device of the span, or None. vLLM cuts evenly; transformers fills one device after the other
+def _share(part: Part, devices: range, room: Mapping[int, int]) -> dict[int, int] | None:
+    """Return a model's weights on each device, or None. vLLM cuts evenly; transformers fills one device after the other
     with whole blocks, so each may take a block less or more.
     """
-    left = demand.weights
-    if len(span) == 1 or even:
-        size = -(-left // len(span))
-        return dict.fromkeys(span, size) if all(room[index] >= size for index in span) else None
+    left = part.weights
+    if len(devices) == 1 or part.role == "av":
+        size = -(-left // len(devices))
+        return dict.fromkeys(devices, size) if all(room[index] >= size for index in devices) else None
     share: dict[int, int] = {}
-    for index in span:
-        share[index] = min(left, room[index] - demand.piece)
+    for index in devices:
+        share[index] = min(left, room[index] - part.piece)
         left -= share[index]
         if share[index] <= 0:
             return None

@@ -1,4 +1,4 @@
-"""In which numbers each model of a pair is held, and how a person says so."""
+"""Precision: the kind of numbers that each model of a pair is held in, and NLA_PRECISION, which says it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["bf16", "8bit", "fp8", "4bit"]
 Precision = Mapping[Role, Kind]
 
 ROLES: tuple[Role, ...] = ("av", "target", "ar")
-"""In the order in which they take their room, and in which `auto` lowers them: an AV in fewer bits only writes worse, a
+"""The order in which they are placed, and in which `auto` lowers them: an AV in fewer bits only writes worse, a
 target or an AR changes what is measured."""
 PLAIN: Precision = {"av": "bf16", "target": "bf16", "ar": "bf16"}
 """As released, and float32 on a CPU."""
@@ -24,20 +24,20 @@ ENGINE_OF: Mapping[str, Mapping[Kind, str]] = {
     "auto": {"bf16": "vllm", "fp8": "vllm", "8bit": "transformers", "4bit": "transformers"},
     "vllm-server": {"bf16": "vllm-server"},
 }
-"""Which engine holds an AV of each kind, by the engine that was asked for. vLLM quantises to FP8 by itself and has left
-bitsandbytes to a plug-in since 0.28; transformers' own FP8 falls back to bfloat16 without an error on older GPUs, so
-there it is bitsandbytes alone."""
+"""The engine that holds an AV of each kind, by the engine that was asked for. vLLM quantises to FP8 by itself and has
+left bitsandbytes to a plug-in since 0.28; transformers' own FP8 falls back to bfloat16 without an error on older GPUs,
+so there it is bitsandbytes alone."""
 KINDS: Mapping[Role, tuple[Kind, ...]] = {
     "av": ("bf16", "fp8", "8bit", "4bit"),
     "target": ("bf16", "8bit", "4bit"),
     "ar": ("bf16", "8bit", "4bit"),
 }
-"""What each model can be held in, the one that changes least first."""
+"""The kinds that each model can be held in, the one that changes least first."""
 
 
-def choices(setting: str) -> dict[Role, tuple[Kind, ...]]:
-    """What each model may be held in, from NLA_PRECISION: `auto`, `bf16`, or `av=fp8,target=4bit` with bf16 for what is
-    not named. Raises SettingsError.
+def parse_precision(setting: str) -> dict[Role, tuple[Kind, ...]]:
+    """Return the kinds that each model may be held in, from NLA_PRECISION: `auto`, `bf16`, or `av=fp8,target=4bit` with
+    bf16 for what is not named. Raises SettingsError.
     """
     if setting.strip() in (AUTO, "bf16"):
         return {role: KINDS[role] if setting.strip() == AUTO else ("bf16",) for role in ROLES}
@@ -48,8 +48,7 @@ def choices(setting: str) -> dict[Role, tuple[Kind, ...]]:
         if role is None:
             raise SettingsError(
                 f"NLA_PRECISION: {word.strip()!r} is not known: say auto, bf16, or a kind for some of av, "
-                f"target and ar, "
-                "such as av=fp8,target=4bit."
+                "target and ar, such as av=fp8,target=4bit."
             )
         known = {k: (k,) for k in KINDS[role]} | {AUTO: KINDS[role]}
         if kind not in known:
@@ -60,9 +59,9 @@ def choices(setting: str) -> dict[Role, tuple[Kind, ...]]:
     return found
 
 
-def ladder(allowed: Mapping[Role, tuple[Kind, ...]]) -> list[Precision]:
-    """Every allowed precision, what changes least first: the AV is lowered to the end before the target is touched, and
-    that before the AR.
+def precision_order(allowed: Mapping[Role, tuple[Kind, ...]]) -> list[Precision]:
+    """List every allowed precision, what changes least first: the AV is lowered to the end before the target is
+    touched, and that before the AR.
     """
     orders = product(*(range(len(allowed[role])) for role in reversed(ROLES)))
     return [
@@ -70,11 +69,11 @@ def ladder(allowed: Mapping[Role, tuple[Kind, ...]]) -> list[Precision]:
     ]
 
 
-def lowered(precision: Mapping[Role, str]) -> dict[Role, str]:
-    """The models that are not as released."""
+def quantised(precision: Mapping[Role, str]) -> dict[Role, str]:
+    """Return the models that are not as released, with their kinds."""
     return {role: precision[role] for role in ROLES if precision[role] != "bf16"}
 
 
-def written(precision: Mapping[Role, str]) -> str:
-    """As NLA_PRECISION says it: `av=fp8,target=4bit`, or `bf16`."""
-    return ",".join(f"{role}={kind}" for role, kind in lowered(precision).items()) or "bf16"
+def format_precision(precision: Mapping[Role, str]) -> str:
+    """Return a precision as NLA_PRECISION says it: `av=fp8,target=4bit`, or `bf16`."""
+    return ",".join(f"{role}={kind}" for role, kind in quantised(precision).items()) or "bf16"

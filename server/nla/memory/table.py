@@ -1,11 +1,11 @@
-"""A plan for people and for scripts."""
+"""Text and JSON of a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from server.nla.memory.figures import GIB
+from server.nla.memory.estimates import GIB
 from server.nla.memory.plan import Part, Plan
 from server.nla.memory.precision import ROLES
 
@@ -13,8 +13,8 @@ HEADINGS = ("model", "held in", "by", "weights", "beside", "where")
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """The plan as a table in GiB: the models, the devices, the notes."""
-    yield f"{plan.needs.name}, in GiB:"
+    """Yield the plan as a table in GiB: the models, the devices, the notes."""
+    yield f"{plan.requirements.name}, in GiB:"
     rows = [HEADINGS, *(_row(plan, plan.parts[role]) for role in ROLES if role in plan.parts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -33,12 +33,12 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _row(plan: Plan, part: Part) -> tuple[str, ...]:
     cache = plan.cache if part.role == "av" else 0
-    beside = len(part.share) * (part.beside + cache)
-    return part.role, part.held, part.engine, _gib(part.weights), _gib(beside), where(plan, part)
+    overhead = len(part.share) * (part.overhead + cache)
+    return part.role, part.held, part.engine, _gib(part.weights), _gib(overhead), where(plan, part)
 
 
 def where(plan: Plan, part: Part) -> str:
-    """`GPU 0`, `GPUs 2 and 3`."""
+    """Return the devices of a model: `GPU 0`, `GPUs 2 and 3`."""
     if plan.devices[0].cpu:
         return "memory"
     names = [str(index) for index in part.share]
@@ -46,19 +46,19 @@ def where(plan: Plan, part: Part) -> str:
 
 
 def short(plan: Plan) -> str:
-    """The plan in one line: `24.5 GiB: av bf16 on 0, target bf16 on 1`."""
+    """Return the plan in one line: `24.5 GiB: av bf16 on 0, target bf16 on 1`."""
     parts = [
         f"{part.role} {part.held}" + ("" if plan.devices[0].cpu else f" on {'+'.join(map(str, part.share))}")
         for part in (plan.parts[role] for role in ROLES if role in plan.parts)
     ]
-    return f"{_gib(plan.least)} GiB: {', '.join(parts)}"
+    return f"{_gib(plan.minimum)} GiB: {', '.join(parts)}"
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """What `pairs plan --json` prints; all sizes in bytes."""
+    """Return the JSON of `pairs plan --json`; all sizes in bytes."""
     return {
-        "name": plan.needs.name,
-        "exact": plan.needs.exact,
+        "name": plan.requirements.name,
+        "exact": plan.requirements.exact,
         "models": {role: _part(part) for role, part in plan.parts.items()},
         "devices": [
             {"index": d.index, "name": d.name, "total": d.total, "free": d.free, "used": plan.used(d.index)}
@@ -72,7 +72,7 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def _part(part: Part) -> dict[str, Any]:
     share: Sequence[dict[str, int]] = [{"device": n, "weights": size} for n, size in part.share.items()]
-    return {"kind": part.kind, "held": part.held, "engine": part.engine, "beside": part.beside, "on": share}
+    return {"kind": part.kind, "held": part.held, "engine": part.engine, "beside": part.overhead, "on": share}
 
 
 def _gib(size: int) -> str:

@@ -20,8 +20,8 @@ NEEDED = {"12.6": 560, "12.8": 570, "13.0": 580}
 
 
 def devices() -> list[Device]:
-    """What is there and free at this moment; the machine's memory where there is no GPU. Raises SettingsError
-    for a GPU that PyTorch cannot use.
+    """List the devices with what is free at this moment; the machine's memory where there is no GPU. Raises
+    SettingsError for a GPU that PyTorch cannot use.
     """
     available = torch.cuda.is_available()
     check_driver(driver_text(), torch.version.cuda, available, os.environ)
@@ -38,7 +38,7 @@ def devices() -> list[Device]:
 
 
 def driver_text(driver: Path = DRIVER, nodes: Path = NODES) -> str | None:
-    """What NVIDIA's driver says of its version; None where no GPU of NVIDIA's is at hand. A container that
+    """Return the version of NVIDIA's driver; None where no GPU of NVIDIA's is at hand. A container that
     was given no GPU still shows the driver's file of its machine: only the device nodes tell.
     """
     if not any(nodes.glob("nvidia[0-9]*")):

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 
 from server.errors import CheckpointError, ModelError
-from server.nla.checkpoints.checks.run import demand
-from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.checks.pair_files import PairFiles
+from server.nla.checkpoints.checks.run import require_valid
 from server.nla.checkpoints.model_source import hub_commit
 from server.nla.checkpoints.pairs import ROLES, PairEntry, fetch
 from server.nla.checkpoints.profile import AS_RELEASED
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.weights import HEAD_FILE, load_model
 from server.nla.lens.tuned_lens import read as read_lens
-from server.nla.memory.precision import PLAIN, Role, lowered, written
-from server.nla.memory.refusal import demand as demand_room
-from server.nla.memory.sizes import needs
+from server.nla.memory.fit_errors import require_fit
+from server.nla.memory.precision import PLAIN, Role, format_precision, quantised
+from server.nla.memory.requirements import requirements
 from server.nla.memory.table import lines
 from server.nla.models.devices import devices
 from server.nla.models.loading import check_libraries, from_pretrained_kwargs
@@ -112,16 +112,16 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
 
     free = devices()  # a GPU that cannot be used is said before anything is fetched
     here = not serving.elsewhere
-    wishes = serving.wishes(entry.profile)
-    expected = needs(entry, av_weights=here)
+    constraints = serving.constraints(entry.profile)
+    expected = requirements(entry, av_weights=here)
     if expected is not None:
-        check_libraries(demand_room(expected, free, wishes))
+        check_libraries(require_fit(expected, free, constraints))
     places = fetch(entry, cache_dir, progress, av_weights=here)
     progress("checking the pair")
-    subject = Subject(entry, places, av_weights=here, wishes=wishes)
-    demand(subject)
-    layer = subject.av.layer
-    plan = subject.plan()
+    files = PairFiles(entry, places, av_weights=here, constraints=constraints)
+    require_valid(files)
+    layer = files.av.layer
+    plan = files.plan()
     check_libraries(plan)
     for line in lines(plan):
         _log.info("%s", line)
@@ -133,30 +133,30 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
     progress("loading the target")
     translators = None
     if entry.tuned_lens is not None:
-        shape = subject.text["target"]
+        shape = files.text["target"]
         place = Path(entry.tuned_lens).expanduser()
         translators = read_lens(place, shape.hidden_size, shape.num_hidden_layers)
     given = from_pretrained_kwargs(plan, plan.parts["target"], AutoModelForCausalLM, places["target"])
     target = TargetModel(load_model(AutoModelForCausalLM, places["target"], given), layer, translators)
-    prompter = Prompter(subject.tokenizers["target"], target.stop_ids)
+    prompter = Prompter(files.tokenizers["target"], target.stop_ids)
     progress("loading the AR")
     given = from_pretrained_kwargs(plan, plan.parts["ar"], AutoModel, places["ar"])
     ar = load_model(AutoModel, places["ar"], given, normed=False)
     reconstructor = ReconstructorModel(
         getattr(ar, "language_model", ar),
-        load_head(places["ar"], subject.ar.d_model),
-        subject.tokenizers["ar"],
-        subject.ar,
+        load_head(places["ar"], files.ar.d_model),
+        files.tokenizers["ar"],
+        files.ar,
     )
     _try_out(entry, prompter, target, reconstructor)
     progress("loading the AV")
-    engine = make_verbaliser(serving, plan, subject.av, compute_lock, progress)
-    precision = serving.said_of(plan)
+    engine = make_verbaliser(serving, plan, files.av, compute_lock, progress)
+    precision = serving.precision_of(plan)
     commits = {f"{role}_commit": found for role in places if (found := hub_commit(places[role]))}
     return LoadedPair(
         name=entry.name,
         layer=layer,
-        d_model=subject.av.d_model,
+        d_model=files.av.d_model,
         variance=entry.fve_variance,
         prompter=prompter,
         target=LocalTarget(target, compute_lock),
@@ -166,7 +166,7 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
         | {"verbaliser": engine.name, "device": str(target.model.device), "dtype": str(target.model.dtype)}
         | commits
         | ({"tuned_lens": translators.made} if translators else {})
-        | ({"precision": written(precision)} if lowered(precision) else {}),
+        | ({"precision": format_precision(precision)} if quantised(precision) else {}),
         fingerprint=fingerprint(places, entry, precision),
         capacity=Capacity(engine.max_concurrency),
     )
@@ -198,8 +198,8 @@ def fingerprint(
     digest = hashlib.sha256(str(READING_FORMAT).encode())
     if entry is not None and (entry.profile != AS_RELEASED or entry.answers):
         digest.update(repr((entry.profile, entry.answers)).encode())
-    if lowered(precision):
-        digest.update(written(precision).encode())
+    if quantised(precision):
+        digest.update(format_precision(precision).encode())
     for role in ("target", "av", "ar"):
         for path in sorted(places[role].glob("*")):
             if path.name in (SIDECAR, "config.json", "chat_template.jinja", HEAD_FILE):

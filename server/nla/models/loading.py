@@ -1,4 +1,4 @@
-"""How transformers is told to load a model where the plan put it, in the kind that the plan says."""
+"""Loading with transformers: each model on the devices and in the kind of the plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from server.errors import CheckpointError, SettingsError
-from server.nla.memory.figures import Model
+from server.nla.memory.estimates import Model
 from server.nla.memory.plan import Part, Plan
 
 BITSANDBYTES = ("8bit", "4bit")
@@ -27,7 +27,7 @@ def check_libraries(plan: Plan) -> None:
 
 
 def from_pretrained_kwargs(plan: Plan, part: Part, auto: Any, folder: Path) -> dict[str, Any]:
-    """What `from_pretrained` is given for a model of the plan, beside its folder."""
+    """Return the keyword arguments of `from_pretrained` for a model of the plan."""
     cpu = plan.devices[0].cpu
     dtype = torch.float32 if part.held == "float32" else torch.bfloat16
     given: dict[str, Any] = {"dtype": dtype}
@@ -37,7 +37,9 @@ def from_pretrained_kwargs(plan: Plan, part: Part, auto: Any, folder: Path) -> d
         only = f"cuda:{part.devices[0]}"
         spread = len(part.share) > 1
         return given | {
-            "device_map": device_map(part, plan.needs.models[part.role], auto, folder) if spread else only
+            "device_map": device_map(part, plan.requirements.models[part.role], auto, folder)
+            if spread
+            else only
         }
     if part.kind in BITSANDBYTES:
         given |= {"device_map": "cpu"}

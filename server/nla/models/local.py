@@ -14,6 +14,7 @@ from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.lens.logit_lens import Lens
 from server.nla.models.reconstructor import ReconstructorModel
 from server.nla.models.target import TargetModel, Trace
+from server.nla.patching.patch_each import PatchEffects
 from server.nla.patching.patched_forward import Continuation, PatchedOutput
 from server.nla.patching.patches import Patch
 from server.nla.types import Floats, Ints
@@ -75,6 +76,13 @@ class LocalTarget:
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
     ) -> AsyncIterator[list[PatchedOutput]]:
         batches = self.model.patched_forward(ids, patches, words, continuation)
+        while (batch := await self._thread.run(next, batches, None)) is not None:
+            yield batch
+
+    async def patch_each(
+        self, ids: Sequence[int], positions: Sequence[int], vectors: Floats, horizon: int
+    ) -> AsyncIterator[PatchEffects]:
+        batches = self.model.patch_each(ids, positions, vectors, horizon)
         while (batch := await self._thread.run(next, batches, None)) is not None:
             yield batch
 

@@ -1,4 +1,4 @@
-"""Where the parts of a causal language model of transformers are."""
+"""Parts of a causal language model of transformers."""
 
 from __future__ import annotations
 

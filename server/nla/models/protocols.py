@@ -1,4 +1,4 @@
-"""What the rest of the server asks of a target and of an AR, wherever they run; the AV's is `verbalisers.base`.
+"""Protocols of a target and an AR, wherever they run; the AV's is `verbalisers.base`.
 
 Every call may be cancelled: work that has not begun then never begins, and work that has ends at its next step.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from server.nla.lens.logit_lens import Lens
     from server.nla.models.target import Trace
+    from server.nla.patching.patch_each import PatchEffects
     from server.nla.patching.patched_forward import Continuation, PatchedOutput
     from server.nla.patching.patches import Patch
     from server.nla.types import Floats, Ints
@@ -25,7 +26,7 @@ class Target(Protocol):
 
     @property
     def has_tuned_lens(self) -> bool:
-        """Whether `tuned_lens` can be asked for."""
+        """True if `tuned_lens` can be asked for."""
 
     async def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
         """Activations [T, d] at layer K and at further `layers`, and the logit lens of every layer. Raises ModelError
@@ -44,6 +45,13 @@ class Target(Protocol):
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
     ) -> AsyncIterator[list[PatchedOutput]]:
         """The output after `ids` without a patch and then with each of `patches`, a batch at a time, in that order."""
+
+    def patch_each(
+        self, ids: Sequence[int], positions: Sequence[int], vectors: Floats, horizon: int
+    ) -> AsyncIterator[PatchEffects]:
+        """The effects of replacing the activation at each of `positions` by the same row of `vectors` [n, d], scaled to
+        its length, one at a time: a batch at a time, in that order. Raises ModelError where an output is not finite.
+        """
 
     async def generate(
         self,

@@ -15,6 +15,7 @@ from server.nla.lens.logit_lens import Lens, lens
 from server.nla.lens.tuned_lens import Translators
 from server.nla.models.model_parts import head, text_config, text_model
 from server.nla.models.sampling import next_tokens, row_generator
+from server.nla.patching.patch_each import PatchEffects, patch_each
 from server.nla.patching.patched_forward import Continuation, PatchedOutput, patched_forward
 from server.nla.patching.patches import Patch
 from server.nla.types import Floats, Ints
@@ -50,7 +51,7 @@ class TargetModel:
         self.max_tokens: int = config.max_position_embeddings
         self.stop_ids = stop_ids(model)
         self.out = model.lm_head.weight.device
-        """Where residuals are brought together: a model may be spread over several GPUs."""
+        """The device that collects residuals: a model may be spread over several GPUs."""
         self.translators = translators and translators.to(self.out, model.dtype)
 
     @torch.inference_mode()
@@ -90,12 +91,20 @@ class TargetModel:
     def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
     ) -> Iterator[list[PatchedOutput]]:
-        """What it says after `ids` as it is, and then with each of `patches`; see
+        """Run it after `ids` as it is, and with each of `patches`; see
         `server.nla.patching.patched_forward`.
         """
         return patched_forward(
             self.model, self.layer, self.stop_ids, ids, patches, words, continuation, TOP_K
         )
+
+    def patch_each(
+        self, ids: Sequence[int], positions: Sequence[int], vectors: Floats, horizon: int
+    ) -> Iterator[PatchEffects]:
+        """Replace the activation at each of `positions` by the same row of `vectors` [n, d], one at a time; see
+        `server.nla.patching.patch_each`.
+        """
+        return patch_each(self.model, self.layer, ids, positions, vectors, horizon)
 
     @torch.inference_mode()
     def residuals(self, ids: Sequence[int]) -> list[Tensor]:

@@ -29,7 +29,7 @@ TOGETHER = 2048
 
 @dataclass(frozen=True)
 class PatchedOutput:
-    """What one row says. `kls` [n]: KL(model as it is || this row) in nats of the next token, at each position from the
+    """Output of one row. `kls` [n]: KL(model as it is || this row) in nats of the next token, at each position from the
     patch to the end of the text. The rest is of that end: the likeliest tokens, the words asked for, how it goes on.
     """
 
@@ -43,7 +43,7 @@ class PatchedOutput:
 
 @dataclass(frozen=True)
 class Continuation:
-    """How long, how and from which random source a text is continued. Temperature 0 is greedy."""
+    """Parameters of a continuation: length, sampling and random source. Temperature 0 is greedy."""
 
     max_new_tokens: int
     temperature: float = 0.0
@@ -61,7 +61,7 @@ def patched_forward(
     continuation: Continuation,
     top: int,
 ) -> Iterator[list[PatchedOutput]]:
-    """What the model says after `ids` as it is, and then with each of `patches`, which begin at the same
+    """Run the model after `ids` as it is, and with each of `patches`, which begin at the same
     position: a batch at a time. `words` are token ids whose probability is wanted, `top` is how many of the
     likeliest are. All rows draw from equal random sources.
     """
@@ -190,6 +190,6 @@ def _kls(model: Any, baseline: Tensor, hidden: Tensor) -> Tensor:
 
 
 def _rows(model: Any) -> int:
-    """How many positions' logits are held at once."""
+    """Return the number of positions whose logits are held at once."""
     vocabulary: int = text_config(model).vocab_size
     return max(1, CHUNK_BYTES // (4 * vocabulary))

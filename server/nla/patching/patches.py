@@ -37,12 +37,12 @@ class Patch:
         return new.to(h.dtype)
 
     def applied(self, h: Floats) -> Floats:
-        """What becomes of one activation, [d] -> [d]."""
+        """Return the patched activation, [d] -> [d]."""
         out: Floats = self.apply(torch.from_numpy(np.asarray(h, np.float32))[None])[0].numpy()
         return out
 
     def within(self, start: int, count: int) -> slice:
-        """Which of `count` positions from `start` on it is for, counted from there."""
+        """Say which of `count` positions from `start` on it is for, counted from there."""
         first = max(0, self.position - start)
         last = count if self.onwards else min(count, self.position + 1 - start)
         return slice(first, max(first, last))

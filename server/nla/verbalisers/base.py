@@ -1,4 +1,4 @@
-"""What every AV engine does: orders in, bits of readings and finished readings out."""
+"""Protocol of every AV engine: requests in, parts of readings and finished readings out."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Verbaliser(Protocol):
 
     @property
     def max_concurrency(self) -> int | None:
-        """How many readings keep it busy, where they come and go one by one; None if it takes one call after
+        """The number of readings that keep it busy, where they come and go one by one; None if it takes one call after
         the other.
         """
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why no reading can be made at the moment, if so; the engine is at work on it."""
+        """The reason why no reading can be made at the moment, if so; the engine is at work on it."""
 
     async def open(self) -> None:
         """Make ready. Raises SettingsError or CheckpointError with cause and cure."""
@@ -81,14 +81,14 @@ class Verbaliser(Protocol):
         """Readings of `requests`, the first one first; each key ends in one Finished or Failed."""
 
     def counters(self) -> dict[str, float]:
-        """What it has counted since it was opened: prompt_tokens, cached_tokens, reading_tokens, restarts."""
+        """Counters since it was opened: prompt_tokens, cached_tokens, reading_tokens, restarts."""
 
     async def close(self) -> None:
         """Free the model."""
 
 
 class ReadingText:
-    """What a reading says so far, out of what the AV has decoded so far."""
+    """Extract the reading so far from what the AV has decoded so far."""
 
     def __init__(self) -> None:
         self.sent = ""
@@ -107,7 +107,7 @@ class ReadingText:
 
     @staticmethod
     def closed(decoded: str) -> bool:
-        """Whether the closing tag has come."""
+        """Return whether the closing tag has come."""
         return CLOSING in decoded
 
     @staticmethod
@@ -120,7 +120,7 @@ class ReadingText:
 
 
 def _body(decoded: str) -> str:
-    """What follows the opening tag; nothing while the tag is still being written; all of it if none was."""
+    """Return what follows the opening tag; nothing while the tag is still being written; all of it if none was."""
     _, opening, after = decoded.partition(OPENING)
     if opening:
         return after.lstrip()

@@ -1,4 +1,4 @@
-"""Which engine reads: transformers, vLLM in this process's care, or vLLM servers elsewhere."""
+"""Choice of the engine that reads: transformers, vLLM in this process's care, or vLLM servers elsewhere."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from server.nla.checkpoints.pairs import PairEntry, fetch
 from server.nla.checkpoints.profile import Profile
 from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.checkpoints.weights import load_model
-from server.nla.memory.figures import Longest
-from server.nla.memory.plan import Plan, Wishes
+from server.nla.memory.estimates import MaxLengths
+from server.nla.memory.plan import Constraints, Plan
 from server.nla.memory.precision import Role
 from server.nla.models.loading import from_pretrained_kwargs
 from server.nla.verbalisers.base import Verbaliser
@@ -28,31 +28,31 @@ ENGINES = ("transformers", "vllm", "vllm-server")
 
 @dataclass(frozen=True)
 class Serving:
-    """How a pair is to be held. `options` go to vLLM over what is derived; `precision` is NLA_PRECISION's,
-    `longest` what may be asked for.
+    """Settings by which a pair is held. `options` go to vLLM over what is derived; `precision` is NLA_PRECISION's,
+    `max_lengths` what may be asked for.
     """
 
     wanted: str = "auto"
     urls: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "bf16"
-    longest: Longest = field(default_factory=Longest)
+    max_lengths: MaxLengths = field(default_factory=MaxLengths)
     timeouts: Timeouts = field(default_factory=Timeouts)
-    """Of vLLM servers."""
+    """Timeouts of vLLM servers."""
 
     @property
     def elsewhere(self) -> bool:
-        """Whether others hold the AV's weights."""
+        """Return whether others hold the AV's weights."""
         return self.wanted == "vllm-server"
 
-    def wishes(self, profile: Profile | None = None) -> Wishes:
-        """What the memory is planned by on this machine, whether or not the engine could start here."""
+    def constraints(self, profile: Profile | None = None) -> Constraints:
+        """Return the constraints of a memory plan on this machine, whether or not the engine could start here."""
         engine = self.wanted if self.wanted in ENGINES else self.engine(profile)
         either = self.wanted == "auto" and engine == "vllm"
-        return Wishes(self.precision, "auto" if either else engine, self.longest)
+        return Constraints(self.precision, "auto" if either else engine, self.max_lengths)
 
-    def said_of(self, plan: Plan) -> dict[Role, str]:
-        """The kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than
+    def precision_of(self, plan: Plan) -> dict[Role, str]:
+        """Return the kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than
         the plan does.
         """
         asked = self.options.get("quantization")
@@ -111,7 +111,7 @@ def make_verbaliser(
             from server.nla.verbalisers.prompt import prompt_ids
             from server.nla.verbalisers.vllm import VllmVerbaliser, derived
 
-            length = len(prompt_ids(tokenizer, spec)) + serving.longest.reading
+            length = len(prompt_ids(tokenizer, spec)) + serving.max_lengths.reading
             options = derived(spec.folder, length, plan) | dict(serving.options)
             ends = stops(GenerationConfig.from_pretrained(spec.folder))
             return VllmVerbaliser(tokenizer, spec, ends, options, progress)

@@ -36,7 +36,7 @@ class AvPrompt:
         return cls(ids, check_marker(spec, ids), salt, spec)
 
     def fits(self, request: ReadingRequest) -> bool:
-        """Whether the order's activation can be injected: finite, and of the AV's width."""
+        """Return whether the order's activation can be injected: finite, and of the AV's width."""
         return request.activation.shape == (self.spec.d_model,) and bool(
             np.isfinite(request.activation).all()
         )
@@ -67,7 +67,7 @@ def rendered(tokenizer: Any, spec: AvSpec) -> str:
 
 
 def prepends_bos(tokenizer: Any) -> bool:
-    """Whether plain text gets a BOS put before it."""
+    """Return whether plain text gets a BOS put before it."""
     bos = tokenizer.bos_token_id
     return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 

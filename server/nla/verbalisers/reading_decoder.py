@@ -26,7 +26,7 @@ class ReadingDecoder:
 
     @property
     def ended(self) -> bool:
-        """Whether a stop token or the closing tag has come, or the budget is used up."""
+        """True if a stop token or the closing tag has come, or the budget is used up."""
         return self._stopped or ReadingText.closed(self._decoded) or len(self._ids) >= self._budget
 
     def add(self, ids: Sequence[int]) -> str:

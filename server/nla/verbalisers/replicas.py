@@ -44,7 +44,7 @@ class Replica:
     open: int = 0
     """Requests that it is busy with."""
     heard: float = 0.0
-    """When it last sent a part of any reading, by the loop's clock."""
+    """Time of the last part of any reading, by the loop's clock."""
     waits: set[asyncio.Timeout] = field(default_factory=set)
     """One for each open request; it ends when the server has fallen silent."""
 

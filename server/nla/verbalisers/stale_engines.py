@@ -9,21 +9,19 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
-
 _log = logging.getLogger(__name__)
 OWNER = "NLA_ENGINE_OF"
 """Variable by which an engine's processes are known as a server's."""
 
 
 def mark_engines() -> None:
-    """Whatever this process starts from here on is known as its own."""
-    os.environ[OWNER] = _owner(psutil.Process())
+    """Mark whatever this process starts from here on as its own."""
+    os.environ[OWNER] = _owners()[os.getpid()]
 
 
 def end_stale_engines() -> None:
     """End engines whose server is gone: killed outright it could not end them, and they keep its memory."""
-    alive = {_owner(p) for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE}
+    alive = set(_owners().values())
     for pid, owner in engine_processes().items():
         if owner not in alive:
             _log.warning("ending process %d, an engine that a killed server left", pid)
@@ -42,6 +40,16 @@ def engine_processes() -> dict[int, str]:
     return found
 
 
-def _owner(process: psutil.Process) -> str:
-    """A name of a process that no later one has."""
-    return f"{process.pid} {process.create_time():.2f}"
+def _owners() -> dict[int, str]:
+    """A name of every living process that no later one has: its id and its start.
+
+    The start is in ticks since the machine's own (proc(5), field 22 of `stat`). As a time of day it would move when the
+    clock is set, and the engines of a living server would be ended.
+    """
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if fields[0] not in "ZX":
+                found[int(folder.name)] = f"{folder.name} {fields[19]}"
+    return found

@@ -169,7 +169,7 @@ class TransformersVerbaliser:
 
     @torch.inference_mode()
     def _check_rows(self) -> None:
-        """What enters block 0 when rows are fed must be what enters it when ids are, but for the injected row."""
+        """Check that block 0 takes the same input from rows as from ids, but for the injected row."""
         slot = self.prompt.slot
         ids = torch.tensor([self.prompt.ids], device=self.model.device)
         rows = self.rows([ReadingRequest(0, np.ones(self.spec.d_model, np.float32))])

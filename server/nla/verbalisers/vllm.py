@@ -21,7 +21,7 @@ import torch
 
 from server.errors import NotReady, SettingsError
 from server.nla.checkpoints.specs import AvSpec
-from server.nla.memory.figures import RESERVE
+from server.nla.memory.estimates import RESERVE
 from server.nla.memory.plan import Plan
 from server.nla.models.devices import devices
 from server.nla.verbalisers.base import CLOSING, UNFIT, Failed, Outcome, ReadingRequest, TextDelta
@@ -300,7 +300,7 @@ class VllmVerbaliser:
 
 
 def derived(folder: Path, length: int, plan: Plan) -> dict[str, Any]:
-    """What the engine is given unless told otherwise: the room that the plan has for it. `length`: tokens of the prompt
+    """Options of the engine unless told otherwise: the room that the plan has for it. `length`: tokens of the prompt
     and the longest reading.
     """
     part, cpu = plan.parts["av"], plan.devices[0].cpu
@@ -329,7 +329,7 @@ def derived(folder: Path, length: int, plan: Plan) -> dict[str, Any]:
     # vLLM demands its share of a whole GPU to be free, where the target and the AR may be already.
     now = {device.index: device for device in devices()}
     shares = [
-        min(0.97 * now[n].free, size + part.beside + plan.cache + RESERVE) / now[n].total
+        min(0.97 * now[n].free, size + part.overhead + plan.cache + RESERVE) / now[n].total
         for n, size in part.share.items()
     ]
     return options | {"gpu_memory_utilization": round(min(shares), 3)}

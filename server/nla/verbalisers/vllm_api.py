@@ -1,4 +1,4 @@
-"""What a vLLM server is sent, and what it must answer."""
+"""Requests to a vLLM server, and the answers that it must give."""
 
 from __future__ import annotations
 

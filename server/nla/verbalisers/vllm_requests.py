@@ -1,4 +1,4 @@
-"""What the vLLM engines are asked, and what they count."""
+"""Requests and counters of the vLLM engines."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Timeouts:
 
 @dataclass
 class Counters:
-    """What an engine has counted since it was opened."""
+    """Counters of an engine since it was opened."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0

@@ -25,7 +25,8 @@ from server.nla.verbalisers.vllm_requests import Counters, SampledRequest, Timeo
 _log = logging.getLogger(__name__)
 
 TRIES = 6
-"""How often one reading is asked for, of whichever server is the least busy, before it is marked as failed."""
+"""Number of times that one reading is asked for, of whichever server is the least busy, before it is marked as
+failed."""
 BUSY = (408, 429)
 """Statuses below 500 by which a server or a router says: not now."""
 

@@ -19,12 +19,12 @@ from server.errors import CheckpointError, SettingsError
 from server.nla.checkpoints.pairs import DEFAULT, RELEASED, ROLES, PairEntry, catalogue
 from server.nla.checkpoints.specs import read_ar
 from server.nla.checkpoints.weights import HEAD_FILE, Weights, load_model
-from server.nla.memory.figures import GIB, RESERVE, Needs, Shape
-from server.nla.memory.machine import Device, imagined
-from server.nla.memory.plan import Plan, Wishes
-from server.nla.memory.precision import PLAIN, written
-from server.nla.memory.refusal import demand
-from server.nla.memory.sizes import config_of, counted, needs, reckoned
+from server.nla.memory.estimates import GIB, RESERVE, Requirements, Shape
+from server.nla.memory.fit_errors import require_fit
+from server.nla.memory.machine import Device, unused_gpus
+from server.nla.memory.plan import Constraints, Plan
+from server.nla.memory.precision import PLAIN, format_precision
+from server.nla.memory.requirements import config_of, model_of_files, model_of_shape, requirements
 from server.nla.models import loaded_pair
 from server.nla.models.loaded_pair import fingerprint, load
 from server.nla.models.loading import check_libraries, device_map
@@ -53,7 +53,7 @@ def test_what_headers_tell_is_what_the_files_hold(family: Family, tmp_path: Path
     places = make(family, tmp_path).places
     for folder in places.values():
         held = Weights(folder)
-        model = counted(held, config_of(folder))
+        model = model_of_files(held, config_of(folder))
         assert {entry.kind for entry in held.entries.values()} == {"F32"}
         assert model.weights("float32") - model.fixed == sum(map(data_bytes, held.files))
         assert bool(model.fixed) == (folder / HEAD_FILE).is_file()
@@ -63,8 +63,8 @@ def test_the_demos_files_are_as_large_as_its_shape_says(cache_dir: Path, places:
     entry = catalogue(None, cache_dir)[DEFAULT]
     assert entry.shape is not None and entry.layer is not None
     for role in ROLES:
-        model = counted(Weights(places[role]), config_of(places[role]))
-        expected = reckoned(role, entry.shape, entry.layer)
+        model = model_of_files(Weights(places[role]), config_of(places[role]))
+        expected = model_of_shape(role, entry.shape, entry.layer)
         assert model.shape == expected.shape
         assert model.weights("bf16") == pytest.approx(expected.weights("bf16"), rel=2e-3)  # norms
 
@@ -72,14 +72,14 @@ def test_the_demos_files_are_as_large_as_its_shape_says(cache_dir: Path, places:
 def test_a_pair_on_disk_is_counted_and_one_on_the_hub_reckoned(
     cache_dir: Path, places: dict[str, Path]
 ) -> None:
-    here, there = needs(catalogue(None, cache_dir)[DEFAULT]), needs(RELEASED[0])
+    here, there = requirements(catalogue(None, cache_dir)[DEFAULT]), requirements(RELEASED[0])
     assert here is not None and there is not None
     assert (here.exact, there.exact) == (True, False)
     assert here.tuned > 0
 
 
 def test_a_pair_of_unknown_size_is_not_planned(tmp_path: Path) -> None:
-    assert needs(PairEntry("mine", "some/target", "some/av", "some/ar")) is None
+    assert requirements(PairEntry("mine", "some/target", "some/av", "some/ar")) is None
 
 
 def test_nothing_is_downloaded_of_a_pair_that_cannot_fit(
@@ -97,7 +97,7 @@ def test_nothing_is_downloaded_of_a_pair_that_cannot_fit(
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is here")
 def test_a_missing_library_is_named_with_its_cure() -> None:
     with pytest.raises(SettingsError, match=r"target=4bit wants bitsandbytes.*uv sync --extra quantised"):
-        check_libraries(demand(_needs(), imagined([80]), Wishes("target=4bit")))
+        check_libraries(require_fit(_needs(), unused_gpus([80]), Constraints("target=4bit")))
 
 
 def test_only_what_is_quantised_changes_the_fingerprint(places: dict[str, Path]) -> None:
@@ -111,8 +111,10 @@ def test_a_model_is_laid_out_over_gpus_in_the_plans_shares(tmp_path: Path) -> No
     LlamaConfig(
         hidden_size=512, num_hidden_layers=12, num_attention_heads=8, intermediate_size=2048, vocab_size=1000
     ).save_pretrained(tmp_path)
-    model = reckoned("target", shape, 7)
-    plan = demand(Needs("tiny", {"target": model}), imagined([80]), Wishes(verbaliser="vllm-server"))
+    model = model_of_shape("target", shape, 7)
+    plan = require_fit(
+        Requirements("tiny", {"target": model}), unused_gpus([80]), Constraints(verbaliser="vllm-server")
+    )
     third = model.weights("bf16") // 3
     part = replace(plan.parts["target"], share={1: third, 2: third, 3: third + 2})
     found = device_map(part, model, AutoModelForCausalLM, tmp_path)
@@ -120,7 +122,7 @@ def test_a_model_is_laid_out_over_gpus_in_the_plans_shares(tmp_path: Path) -> No
     assert blocks == sorted(blocks) and set(blocks) == {1, 2, 3}
     assert max(Counter(blocks).values()) <= 5  # a third, and a block's room
     assert found["lm_head"] == 3
-    # Each of five has room for two blocks and a half; were the rest not counted, ten of the twelve would fit.
+    # Each of five has room for two blocks and a half; were the rest not model_of_files, ten of the twelve would fit.
     fifth = dict.fromkeys(range(5), model.weights("bf16") // 5)
     with pytest.raises(CheckpointError, match=r"^memory: .*cannot be laid out"):
         device_map(replace(part, share=fifth), replace(model, matrices=0), AutoModel, tmp_path)
@@ -166,23 +168,23 @@ class TestEngine:
     """What vLLM is given."""
 
     def options(self, precision: str, gpus: list[float], pair: PairEntry) -> tuple[dict[str, Any], Plan]:
-        plan = demand(_needs(pair), imagined(gpus), Wishes(precision))
+        plan = require_fit(_needs(pair), unused_gpus(gpus), Constraints(precision))
         return vllm.derived(Path("/av"), 500, plan), plan
 
     @pytest.fixture(autouse=True)
     def nobody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(vllm, "devices", lambda: imagined([80] * 8))
+        monkeypatch.setattr(vllm, "devices", lambda: unused_gpus([80] * 8))
 
     def test_one_gpu_is_taken_as_far_as_planned(self) -> None:
         given, plan = self.options("bf16", [80, 80], RELEASED[0])
         part = plan.parts["av"]
         assert (given["max_num_seqs"], given["kv_cache_memory_bytes"]) == (256, plan.cache)
         assert "quantization" not in given and "tensor_parallel_size" not in given
-        wanted = (part.weights + part.beside + plan.cache + RESERVE) / (80 * GIB)
+        wanted = (part.weights + part.overhead + plan.cache + RESERVE) / (80 * GIB)
         assert given["gpu_memory_utilization"] == pytest.approx(wanted, abs=1e-3)
 
     def test_a_multimodal_wrapper_is_asked_for_no_pictures(self, tmp_path: Path) -> None:
-        plan = demand(_needs(RELEASED[1]), imagined([80] * 2), Wishes("bf16"))
+        plan = require_fit(_needs(RELEASED[1]), unused_gpus([80] * 2), Constraints("bf16"))
         for config, limit in (('{"text_config": {}, "vision_config": {}}', {"image": 0}), ("{}", None)):
             (tmp_path / "config.json").write_text(config)
             assert vllm.derived(tmp_path, 500, plan).get("limit_mm_per_prompt") == limit
@@ -190,21 +192,21 @@ class TestEngine:
     def test_an_av_over_two_gpus(self) -> None:
         given, plan = self.options("bf16", [80] * 8, RELEASED[3])
         assert given["tensor_parallel_size"] == 2
-        assert given["kv_cache_memory_bytes"] == plan.sequences * plan.row
+        assert given["kv_cache_memory_bytes"] == plan.sequences * plan.parts["av"].cache_row
 
     def test_what_the_options_quantise_is_told_as_well(self) -> None:
         _, plan = self.options("target=4bit", [80], RELEASED[0])
         serving = Serving(options={"quantization": "mxfp8"})
-        assert written(serving.said_of(plan)) == "av=mxfp8,target=4bit"
-        assert written(Serving().said_of(plan)) == "target=4bit"
+        assert format_precision(serving.precision_of(plan)) == "av=mxfp8,target=4bit"
+        assert format_precision(Serving().precision_of(plan)) == "target=4bit"
 
     def test_fp8_is_vllms_own_online_kind(self) -> None:
         assert self.options("av=fp8", [80], RELEASED[0])[0]["quantization"] == "fp8_per_tensor"
 
 
-def _needs(entry: PairEntry = RELEASED[0]) -> Needs:
+def _needs(entry: PairEntry = RELEASED[0]) -> Requirements:
     assert entry.shape is not None and entry.layer is not None
-    return Needs(entry.name, {role: reckoned(role, entry.shape, entry.layer) for role in ROLES})
+    return Requirements(entry.name, {role: model_of_shape(role, entry.shape, entry.layer) for role in ROLES})
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="the extra is not here")

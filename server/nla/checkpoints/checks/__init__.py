@@ -1,1 +1,1 @@
-"""What must hold of a pair, each check under a name: verified from files and tokenizers, before a weight is loaded."""
+"""Checks of a pair, each under a name: made on files and tokenizers, before a weight is loaded."""

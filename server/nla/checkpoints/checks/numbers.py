@@ -9,9 +9,9 @@ from collections import Counter
 import torch
 
 from server.errors import CheckpointError
-from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.checks.pair_files import PairFiles
 from server.nla.checkpoints.weights import shapes
-from server.nla.memory.figures import GIB
+from server.nla.memory.estimates import GIB
 from server.nla.memory.table import short
 from server.nla.models.reconstructor import load_head
 from server.nla.verbalisers.prompt import prompt_ids
@@ -22,21 +22,21 @@ HALF_MAX = torch.finfo(torch.float16).max
 """65504: where float16 ends."""
 
 
-def check_embedding(subject: Subject) -> str:
+def check_embedding(pair: PairFiles) -> str:
     """AV and AR embed tokens as the target does: a table that was exported with a scale folded in shows by
     its norms.
     """
-    ids = sorted(set(prompt_ids(subject.tokenizers["av"], subject.av)) - {subject.av.marker_id})
+    ids = sorted(set(prompt_ids(pair.tokenizers["av"], pair.av)) - {pair.av.marker_id})
     norms = {}
-    for role, weights in subject.weights.items():
+    for role, weights in pair.weights.items():
         name = weights.text().get("embed_tokens.weight")
         if name is None:
-            raise subject.fail("shapes", f"{subject.places[role]} has no embedding table.")
+            raise pair.fail("shapes", f"{pair.places[role]} has no embedding table.")
         norms[role] = float(weights.rows(name, ids).norm(dim=-1).median())
     for role, norm in norms.items():
         ratio = norm / max(norms["target"], 1e-30)
         if not 1 / EMBEDDING_RATIO <= ratio <= EMBEDDING_RATIO:
-            raise subject.fail(
+            raise pair.fail(
                 "embedding",
                 f"the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were "
                 f"stored scaled "
@@ -45,12 +45,12 @@ def check_embedding(subject: Subject) -> str:
     return ", ".join(f"{role} {norm:.3g}" for role, norm in norms.items()) + " (median norm of a row)"
 
 
-def check_shapes(subject: Subject) -> str:
+def check_shapes(pair: PairFiles) -> str:
     """Every tensor that the configuration demands is in the files, in its shape."""
-    for role, weights in subject.weights.items():
-        config = subject.configs[role]
-        if getattr(subject.text[role], "hidden_size_per_layer_input", 0):
-            raise subject.fail(
+    for role, weights in pair.weights.items():
+        config = pair.configs[role]
+        if getattr(pair.text[role], "hidden_size_per_layer_input", 0):
+            raise pair.fail(
                 "shapes", "this target looks embeddings up at every layer; a row cannot be injected."
             )
         wanted = shapes(config, head=role != "ar")
@@ -59,23 +59,23 @@ def check_shapes(subject: Subject) -> str:
             wanted.pop("norm.weight", None)
         wrong = [name for name, shape in wanted.items() if there.get(name) != shape]
         if wrong:
-            raise subject.fail(
+            raise pair.fail(
                 "shapes",
-                f"{subject.places[role]}: {len(wrong)} tensors are missing or of another shape than config.json says, "
+                f"{pair.places[role]}: {len(wrong)} tensors are missing or of another shape than config.json says, "
                 f"{wrong[0]} for one: {there.get(wrong[0])} for {wanted[wrong[0]]}.",
             )
-    return f"{sum(len(w.entries) for w in subject.weights.values())} tensors as their configurations say"
+    return f"{sum(len(w.entries) for w in pair.weights.values())} tensors as their configurations say"
 
 
-def check_dtype(subject: Subject) -> str:
+def check_dtype(pair: PairFiles) -> str:
     """float16 is refused for a family whose values exceed its range."""
-    weights = subject.weights
+    weights = pair.weights
     kinds = {
         role: Counter(entry.kind for entry in held.entries.values()).most_common(1)[0][0]
         for role, held in weights.items()
     }
     for role, kind in kinds.items():
-        family = str(subject.text[role].model_type)
+        family = str(pair.text[role].model_type)
         if kind == "F16" and family.startswith("gemma"):
             raise CheckpointError(
                 f"{weights[role].folder}: the weights are stored in float16, which ends at {HALF_MAX:g}, "
@@ -86,10 +86,10 @@ def check_dtype(subject: Subject) -> str:
     return ", ".join(f"{role} {kind}" for role, kind in kinds.items())
 
 
-def check_finite(subject: Subject) -> str:
+def check_finite(pair: PairFiles) -> str:
     """Every number of every file is finite, and none stands at float16's end; read a run of rows at a time."""
-    load_head(subject.places["ar"], subject.ar.d_model)
-    for held in subject.weights.values():
+    load_head(pair.places["ar"], pair.ar.d_model)
+    for held in pair.weights.values():
         for name, entry in held.entries.items():
             for part in held.parts(name):
                 if not part.is_floating_point():
@@ -104,11 +104,11 @@ def check_finite(subject: Subject) -> str:
                         f"{entry.file}: {name} holds {HALF_MAX:g}, where float16 ends: values were clipped.",
                         check="finite",
                     )
-    return f"{sum(held.count for held in subject.weights.values()):,} numbers"
+    return f"{sum(held.count for held in pair.weights.values()):,} numbers"
 
 
-def check_memory(subject: Subject) -> str:
+def check_memory(pair: PairFiles) -> str:
     """The plan by which it would be loaded fits into what is free at this moment."""
-    plan = subject.plan()
+    plan = pair.plan()
     free = sum(device.free for device in plan.devices)
     return f"{short(plan)}; {free / GIB:.1f} GiB are free"

@@ -18,7 +18,7 @@ from server.nla.checkpoints.checks.numbers import (
     check_memory,
     check_shapes,
 )
-from server.nla.checkpoints.checks.subject import Subject
+from server.nla.checkpoints.checks.pair_files import PairFiles
 from server.nla.checkpoints.checks.tokens import (
     check_bos,
     check_neighbours,
@@ -28,7 +28,7 @@ from server.nla.checkpoints.checks.tokens import (
 )
 from server.nla.checkpoints.pairs import PairEntry, fetch
 from server.nla.checkpoints.specs import check_pair
-from server.nla.memory.plan import Wishes
+from server.nla.memory.plan import Constraints
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def check(
     progress: Callable[[str], None],
     *,
     av_weights: bool = True,
-    wishes: Wishes | None = None,
+    constraints: Constraints | None = None,
 ) -> Iterator[Verdict]:
     """The verdicts of all checks on a pair, one after the other; what is missing of it is fetched first."""
     try:
@@ -55,15 +55,15 @@ def check(
         yield Verdict(error.check or "files", False, error.detail)
         yield from (Verdict(name, None, "not looked at") for name in CHECKS if name != error.check)
         return
-    yield from run(Subject(entry, places, av_weights=av_weights, wishes=wishes))
+    yield from run(PairFiles(entry, places, av_weights=av_weights, constraints=constraints))
 
 
-def run(subject: Subject) -> Iterator[Verdict]:
+def run(pair: PairFiles) -> Iterator[Verdict]:
     """The verdicts on a pair that is on disk. One that another check's failure keeps from being given says so."""
     failed: set[str] = set()
     for name in CHECKS:
         try:
-            yield Verdict(name, True, CHECKS[name](subject))
+            yield Verdict(name, True, CHECKS[name](pair))
         except CheckpointError as error:
             found = error.check or name
             first = found not in failed
@@ -74,45 +74,43 @@ def run(subject: Subject) -> Iterator[Verdict]:
             failed.add(found)
 
 
-def demand(subject: Subject) -> None:
+def require_valid(pair: PairFiles) -> None:
     """Raise the first failure of what is checked at every load."""
     for name in AT_LOAD:
-        CHECKS[name](subject)
+        CHECKS[name](pair)
 
 
-def _files(subject: Subject) -> str:
-    counts = {role: len(weights.files) for role, weights in subject.weights.items()}
+def _files(pair: PairFiles) -> str:
+    counts = {role: len(weights.files) for role, weights in pair.weights.items()}
     return "weights in " + ", ".join(f"{n} file{'s' * (n != 1)} ({role})" for role, n in counts.items())
 
 
-def _sidecar(subject: Subject) -> str:
-    profile = subject.av.profile
-    return f"{subject.av.folder} and {subject.ar.folder}; {profile.injection}, {profile.reading}"
+def _sidecar(pair: PairFiles) -> str:
+    profile = pair.av.profile
+    return f"{pair.av.folder} and {pair.ar.folder}; {profile.injection}, {profile.reading}"
 
 
-def _layer(subject: Subject) -> str:
-    config = subject.text["target"]
-    layer = check_pair(
-        subject.av, subject.ar, config.hidden_size, config.num_hidden_layers, subject.entry.layer
-    )
-    blocks = subject.text["av"].num_hidden_layers
+def _layer(pair: PairFiles) -> str:
+    config = pair.text["target"]
+    layer = check_pair(pair.av, pair.ar, config.hidden_size, config.num_hidden_layers, pair.entry.layer)
+    blocks = pair.text["av"].num_hidden_layers
     if blocks != config.num_hidden_layers:
-        raise subject.fail(
+        raise pair.fail(
             "layer",
             f"the AV has {blocks} blocks, the target {config.num_hidden_layers}: an AV is a copy of its target.",
         )
     return f"K = {layer} in every place, of {blocks} blocks; d = {config.hidden_size}"
 
 
-def _scale(subject: Subject) -> str:
+def _scale(pair: PairFiles) -> str:
     rules = {"replace_norm": "rescaled to norm", "replace_scale": "multiplied by"}
-    injection = subject.av.profile.injection
+    injection = pair.av.profile.injection
     if injection not in rules:
         return "the activation is added at the residual's own norm"
-    return f"the activation is {rules[injection]} {subject.av.injection_scale:g}"
+    return f"the activation is {rules[injection]} {pair.av.injection_scale:g}"
 
 
-CHECKS: dict[str, Callable[[Subject], str]] = {
+CHECKS: dict[str, Callable[[PairFiles], str]] = {
     "files": _files,
     "sidecar": _sidecar,
     "layer": _layer,

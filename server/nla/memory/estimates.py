@@ -1,7 +1,7 @@
-"""How many bytes each thing takes that is held beside others on a GPU. Numbers alone: no tensor, no file.
+"""Estimates, in bytes, of what models and engines hold on a device.
 
-Weights are counted; the rest is reckoned from shapes, for the longest text and reading that the settings allow. What
-cannot be reckoned is an allowance: RESERVE and GRAPHS.
+Weights are counted; the rest is estimated from shapes, for the longest text and reading that the settings allow.
+RESERVE and GRAPHS are allowances for what shapes do not tell.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ COHORT = 64 + 8
 CHUNK = 64 * 2**20
 """Bytes of one vocabulary-sized float32 tensor of the lens (lens.py)."""
 CHUNKS = 6
-"""How many of those live at once: logits as they come and in float32, the output's and the layer's probabilities, two
-for a measure."""
+"""The number of those that live at once: logits as they come and in float32, the output's and the layer's
+probabilities, two for a measure."""
 GLUE = 64
 """Tokens of the AR's template around a reading, and slack."""
 
@@ -85,7 +85,7 @@ class Shape:
         return 2 * 4 * rows * self.heads * tokens * tokens
 
     def tensor_parallel(self, gpus: int) -> bool:
-        """Whether vLLM can cut it so: heads are divided evenly, heads of keys are divided or repeated evenly."""
+        """Return whether vLLM can cut it so: heads are divided evenly, heads of keys are divided or repeated evenly."""
         keys = max(self.kv_heads, gpus) % min(self.kv_heads, gpus) == 0
         return self.heads % gpus == 0 and keys and self.ffn % gpus == 0
 
@@ -113,9 +113,9 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What is to be held of a pair by the name of its roles; no AV where others hold it. `tuned`: bytes of
-    its tuned lens; `exact`: counted in the files, not reckoned from the catalogue.
+class Requirements:
+    """The models of a pair that are to be held, by role; no AV where others hold it. `tuned`: bytes of its tuned lens;
+    `exact`: counted in the files, not estimated from the catalogue.
     """
 
     name: str
@@ -125,8 +125,8 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Longest:
-    """What the settings allow at most: tokens of a text and of a reading, and readings that the AR takes at a time.
+class MaxLengths:
+    """Bounds by the settings: tokens of a text and of a reading, and readings that the AR takes at a time.
 
     `prompt` is the AV's own; released templates have about 100 tokens.
     """
@@ -142,42 +142,42 @@ def number_bytes(kind: str) -> int:
     return 4 if kind == "float32" else 2
 
 
-def tracing(shape: Shape, kind: str, longest: Longest, tuned: int = 0, eager: bool = False) -> int:
-    """The target beside its weights: the residual of every block, a block at work, the keys and values of a
-    reply, and the lens, which looks at a chunk of positions at a time. `tuned`: bytes of a tuned lens;
+def target_overhead(shape: Shape, kind: str, lengths: MaxLengths, tuned: int = 0, eager: bool = False) -> int:
+    """Return the bytes of the target beside its weights: the residual of every block, a block at work, the keys and
+    values of a reply, and the lens, which looks at a chunk of positions at a time. `tuned`: bytes of a tuned lens;
     `eager`: attention as a CPU does it.
     """
-    size, tokens = number_bytes(kind), longest.text
+    size, tokens = number_bytes(kind), lengths.text
     residuals = shape.layers * tokens * shape.d * size
     reply = tokens * shape.token_bytes(size)
     scores = shape.scores(1, tokens) if eager else 0
     return residuals + shape.work(tokens, size) + reply + CHUNKS * CHUNK + scores + tuned
 
 
-def reconstructing(shape: Shape, kind: str, longest: Longest, eager: bool = False) -> int:
-    """The AR beside its weights: a block at work on a batch of the longest readings."""
-    size, tokens = number_bytes(kind), longest.reading + GLUE
-    scores = shape.scores(longest.batch, tokens) if eager else 0
-    return shape.work(longest.batch * tokens, size) + scores
+def ar_overhead(shape: Shape, kind: str, lengths: MaxLengths, eager: bool = False) -> int:
+    """Return the bytes of the AR beside its weights: a block at work on a batch of the longest readings."""
+    size, tokens = number_bytes(kind), lengths.reading + GLUE
+    scores = shape.scores(lengths.batch, tokens) if eager else 0
+    return shape.work(lengths.batch * tokens, size) + scores
 
 
-def row(shape: Shape, kind: str, longest: Longest, shards: int = 1) -> int:
-    """Keys and values of one reading on each GPU, with a few blocks of slack."""
-    return (longest.prompt + longest.reading + GLUE) * shape.token_bytes(number_bytes(kind), shards)
+def cache_row(shape: Shape, kind: str, lengths: MaxLengths, shards: int = 1) -> int:
+    """Return the bytes of keys and values of one reading on each GPU, with a few blocks of slack."""
+    return (lengths.prompt + lengths.reading + GLUE) * shape.token_bytes(number_bytes(kind), shards)
 
 
-def writing(shape: Shape, kind: str, longest: Longest) -> int:
-    """The AV in transformers beside its weights: a cohort's keys and values, its prompts at work, and its
-    logits as they come, in float32 and as probabilities.
+def transformers_overhead(shape: Shape, kind: str, lengths: MaxLengths) -> int:
+    """Return the bytes of the AV in transformers beside its weights: a cohort's keys and values, its prompts at work,
+    and its logits as they come, in float32 and as probabilities.
     """
     size = number_bytes(kind)
-    prompts = shape.work(COHORT * longest.prompt, size)
-    return COHORT * row(shape, kind, longest) + prompts + 3 * COHORT * shape.vocabulary * 4
+    prompts = shape.work(COHORT * lengths.prompt, size)
+    return COHORT * cache_row(shape, kind, lengths) + prompts + 3 * COHORT * shape.vocabulary * 4
 
 
-def engine(shape: Shape, kind: str, shards: int, cpu: bool = False) -> int:
-    """vLLM on each GPU beside weights, keys and values: a batch of prompts at work, its sampler's logits, probabilities
-    and their order in float32, and GRAPHS.
+def vllm_overhead(shape: Shape, kind: str, shards: int, cpu: bool = False) -> int:
+    """Return the bytes of vLLM on each GPU beside weights, keys and values: a batch of prompts at work, its sampler's
+    logits, probabilities and their order in float32, and GRAPHS.
     """
     size = number_bytes(kind)
     sampler = 3 * SEQUENCES * shape.vocabulary * 4

@@ -1,4 +1,4 @@
-"""The pair that is checked: its parts are read when a check first wants them."""
+"""Files of the pair that is checked, read when a check first wants them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from server.errors import CheckpointError
 from server.nla.checkpoints.pairs import ROLES, PairEntry, Role
 from server.nla.checkpoints.specs import ArSpec, AvSpec, read_ar, read_av
 from server.nla.checkpoints.weights import Weights
-from server.nla.memory.plan import Plan, Wishes
-from server.nla.memory.refusal import demand
-from server.nla.memory.sizes import needs_on_disk
+from server.nla.memory.fit_errors import require_fit
+from server.nla.memory.plan import Constraints, Plan
+from server.nla.memory.requirements import requirements_on_disk
 from server.nla.models.devices import devices
 from server.nla.verbalisers.prompt import prompt_ids
 
 
-class Subject:
+class PairFiles:
     """A pair on disk, whose parts are read when a check first wants them. `av_weights`: whether the AV's are here;
-    `wishes`: how it is to be held.
+    `constraints`: the settings that bound its memory plan.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class Subject:
         places: dict[str, Path],
         *,
         av_weights: bool = True,
-        wishes: Wishes | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
         self.entry = entry
         self.places = places
-        self.wishes = wishes or Wishes()
+        self.constraints = constraints or Constraints()
         self.weighed: tuple[Role, ...] = tuple(role for role in ROLES if role != "av" or av_weights)
 
     @cached_property
@@ -74,11 +74,13 @@ class Subject:
         return {role: Weights(self.places[role]) for role in self.weighed}
 
     def plan(self) -> Plan:
-        """Where its models go in what is free at this moment. Raises CheckpointError where they do not fit."""
+        """Plan its models in what is free at this moment. Raises CheckpointError where they do not fit."""
         prompt = len(prompt_ids(self.tokenizers["av"], self.av))
-        longest = replace(self.wishes.longest, prompt=prompt)
-        return demand(
-            needs_on_disk(self.entry, self.weights), devices(), replace(self.wishes, longest=longest)
+        lengths = replace(self.constraints.max_lengths, prompt=prompt)
+        return require_fit(
+            requirements_on_disk(self.entry, self.weights),
+            devices(),
+            replace(self.constraints, max_lengths=lengths),
         )
 
     def fail(self, check: str, problem: str) -> CheckpointError:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 
 from server.nla.checkpoints.pairs import RELEASED, ROLES
-from server.nla.memory.figures import (
+from server.nla.memory.estimates import (
     BATCHED,
     COHORT,
     GLUE,
     GRAPHS,
     SEQUENCES,
-    Longest,
+    MaxLengths,
     Model,
     Shape,
-    engine,
-    reconstructing,
-    row,
-    tracing,
-    writing,
+    ar_overhead,
+    cache_row,
+    target_overhead,
+    transformers_overhead,
+    vllm_overhead,
 )
-from server.nla.memory.sizes import reckoned
+from server.nla.memory.requirements import model_of_shape
 
 QWEN = Shape("qwen2", 28, 3584, 28, 4, 128, 18944, 152064)
 LLAMA = Shape("llama", 80, 8192, 64, 8, 128, 28672, 128256)
-SHORT = Longest(text=1000, reading=100, batch=10, prompt=50)
+SHORT = MaxLengths(text=1000, reading=100, batch=10, prompt=50)
 
 
 def test_keys_and_values_of_a_token() -> None:
@@ -42,31 +42,34 @@ def test_the_matrices_of_a_block() -> None:
 
 
 def test_a_reading_takes_its_prompt_its_text_and_slack() -> None:
-    assert row(QWEN, "bf16", SHORT) == (50 + 100 + GLUE) * 57_344
+    assert cache_row(QWEN, "bf16", SHORT) == (50 + 100 + GLUE) * 57_344
 
 
 def test_a_trace_takes_residuals_a_block_a_reply_and_the_lens() -> None:
     residuals, work, reply = 28 * 1000 * 3584 * 2, 1000 * 2 * (3 * 18944 + 4 * 3584), 1000 * 57_344
-    assert tracing(QWEN, "bf16", SHORT, tuned=7) == residuals + work + reply + 6 * 64 * 2**20 + 7
+    assert target_overhead(QWEN, "bf16", SHORT, tuned=7) == residuals + work + reply + 6 * 64 * 2**20 + 7
 
 
 def test_a_cpu_keeps_attention_too() -> None:
     attention = 2 * 4 * 28 * 1000 * 1000
-    assert tracing(QWEN, "float32", SHORT, eager=True) - tracing(QWEN, "float32", SHORT) == attention
+    assert (
+        target_overhead(QWEN, "float32", SHORT, eager=True) - target_overhead(QWEN, "float32", SHORT)
+        == attention
+    )
 
 
 def test_the_ar_takes_a_block_at_work_on_a_batch() -> None:
-    assert reconstructing(QWEN, "bf16", SHORT) == 10 * (100 + GLUE) * 2 * (3 * 18944 + 4 * 3584)
+    assert ar_overhead(QWEN, "bf16", SHORT) == 10 * (100 + GLUE) * 2 * (3 * 18944 + 4 * 3584)
 
 
 def test_an_av_in_transformers_takes_a_cohort() -> None:
     cache, work = COHORT * (50 + 100 + GLUE) * 57_344, COHORT * 50 * 2 * (3 * 18944 + 4 * 3584)
-    assert writing(QWEN, "bf16", SHORT) == cache + work + 3 * COHORT * 152064 * 4
+    assert transformers_overhead(QWEN, "bf16", SHORT) == cache + work + 3 * COHORT * 152064 * 4
 
 
 def test_two_gpus_share_the_work_of_an_engine_but_not_its_sampler() -> None:
     work = BATCHED * 2 * (3 * 18944 // 2 + 4 * 3584)
-    assert engine(QWEN, "bf16", 2) == work + 3 * SEQUENCES * 152064 * 4 + GRAPHS
+    assert vllm_overhead(QWEN, "bf16", 2) == work + 3 * SEQUENCES * 152064 * 4 + GRAPHS
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_a_kind_makes_matrices_small_and_leaves_the_rest(kind: str, bytes_each: 
 @pytest.mark.parametrize("entry", RELEASED, ids=lambda entry: entry.name)
 def test_shapes_come_to_the_sizes_that_the_cards_tell(entry: object) -> None:
     for role, gigabytes in zip(ROLES, entry.gigabytes, strict=True):  # type: ignore[attr-defined]
-        model = reckoned(role, entry.shape, entry.layer)  # type: ignore[attr-defined]
+        model = model_of_shape(role, entry.shape, entry.layer)  # type: ignore[attr-defined]
         assert model.weights("bf16") / 1e9 == pytest.approx(gigabytes, abs=1)
 
 

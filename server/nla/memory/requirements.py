@@ -1,6 +1,4 @@
-"""What a pair needs: exactly from the headers of its files, or from the shapes in the catalogue before they
-are here.
-"""
+"""Requirements of a pair: exact, from the headers of its files, or by the catalogue's shapes before they are here."""
 
 from __future__ import annotations
 
@@ -14,35 +12,37 @@ from server.errors import CheckpointError
 from server.nla.checkpoints.model_source import find_local
 from server.nla.checkpoints.pairs import ROLES, PairEntry
 from server.nla.checkpoints.weights import HEAD_FILE, Weights, absent, is_adapter, is_text, text_name
-from server.nla.memory.figures import Model, Needs, Shape
+from server.nla.memory.estimates import Model, Requirements, Shape
 from server.nla.memory.precision import Role
 
 
-def needs(entry: PairEntry, *, av_weights: bool = True) -> Needs | None:
-    """As exactly as it is known by now; None where a model is neither whole on disk nor of a known shape."""
+def requirements(entry: PairEntry, *, av_weights: bool = True) -> Requirements | None:
+    """Return the requirements as exactly as they are known by now; None where a model is neither whole on disk nor of a
+    known shape.
+    """
     roles = [role for role in ROLES if role != "av" or av_weights]
     models: dict[Role, Model] = {}
     for role in roles:
         if (folder := whole_folder(entry, role)) is not None:
             with suppress(CheckpointError):  # a damaged one: loading says what is wrong
-                models[role] = counted(Weights(folder), config_of(folder))
+                models[role] = model_of_files(Weights(folder), config_of(folder))
     here = len(models)
     if entry.shape is not None and entry.layer is not None:
         missing = [role for role in roles if role not in models]
-        models |= {role: reckoned(role, entry.shape, entry.layer) for role in missing}
+        models |= {role: model_of_shape(role, entry.shape, entry.layer) for role in missing}
     if len(models) < len(roles):
         return None
-    return Needs(entry.name, models, _tuned(entry), exact=here == len(roles))
+    return Requirements(entry.name, models, _tuned(entry), exact=here == len(roles))
 
 
-def needs_on_disk(entry: PairEntry, weights: Mapping[Role, Weights]) -> Needs:
-    """Of a pair whose files are all here, merged if they were adapters."""
-    models = {role: counted(held, config_of(held.folder)) for role, held in weights.items()}
-    return Needs(entry.name, models, _tuned(entry))
+def requirements_on_disk(entry: PairEntry, weights: Mapping[Role, Weights]) -> Requirements:
+    """Return the requirements of a pair whose files are all here, merged if they were adapters."""
+    models = {role: model_of_files(held, config_of(held.folder)) for role, held in weights.items()}
+    return Requirements(entry.name, models, _tuned(entry))
 
 
 def whole_folder(entry: PairEntry, role: Role) -> Path | None:
-    """Where a model lies, if nothing of it is missing and it is no adapter, which is merged first."""
+    """Return the folder of a model that is whole and no adapter (an adapter is merged first), or None."""
     folder = find_local(entry.source(role), extra=entry.files(role))
     if folder is None or is_adapter(folder) or absent(folder, weights=True, extra=entry.files(role)):
         return None
@@ -50,7 +50,7 @@ def whole_folder(entry: PairEntry, role: Role) -> Path | None:
 
 
 def config_of(folder: Path) -> Any:
-    """The text model's configuration, with what the file leaves to transformers' defaults."""
+    """Return the text model's configuration, with what the file leaves to transformers' defaults."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(folder).get_text_config()
@@ -61,8 +61,8 @@ def _tuned(entry: PairEntry) -> int:
     return path.stat().st_size if path is not None and path.is_file() else 0
 
 
-def counted(held: Weights, config: Any) -> Model:
-    """The model in a folder's files. The matrices of its blocks are those that a quantised kind makes small."""
+def model_of_files(held: Weights, config: Any) -> Model:
+    """Count the model in a folder's files. The matrices of its blocks are those that a quantised kind makes small."""
     matrices = others = 0
     for name, entry in held.entries.items():
         bare = text_name(name)
@@ -74,8 +74,10 @@ def counted(held: Weights, config: Any) -> Model:
     return Model(shape_of(config), matrices, others, head.stat().st_size if head.is_file() else 0)
 
 
-def reckoned(role: Role, shape: Shape, layer: int) -> Model:
-    """A model of a known shape: AV and target whole, of the AR the blocks up to K, no vocabulary head, and its own."""
+def model_of_shape(role: Role, shape: Shape, layer: int) -> Model:
+    """Estimate a model of a known shape: AV and target whole, of the AR the blocks up to K, no vocabulary head, and its
+    own.
+    """
     if role == "ar":
         cut = replace(shape, layers=layer + 1)
         return Model(cut, cut.layers * cut.block, cut.table, 4 * shape.d**2)
@@ -84,7 +86,7 @@ def reckoned(role: Role, shape: Shape, layer: int) -> Model:
 
 
 def shape_of(config: Any) -> Shape:
-    """The shape that a text model's configuration says."""
+    """Return the shape that a text model's configuration says."""
     heads = config.num_attention_heads
     return Shape(
         family=str(config.model_type),
