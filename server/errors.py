@@ -13,7 +13,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of a request, named with dots: `messages.0.role`, `positions.3`."""
+    """The error of one field of a request, named with dots: `messages.0.role`, `positions.3`."""
 
     field: str
     detail: str
@@ -102,11 +102,25 @@ class NotReady(NlaError):
     title = "The models are not ready"
 
 
+class NotInstalled(NlaError):
+    """A package is wanted that this server can do without; the detail says how to install it."""
+
+    status = 501
+    title = "A part of this server is not installed"
+
+
 class Busy(NlaError):
-    """As much as this server does at a time is being done or waits; the detail says of what."""
+    """The queue is full: as much as this server takes at a time is being done or waits; the detail says of what."""
+
+    status = 429
+    title = "The server is busy"
+
+
+class Interrupted(NlaError):
+    """The server ends before the work is done; it goes on with it at its next start."""
 
     status = 503
-    title = "The server is busy"
+    title = "The server is ending"
 
 
 class ModelError(NlaError):
@@ -144,7 +158,7 @@ class StoreUnavailable(NlaError):
 
 
 class Unreadable(NlaError):
-    """What is kept under this address is damaged, or of a version that this one cannot read."""
+    """The rows kept under this address are damaged, or of a version that this one cannot read."""
 
     title = "This analysis cannot be read"
 

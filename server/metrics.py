@@ -20,7 +20,7 @@ _AV = {
 
 
 class AvFigures(Collector):
-    """What the AV's engine counts by itself, asked for when somebody looks."""
+    """Counters of the AV's engine, asked for when somebody looks."""
 
     def __init__(self, counters: Callable[[], dict[str, float]]) -> None:
         self._counters = counters
@@ -50,6 +50,28 @@ class Metrics:
         self.running = Gauge("nla_analyses_running", "Analyses at work.", registry=self.registry)
         self.waiting = Gauge(
             "nla_analyses_waiting", "Analyses that wait for their turn.", registry=self.registry
+        )
+        self.edits_running = Gauge("nla_edits_running", "Edits being made.", registry=self.registry)
+        self.edits_waiting = Gauge(
+            "nla_edits_waiting", "Edits that wait for their turn.", registry=self.registry
+        )
+        self.measurements_running = Gauge(
+            "nla_measurements_running", "Measurements being made.", registry=self.registry
+        )
+        self.measurements_waiting = Gauge(
+            "nla_measurements_waiting", "Measurements that wait for their turn.", registry=self.registry
+        )
+        self.vector_readings_running = Gauge(
+            "nla_vector_readings_running", "Readings of vectors being made.", registry=self.registry
+        )
+        self.vector_readings_waiting = Gauge(
+            "nla_vector_readings_waiting",
+            "Readings of vectors that wait for their turn.",
+            registry=self.registry,
+        )
+        self.studies_running = Gauge("nla_studies_running", "Studies at work.", registry=self.registry)
+        self.studies_waiting = Gauge(
+            "nla_studies_waiting", "Studies that wait for their turn.", registry=self.registry
         )
         self.watchers = Gauge("nla_watchers", "Open event streams.", registry=self.registry)
         self.ready = Gauge("nla_models_ready", "1 when the models are resident.", registry=self.registry)

@@ -1,13 +1,13 @@
-"""Every knob, in one place. Read from the environment (`NLA_*`), from the command line, and secrets from files."""
+"""All settings, read from the environment (`NLA_*`), from the command line, and secrets from files."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -30,10 +30,15 @@ def _xdg(variable: str, fallback: str) -> Path:
     return base / "nla-explorer"
 
 
+def _alias(name: str, former: str) -> AliasChoices:
+    """The variables of a setting that had another name: the older one is read where the newer one is not set."""
+    return AliasChoices(f"nla_{name}", f"nla_{former}")
+
+
 class Settings(BaseSettings):
     """The server's settings; `NLA_PORT=9000` sets `port`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="NLA_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NLA_", extra="ignore", frozen=True, populate_by_name=True)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -44,7 +49,7 @@ class Settings(BaseSettings):
 
     pair: str = DEFAULT_PAIR
     """The pair that is loaded at the start."""
-    also: str = ""
+    extra_pairs: str = Field(default="", validation_alias=_alias("extra_pairs", "also"))
     """Further pairs, with commas, that are loaded when an analysis asks for one; the resident pair makes room."""
     pairs_file: Path | None = None
     """A TOML file of `[[pair]]` tables."""
@@ -66,7 +71,7 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
     """Whatever can be made again: prepared checkpoints."""
     examples: bool = True
-    """Whether a new data directory begins with three finished analyses of the demo pair."""
+    """Begin a new data directory with the finished examples of the demo pair."""
     database_url: str | None = None
     """A PostgreSQL database (postgresql://user:password@host/name) instead of the SQLite file in data_dir. Several
     servers may share it."""
@@ -88,10 +93,16 @@ class Settings(BaseSettings):
     """Tokens of all texts of one call."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 2_000_000
 
-    running: Annotated[int, Field(ge=1)] = 2
+    max_running: Annotated[int, Field(ge=1)] = Field(
+        default=2, validation_alias=_alias("max_running", "running")
+    )
     """Analyses at work at a time; they take turns at the AV, so a short one is not stuck behind a long one.
     """
-    window: Annotated[int, Field(ge=1)] = 64
+    max_queue: Annotated[int, Field(ge=1)] = 200
+    """Analyses at work or waiting; further new ones are refused for the moment."""
+    batch_window: Annotated[int, Field(ge=1)] = Field(
+        default=64, validation_alias=_alias("batch_window", "window")
+    )
     """Readings asked in one turn of an engine that takes one call after the other; a newly pinned position
     waits for one window at most. vLLM takes the next reading whenever one has ended.
     """
@@ -99,6 +110,16 @@ class Settings(BaseSettings):
     """Readings that the AR takes at a time."""
     max_edits: Annotated[int, Field(ge=1)] = 16
     """Edits being made or waiting for the models at a time; further ones are refused for the moment."""
+    max_measurements: Annotated[int, Field(ge=1)] = 16
+    """Measurements being made or waiting at a time; further ones are refused for the moment."""
+    max_vector_readings: Annotated[int, Field(ge=1)] = 16
+    """Readings of vectors being made or waiting at a time; further ones are refused for the moment."""
+    max_studies: Annotated[int, Field(ge=1)] = 8
+    """Studies at work or waiting at a time; further ones are refused for the moment."""
+    max_cases: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Prompts or problems of one study."""
+    causal_scores: Literal["auto", "on", "off"] = "auto"
+    """Whether analyses that do not say so have their causal scores measured. auto: where the pair stands on a GPU."""
 
     @classmethod
     def settings_customise_sources(
@@ -116,7 +137,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
     @property
-    def url(self) -> str:
+    def sqlalchemy_url(self) -> str:
         """The database's address, for SQLAlchemy."""
         if not self.database_url:
             return f"sqlite:///{self.database_file}"
@@ -133,18 +154,18 @@ class Settings(BaseSettings):
 
     @property
     def database_file(self) -> Path:
-        """Where the SQLite database stands."""
+        """The path of the SQLite database."""
         return self.data_dir / "nla-explorer.db"
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True if only this machine can reach the server."""
         return is_loopback(self.host)
 
     @property
-    def further(self) -> list[str]:
-        """The names in also."""
-        return [name.strip() for name in self.also.split(",") if name.strip()]
+    def extra_pair_names(self) -> list[str]:
+        """The names in extra_pairs."""
+        return [name.strip() for name in self.extra_pairs.split(",") if name.strip()]
 
     @property
     def vllm_servers(self) -> list[str]:
@@ -156,6 +177,13 @@ class Settings(BaseSettings):
         """The further host names that are allowed."""
         return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
 
+    @field_validator("token")
+    @classmethod
+    def _without_blanks(cls, token: SecretStr | None) -> SecretStr | None:
+        """A token as a client can send it, without blanks around it; an empty one is none."""
+        kept = token.get_secret_value().strip() if token is not None else ""
+        return SecretStr(kept) if kept else None
+
     def check(self) -> None:
         """Raise SettingsError for settings that must not be served with."""
         if not self.loopback and not (self.token and self.token.get_secret_value()):
@@ -163,15 +191,15 @@ class Settings(BaseSettings):
                 f"{self.host} can be reached from other machines, so a token is demanded: set NLA_TOKEN to "
                 "a secret of your own (every visitor will be asked for it), or listen on 127.0.0.1."
             )
-        if self.verbaliser == "vllm-server" and self.further:
+        if self.verbaliser == "vllm-server" and self.extra_pair_names:
             raise SettingsError(
                 "The servers at NLA_VLLM_URLS hold the AV of one pair: with --verbaliser vllm-server there can be no "
-                "further pairs in NLA_ALSO."
+                "further pairs in NLA_EXTRA_PAIRS."
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine alone."""
+    """True if a host name or address means this machine alone."""
     name = host.strip("[]").lower().rstrip(".")
     if name == "localhost":
         return True

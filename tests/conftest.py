@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
-from server.app import create_app
+from server.app import create_app, stop_streams
 from server.settings import Settings
+from server.store.database import connect, migrate
+from tests.databases import new_postgresql
 from tests.fakes import FakePair, FakeSource
 
 
@@ -41,10 +44,33 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables and nothing in them: to make them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("new") / "new.db"
+    engine = connect(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template() -> Iterator[str]:
+    """The same in PostgreSQL: the name of a database to be copied."""
+    with new_postgresql() as url:
+        engine = connect(url)
+        migrate(engine)
+        engine.dispose()
+        yield str(engine.url.database)
+
+
 @pytest.fixture
-def settings(tmp_path: Path, plain_environment: None) -> Settings:
+def settings(tmp_path: Path, plain_environment: None, new_database: Path) -> Settings:
     """A server of its own in a new folder."""
-    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", pair="fake")
+    settings = Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", pair="fake")
+    settings.data_dir.mkdir()
+    shutil.copyfile(new_database, settings.database_file)
+    return settings
 
 
 @pytest.fixture
@@ -94,7 +120,14 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """The app (already started) behind a real socket on loopback; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning")
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        lifespan="off",
+        log_level="warning",
+        timeout_keep_alive=60,  # httpx keeps its connections for 5 s, as uvicorn does: whose end comes first is chance
+    )
     server = uvicorn.Server(config)
     sockets = [config.bind_socket()]
     sockets[0].listen()  # whoever comes before the server has started waits instead of being refused
@@ -102,6 +135,6 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     finally:
-        app.state.analyses.stop_streams()
+        stop_streams(app)
         server.should_exit = True
         await task

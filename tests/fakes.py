@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from server.nla.cancellation import check_cancelled
 from server.nla.checkpoints.checks.run import Verdict
 from server.nla.lens.logit_lens import Lens
 from server.nla.models.target import Trace
+from server.nla.patching.patch_each import PatchEffects
 from server.nla.patching.patched_forward import Continuation, PatchedOutput
-from server.nla.patching.patches import Patch
+from server.nla.patching.patches import Patch, replacing
 from server.nla.prompt import Piece
 from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.capacity import Capacity
@@ -97,6 +99,10 @@ class FakeTarget:
         self.traced: list[list[int]] = []
         self.followed: list[tuple[list[int], list[int]]] = []
         self.patched: list[tuple[list[int], list[Patch]]] = []
+        self.patches = 0
+        """How many `patch_each` has run."""
+        self.most_patches = math.inf
+        """After so many it is busy for good."""
         self.generated = 0
         self.hold = threading.Event()
         """Clear it to keep `generate` busy, after `held_after` tokens, or `patched_forward`, until it is set
@@ -147,6 +153,24 @@ class FakeTarget:
                     reply=[first, *map(ord, REPLY), END][: continuation.max_new_tokens],
                 )
             ]
+
+    async def patch_each(
+        self, ids: Sequence[int], positions: Sequence[int], vectors: Vector, horizon: int
+    ) -> AsyncIterator[PatchEffects]:
+        """KL is how far the activation is moved, half of that after each token that follows."""
+        await self._work()
+        for position, v in zip(positions, vectors, strict=True):
+            if self.patches == self.most_patches:
+                self.hold.clear()
+                await self._work()
+            self.patches += 1
+            h = activation(ids[: position + 1])
+            moved = float(np.linalg.norm(replacing(position, v).applied(h) - h))
+            kls = np.asarray([[moved / 2**n for n in range(horizon + 1)]], np.float32)
+            kls[:, len(ids) - position :] = np.nan
+            end = position + 1 == len(ids)
+            losses = np.asarray([np.nan if end else moved / 4], np.float32)
+            yield PatchEffects(kls, losses, np.asarray([moved < 1]))
 
     async def _work(self) -> None:
         """Take as long as a test wants."""
@@ -251,7 +275,8 @@ class FakeVerbaliser:
             raise
 
     async def close(self) -> None:
-        self.allow()
+        if self.allowed.locked():  # somebody waits
+            self.allow()
 
 
 class FakeReconstructor:

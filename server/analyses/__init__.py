@@ -1,1 +1,1 @@
-"""What a person asks for: analyses, as streams of events that outlive their watchers."""
+"""Analyses: jobs that outlive their watchers, told as streams of events."""

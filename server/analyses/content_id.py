@@ -17,10 +17,7 @@ SEVERAL = 0.7
 
 def normalised(request: AnalysisRequest, pair: str) -> AnalysisRequest:
     """The request with everything filled in and in one order, so that equal wishes are equal requests."""
-    verbalise = request.verbalise
-    if verbalise.temperature is None:
-        temperature = 0.0 if verbalise.samples == 1 else SEVERAL
-        verbalise = Verbalise(**{**verbalise.model_dump(), "temperature": temperature})
+    verbalise = settled(request.verbalise)
     positions = request.positions
     if isinstance(positions, list):
         positions = sorted(set(positions))
@@ -30,7 +27,15 @@ def normalised(request: AnalysisRequest, pair: str) -> AnalysisRequest:
     )
 
 
-def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
+def settled(verbalise: Verbalise) -> Verbalise:
+    """The options of the AV with a temperature: greedy for one sample, SEVERAL for more."""
+    if verbalise.temperature is not None:
+        return verbalise
+    temperature = 0.0 if verbalise.samples == 1 else SEVERAL
+    return Verbalise(**{**verbalise.model_dump(), "temperature": temperature})
+
+
+def content_id(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
     """The hash of the pair (name and weights), the prompt as the model sees it, and a `normalised` request's
     settings.
     """
@@ -38,17 +43,17 @@ def address(pair: str, fingerprint: str, prompt_ids: Sequence[int], request: Ana
     return digest([pair, fingerprint, list(prompt_ids), settings])
 
 
-def kinship(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
-    """What the analyses of one text by several pairs of one target have in common: all but the pair."""
-    return address("", target, prompt_ids, request)
+def text_id(target: str, prompt_ids: Sequence[int], request: AnalysisRequest) -> str:
+    """The id that the analyses of one text by several pairs of one target share: the hash of all but the pair."""
+    return content_id("", target, prompt_ids, request)
 
 
-def unread(request: AnalysisRequest) -> str:
+def provisional_id(request: AnalysisRequest) -> str:
     """The id of a request whose tokens are not known yet, because the tokenizer is still loading.
 
     A wish that not every request has counts only where it is there, so that the ids of before stay.
     """
-    asked = request.model_dump(mode="json", exclude={"also"})
+    asked = request.model_dump(mode="json", exclude={"also", "causal"})
     if not asked["continue_final_message"]:
         del asked["continue_final_message"]
     return short("unread:" + digest(asked))

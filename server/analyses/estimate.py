@@ -1,4 +1,4 @@
-"""How far the readings of an analysis are, by what has been decoded of them, and how long the rest takes."""
+"""Estimate of progress: the part of the readings that has been decoded, and the time that the rest takes."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "error": pa.string(),
 }
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""How a text begins that a spreadsheet might calculate."""
+"""First characters of a text that a spreadsheet might calculate."""
 _PART = 256
 """Readings in memory at a time: an activation of a large model has 32 KB, and there may be thousands."""
 
@@ -75,7 +75,7 @@ def readings_csv(analysis: Analysis) -> bytes:
 
 
 def siblings_csv(siblings: Sequence[SiblingReadings]) -> bytes:
-    """What siblings read, as `readings_csv`, each row after the pair, the layer and the analysis that it is of."""
+    """The siblings' readings, as `readings_csv`, each row after the pair, the layer and the analysis that it is of."""
     rows = (
         [guarded(there.pair), there.layer, there.id, *_csv_row(there.tokens, reading)]
         for there in siblings
@@ -163,7 +163,7 @@ def guarded(text: str | None) -> str | None:
 
 
 def metadata(analysis: Analysis) -> dict[str, str]:
-    """What the numbers are of. Whatever is no text is JSON."""
+    """Metadata of the numbers; values that are no text are JSON."""
     facts = analysis.model_dump(
         mode="json", exclude={"tokens", "readings", "lens", "tuned_lens", "progress", "timings", "focus"}
     )

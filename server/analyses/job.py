@@ -1,10 +1,10 @@
-"""One analysis at work: takes the steps of its run one by one, keeps each, then tells it."""
+"""The job of an analysis: takes the steps of its run one by one, keeps each, then tells it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,11 +34,12 @@ from server.analyses.readings import Finding, ReadingFailed, Scored, Words, Writ
 from server.analyses.schema import Analysis, EventKind, Progress, Status
 from server.analyses.watched import WatchedPositions
 from server.errors import NlaError, StoreUnavailable
+from server.jobs.job import Job
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
 from server.store.repository import StoredAnalysis
-from server.store.tables import TraceRow
+from server.store.tables import AnalysisRow, TraceRow
 from server.store.vectors import pack, pack_ids, unpack, unpack_ids
 
 if TYPE_CHECKING:
@@ -48,28 +49,22 @@ PROGRESS = 1.0
 """Seconds between two messages of progress while readings are being written and none has ended."""
 
 
-class Job:
+class AnalysisJob(Job):
     """The live state of one analysis. `analysis` is what GET answers, `log` what watchers are told."""
+
+    kind = "analysis"
 
     def __init__(self, whole: StoredAnalysis, store: Store) -> None:
         self.analysis = row_mapping.analysis_of(whole)
-        self.log = row_mapping.log_of(whole, self.analysis)
+        log = row_mapping.log_of(whole, self.analysis)
+        super().__init__(whole.row.id, whole.row.pair, whole.row.run_number, log)
         self.pins = WatchedPositions()
         self.pins.focus = self.analysis.focus
-        self.task: asyncio.Task[None] | None = None
-        self.stopping: asyncio.Task[None] | None = None
-        """Somebody cancelled it (and not the server's own end)."""
-        self.keeping: asyncio.Task[None] | None = None
-        """Its end has been told, but the store has not taken it yet."""
-        self.lost = False
-        """It is not this server's any more: another works on it, or it was stopped there."""
-        self.run = whole.row.runs
-        """The number of this run."""
         self.address = whole.row.address
         """None while it is unknown."""
-        self.kin = whole.row.kin
-        self.born = whole.row.address is None and whole.row.kin is not None
-        """It was made by a sibling, which has seen to the others."""
+        self.text_id = whole.row.text_id
+        self.from_shared_trace = whole.row.address is None and whole.row.text_id is not None
+        """It was made by the analysis of another layer, which has seen to the others."""
         self.begun = False
         """It is too late to add to what is asked."""
         self._ids = {"prompt_ids": whole.row.prompt_ids, "generated_ids": whole.row.generated_ids}
@@ -83,14 +78,9 @@ class Job:
         self._end: Callable[[Session], None] | None = None
 
     @property
-    def id(self) -> str:
-        """The analysis's id."""
-        return self.analysis.id
-
-    def interrupt(self) -> None:
-        """Cancel the work, once: a second time would cancel the keeping of its end."""
-        if self.task is not None and not self.task.cancelling():
-            self.task.cancel()
+    def stage(self) -> str:
+        """The stage of its progress."""
+        return self.analysis.progress.stage
 
     def view(self) -> Analysis:
         """The analysis as it stands now; it does not change under the caller."""
@@ -129,11 +119,10 @@ class Job:
         prompt: Prompt,
         settings: Settings,
         also: Mapping[str, int | None],
-        shared: Callable[[], None],
-    ) -> None:
-        """Do what is left to do, to the end. `also` are further pairs with their layers, as far as known,
-        whose analyses begin with the same forward pass; `shared` is called when they are kept. Raises what
-        the models raise.
+    ) -> AsyncGenerator[Step]:
+        """Do what is left to do, to the end; each step is yielded once it is kept and told. `also` are further pairs
+        with their layers, as far as known, whose analyses begin with the same forward pass. Raises what the models
+        raise, and Taken when the run is over.
         """
         if self.analysis.lens is not None and self.analysis.layer not in (None, pair.layer):
             raise NlaError(
@@ -160,8 +149,7 @@ class Job:
         async with aclosing(analyse(pair, plan, self.pins)) as steps:
             async for step in steps:
                 await self._take(step)
-                if isinstance(step, Traced) and also:
-                    shared()
+                yield step
         failed = [reading.error for reading in self._readings.values() if reading.error]
         if failed and len(failed) == len(self._readings):
             await self.end("failed", f"No position could be read. The first reason: {failed[0]}")
@@ -169,7 +157,7 @@ class Job:
             await self.end("done")
 
     def _plan(self, prompt: Prompt, settings: Settings) -> RunState:
-        """What is left to do after what earlier runs have kept. Raises Unreadable when that is damaged."""
+        """The state to go on from, by what earlier runs have kept. Raises Unreadable when that is damaged."""
         assert self._whole is not None, "a job works once"
         row, trace, readings = self._whole.row, self._whole.trace, self._whole.readings
         self._whole = None
@@ -186,7 +174,7 @@ class Job:
             tuned_lens=self.analysis.tuned_lens,
             activations=activations,
             kept=kept,
-            window=settings.window,
+            window=settings.batch_window,
             score_batch=settings.score_batch,
             estimate=self.estimate,
         )
@@ -237,13 +225,13 @@ class Job:
             return trace, row_mapping.pack_tokens(step.tokens)
 
         trace, tokens = await asyncio.to_thread(rows)
-        words = f"{self.analysis.request.prompt_text}\n{reply}"
-        born = await asyncio.to_thread(self._siblings, step, trace, words)
+        search_text = f"{self.analysis.request.prompt_text}\n{reply}"
+        layers = await asyncio.to_thread(self._layers, step, trace, search_text)
         tokens_event, lens_event = self.log.next_id(), self.log.next_id()
         values = {
             "tokens": tokens,
             "token_count": len(step.tokens),
-            "words": words,
+            "search_text": search_text,
             "focus": step.focus,
             "timings": _json(self.analysis.timings),
             "tokens_event": tokens_event,
@@ -252,8 +240,8 @@ class Job:
 
         def keep(session: Session) -> None:
             repository.save_trace(trace, values, session)
-            for row, own in born:
-                leases.add_sibling(row, own, session)
+            for row, own in layers:
+                leases.add_layer(row, own, session)
 
         await self._write(keep)
         self.analysis.tokens, self.analysis.lens = step.tokens, step.lens
@@ -268,19 +256,19 @@ class Job:
         self.analysis.tuned_lens = lens
         self.log.put("tuned_lens", lens, id=event)
 
-    def _siblings(self, step: Traced, trace: TraceRow, words: str) -> list[layer_group.Born]:
+    def _layers(self, step: Traced, trace: TraceRow, search_text: str) -> list[layer_group.NewLayer]:
         """The analyses by the further pairs."""
-        if self.kin is None:
+        if self.text_id is None:
             return []
-        rows = [layer_group.row(self.analysis, pair, self.kin, self._ids) for pair in self._also]
-        return [layer_group.born(row, step, trace, words) for row in rows]
+        rows = [layer_group.row(self.analysis, pair, self.text_id, self._ids) for pair in self._also]
+        return [layer_group.from_shared_trace(row, step, trace, search_text) for row in rows]
 
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
         """Keep in one transaction whatever has piled up, then tell it in the order in which it was made."""
         for finding in findings:
             if isinstance(finding, Words):  # not kept; first, since ids are to rise in the order of telling
                 self._mark("first_words")
-                self.log.write(*finding.key, finding.text)
+                self.log.write(finding.key, finding.text)
         spare = self.log.next_id()
         changes = ReadingWrites(self.id, self._readings)
         for finding in findings:
@@ -294,15 +282,15 @@ class Job:
                 changes.mark(finding, self.log.next_id())
             elif isinstance(finding, Scored):
                 self._mark("last_score", again=True)
-                for score in finding.scores:
-                    self.estimate.scored(score.key)
-                    changes.score(score, finding.vectors[score.key], self.log.next_id())
+                for key, score in finding.scores.items():
+                    self.estimate.scored(key)
+                    changes.score(key, score, finding.vectors[key], self.log.next_id())
         if changes.told:
             await self._write(changes.keep, spare)
         for event, reading in changes.told:
-            key = (reading.position, reading.sample)
-            self._readings[key] = reading
-            self.log.put("reading", reading, key=key, id=event)
+            told = (reading.position, reading.sample)
+            self._readings[told] = reading
+            self.log.put("reading", reading, key=told, id=event)
         if changes.told or time.monotonic() - self._told > PROGRESS:
             self._told = time.monotonic()
             self.tell_progress("readings")
@@ -314,11 +302,11 @@ class Job:
         await self.keep_end(spare)
         tell()
 
-    async def break_off(self, status: Status, error: str | None = None) -> None:
-        """Keep and tell how it ended. Raises StoreUnavailable when it is told but not kept: then `keep_end`
-        has to be.
+    async def break_off(self, status: str, error: str | None) -> None:
+        """Keep and tell that it failed or was cancelled. Raises StoreUnavailable when it is told but not kept: then
+        `keep_end` has to be called; and Taken when the run is over.
         """
-        tell = self._ending(status, error)
+        tell = self._ending("cancelled" if status == "cancelled" else "failed", error)
         assert self._end is not None
         try:
             await self._store.write(self._end)
@@ -345,7 +333,7 @@ class Job:
             "baselines": _json(self.analysis.baselines) if self.analysis.baselines else None,
             "timings": _json(self.analysis.timings),
             "end_event": end_event,
-            "owner": None,
+            "leased_by": None,
         }
         self._end = self._held(partial(repository.change, self.id, values))
 
@@ -377,7 +365,7 @@ class Job:
 
     def _held(self, work: Callable[[Session], None]) -> Callable[[Session], None]:
         def held(session: Session) -> None:
-            leases.fence(self.id, self.run, session)
+            leases.fence(AnalysisRow, self.id, self.run, session)
             work(session)
 
         return held

@@ -22,22 +22,22 @@ _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\
 
 
 async def analysis_json(analysis: Analysis, **lists: Sequence[BaseModel]) -> bytes:
-    """What GET /api/analyses/{id} answers; with further `lists`, or others in the place of its own."""
+    """The answer of GET /api/analyses/{id}, with further `lists`, or others in the place of its own."""
     return await asyncio.to_thread(lambda: b"".join(_analysis_parts(analysis, lists)))
 
 
 async def data_json(data: Any) -> str:
     """The data of an event, on one line whatever the text holds."""
     if isinstance(data, LensTable):
-        return await asyncio.to_thread(lambda: _queue(b"".join(data.json_parts())))
+        return await asyncio.to_thread(lambda: _line(b"".join(data.json_parts())))
     if isinstance(data, list):
-        return await asyncio.to_thread(lambda: _queue(b"".join(_list_parts(_TOKENS, data))))
+        return await asyncio.to_thread(lambda: _line(b"".join(_list_parts(_TOKENS, data))))
     if not isinstance(data, BaseModel):
         raise TypeError(f"an event cannot carry a {type(data).__name__}")
-    return _queue(data.model_dump_json().encode())
+    return _line(data.model_dump_json().encode())
 
 
-def _queue(json: bytes) -> str:
+def _line(json: bytes) -> str:
     return (
         json.decode().translate(_LINE_ENDS) if b"\xc2\x85" in json or b"\xe2\x80" in json else json.decode()
     )

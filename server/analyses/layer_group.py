@@ -1,4 +1,4 @@
-"""Analyses of one text by several pairs of one target: born of one forward pass, each an analysis of its own."""
+"""Analyses of one text by several pairs of one target: made by one forward pass, each an analysis of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from server.analyses import row_mapping
-from server.analyses.content_id import unread
+from server.analyses.content_id import provisional_id
 from server.analyses.pipeline import Traced
 from server.analyses.schema import Analysis, LayerReadings, Sibling, SiblingReadings, Status, Token, url_of
 from server.errors import BadInput, FieldError
@@ -20,7 +20,7 @@ from server.store.tables import AnalysisRow, TraceRow
 from server.store.vectors import pack
 
 _STATUS: TypeAdapter[Status] = TypeAdapter(Status)
-Born = tuple[AnalysisRow, TraceRow | None]
+NewLayer = tuple[AnalysisRow, TraceRow | None]
 """A new analysis, and its trace if that is known."""
 
 
@@ -33,7 +33,7 @@ async def check(models: ModelPool, pair: str, also: Sequence[str]) -> None:
         FieldError(
             f"also.{n}",
             f"{name} cannot read along with {pair}: that takes another pair of this server that reads the same target, "
-            f"and those are: {', '.join(siblings) or 'none'}. (NLA_ALSO names the pairs.)",
+            f"and those are: {', '.join(siblings) or 'none'}. (NLA_EXTRA_PAIRS names the pairs.)",
         )
         for n, name in enumerate(also)
         if name not in siblings
@@ -42,16 +42,16 @@ async def check(models: ModelPool, pair: str, also: Sequence[str]) -> None:
         raise BadInput(wrong[0].field, wrong[0].detail, *wrong[1:])
 
 
-def row(of: Analysis, pair: str, kin: str, ids: Mapping[str, bytes | None]) -> AnalysisRow:
+def row(of: Analysis, pair: str, text_id: str, ids: Mapping[str, bytes | None]) -> AnalysisRow:
     """The row of the same analysis by another pair, with the same prompt and reply: `ids` are those columns."""
     also = sorted({of.pair, *of.request.also} - {pair})
     request = of.request.model_copy(update={"pair": pair, "also": also})
-    new = row_mapping.new_row(unread(request), None, None, request)
-    new.kin, new.prompt_ids, new.generated_ids = kin, ids["prompt_ids"], ids["generated_ids"]
+    new = row_mapping.new_row(provisional_id(request), None, None, request)
+    new.text_id, new.prompt_ids, new.generated_ids = text_id, ids["prompt_ids"], ids["generated_ids"]
     return new
 
 
-def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
+def from_shared_trace(new: AnalysisRow, step: Traced, trace: TraceRow, search_text: str) -> NewLayer:
     """The row as if its analysis had been interrupted after its trace, of which the pass `step` has the
     activations. The lens is that of `trace`: it does not depend on the layer that is read.
     """
@@ -59,19 +59,19 @@ def born(new: AnalysisRow, step: Traced, trace: TraceRow, words: str) -> Born:
     if there is None:
         return new, None
     new.layer, new.focus, new.token_count = there.layer, step.focus, len(there.tokens)
-    new.tokens, new.words = row_mapping.pack_tokens(there.tokens), words
+    new.tokens, new.search_text = row_mapping.pack_tokens(there.tokens), search_text
     new.tokens_event, new.lens_event = 1, 2
     activations = pack(there.activations, exact=True)
     return new, TraceRow(analysis_id=new.id, lens=trace.lens, activations=activations)
 
 
 def named(rows: Iterable[AnalysisRow], pair: str) -> list[Sibling]:
-    """The others of a kin than the analysis of `pair`, in the order of layers."""
+    """The analyses of a text by other pairs than `pair`, in the order of layers."""
     return sorted((_named(found) for found in rows if found.pair != pair), key=_by_layer)
 
 
-def beside(analysis: Analysis, position: int, session: Session) -> list[LayerReadings]:
-    """What the siblings of an analysis read at a position, those left out whose reply is another one."""
+def layer_readings(analysis: Analysis, position: int, session: Session) -> list[LayerReadings]:
+    """The siblings' readings at a position, without those whose reply is another one."""
     token = analysis.tokens[position]
     found = []
     for sibling in analysis.siblings:
@@ -104,8 +104,8 @@ def readings(analysis: Analysis, session: Session) -> list[SiblingReadings]:
     ]
 
 
-def beside_of(there: SiblingReadings, token: Token) -> LayerReadings | None:
-    """What a sibling reads at the position of a token; None where its own token there is another one."""
+def readings_at(there: SiblingReadings, token: Token) -> LayerReadings | None:
+    """A sibling's readings at the position of a token; None where its own token there is another one."""
     if there.tokens and (token.position >= len(there.tokens) or there.tokens[token.position].id != token.id):
         return None
     at = [reading for reading in there.readings if reading.position == token.position]

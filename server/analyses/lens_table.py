@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,10 +31,15 @@ LENS_JSON_SCHEMA: dict[str, Any] = {
     },
 }
 
+_loading = threading.Lock()
+"""NumPy reads an array's header with `ast`. CPython 3.11 counts the depth of what it parses per interpreter, so where
+a garbage collection lets another thread parse in between, it raises SystemError (its issue 106905).
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class LensTable:
-    """What every layer would say next, at every position. L layers, T positions, the k likeliest tokens.
+    """The next tokens by every layer, at every position. L layers, T positions, the k likeliest tokens.
 
     The curve at position p follows the token at p+1 (at the last position: the model's own top token).
     Ranks count from 0. Entropy and KL (of the model's real output from the layer's) are in nats.
@@ -47,7 +53,7 @@ class LensTable:
     top_ids: Ints  # [L, T, k]
     top_probs: Floats  # [L, T, k]
     texts: Mapping[int, str] = field(default_factory=dict)
-    """What each id in `top_ids` shows as."""
+    """The text of each id in `top_ids`."""
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), self.prob.shape[1])
@@ -131,7 +137,7 @@ class LensTable:
     @classmethod
     def from_blob(cls, blob: bytes) -> LensTable:
         """The inverse of `to_blob`."""
-        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+        with _loading, np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
             texts = json.loads(arrays["texts"].tobytes())
             return cls(
                 layers=arrays["layers"].tolist(),

@@ -1,10 +1,10 @@
-"""What this server does not take, said before any work begins."""
+"""Limits of requests, checked before any work begins."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.analyses.schema import AnalysisRequest
+from server.analyses.schema import AnalysisRequest, Verbalise
 from server.errors import BadInput, FieldError
 from server.nla.prompt import ROLES
 from server.settings import Settings
@@ -19,13 +19,10 @@ LETTERS_PER_TOKEN = 64
 def check_limits(request: AnalysisRequest, settings: Settings) -> None:
     """Raise BadInput for what can be seen without a tokenizer."""
     wrong = []
-    reply, reading = request.generate, request.verbalise
+    reply = request.generate
     if reply is not None and reply.max_new_tokens > settings.max_reply_tokens:
         wrong.append(_above("generate.max_new_tokens", reply.max_new_tokens, settings.max_reply_tokens))
-    if reading.max_new_tokens > settings.max_reading_tokens:
-        wrong.append(_above("verbalise.max_new_tokens", reading.max_new_tokens, settings.max_reading_tokens))
-    if reading.samples > settings.max_samples:
-        wrong.append(_above("verbalise.samples", reading.samples, settings.max_samples))
+    wrong += _beyond(request.verbalise, "verbalise.", settings)
     if request.positions == "generated" and reply is None:
         wrong.append(FieldError("positions", "There is no reply to read: ask for one with `generate`."))
     for n, message in enumerate(request.messages or ()):
@@ -37,6 +34,21 @@ def check_limits(request: AnalysisRequest, settings: Settings) -> None:
         detail = f"{letters:,} letters: this server takes up to {settings.max_prompt_tokens:,} tokens."
         wrong.append(FieldError(_prompt_field(request), detail))
     _raise(wrong)
+
+
+def check_verbalise(verbalise: Verbalise, settings: Settings) -> None:
+    """Raise BadInput for more readings, or longer ones, than this server writes at a time. Fields have no prefix."""
+    _raise(_beyond(verbalise, "", settings))
+
+
+def _beyond(verbalise: Verbalise, prefix: str, settings: Settings) -> list[FieldError]:
+    wrong = []
+    if verbalise.max_new_tokens > settings.max_reading_tokens:
+        most = settings.max_reading_tokens
+        wrong.append(_above(f"{prefix}max_new_tokens", verbalise.max_new_tokens, most))
+    if verbalise.samples > settings.max_samples:
+        wrong.append(_above(f"{prefix}samples", verbalise.samples, settings.max_samples))
+    return wrong
 
 
 def check_prompt(request: AnalysisRequest, prompt_length: int, pair: LoadedPair, settings: Settings) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Activations = NDArray[np.float32]  # [T, d]
 NO_CHANCE = Chance(shuffled_cos=None, shuffled_fve=None, mean_cos=None, mean_fve=None, n=0)
-"""Of positions of which there are fewer than two."""
+"""The baselines where there are fewer than two positions."""
 GROWTH = 0.15
 """Seconds at least between two looks at a reply that grows."""
 
@@ -41,7 +41,7 @@ class TokensKnown:
     tokens: list[Token]
     focus: int
     complete: bool
-    """Whether the reply (if one was asked for) is there too."""
+    """True once the reply (if one was asked for) is there too."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ReadingsStarted:
 
 @dataclass(frozen=True)
 class BaselinesKnown:
-    """What chance scores on this prompt."""
+    """The scores by chance on this prompt."""
 
     baselines: Baselines | None
 
@@ -101,7 +101,7 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Found:
-    """What has piled up of readings and scores, oldest first; nothing new where the readings take their time."""
+    """Readings and scores that have piled up, oldest first; none where the readings take their time."""
 
     findings: Sequence[Finding]
 
@@ -119,7 +119,7 @@ class Prompt:
 
 @dataclass
 class RunState:
-    """What is to be done, and what has been done before."""
+    """The state of a run: the work to do, and the results of earlier runs."""
 
     request: AnalysisRequest
     prompt: Prompt
@@ -187,6 +187,20 @@ def _job(plan: RunState, wanted: Sequence[int]) -> ReadingBatch:
         score_batch=plan.score_batch,
         estimate=plan.estimate,
     )
+
+
+async def text(pair: LoadedPair, plan: RunState) -> list[Token]:
+    """The tokens of the prompt and of the reply, without norms and flags; nothing else is computed."""
+    ask = plan.request.generate
+    if ask is not None:
+        plan.generated_ids = await pair.target.generate(
+            plan.prompt.ids,
+            max_new_tokens=ask.max_new_tokens,
+            temperature=ask.temperature,
+            seed=ask.seed,
+            on_token=lambda _: None,
+        )
+    return _tokens(await _pieces(pair, plan))
 
 
 async def _pieces(pair: LoadedPair, plan: RunState) -> list[Piece]:
@@ -307,7 +321,7 @@ def _wanted(plan: RunState) -> list[int]:
 
 
 def _focus(pieces: Sequence[Piece], request: AnalysisRequest) -> int:
-    """What a page pins when nobody chose: the last content token of the user's (or the raw) text that is to
+    """The position that a page pins by default: the last content token of the user's (or the raw) text that is to
     be read.
     """
     wanted = range(len(pieces))

@@ -1,21 +1,25 @@
-"""What one transaction keeps of some findings: readings, failures and scores."""
+"""The writes of one transaction: readings, failures and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from server.analyses.readings import Key, ReadingFailed, Scores, Vector, Written
-from server.analyses.schema import Reading
+from server.analyses.readings import Key, ReadingFailed, Vector, Written
+from server.analyses.schema import READING_COLUMNS, Reading
 from server.store import repository
 from server.store.tables import ReadingRow
 from server.store.vectors import pack
 
+if TYPE_CHECKING:
+    from server.nla.scores import Score
+
 
 class ReadingWrites:
-    """What one transaction keeps of some findings: `told` are the readings as they then stand, each with its
+    """The writes of one transaction: `told` are the readings as they then stand, each with its
     event's id.
     """
 
@@ -38,15 +42,13 @@ class ReadingWrites:
         before = self._now.get(finding.key, Reading(position=position, sample=sample))
         self._put(finding.key, before.model_copy(update={"error": finding.reason}), event, 0)
 
-    def score(self, score: Scores, vector: Vector, event: int) -> None:
+    def score(self, key: Key, score: Score, vector: Vector, event: int) -> None:
         """A reading has its score."""
-        numbers = {"cos": score.cos, "mse": score.mse, "fve": score.fve, "rank": score.rank}
-        numbers["rank_of"] = score.rank_of
-        reading = self._now[score.key].model_copy(update=numbers)
-        self._tell(score.key, reading, event)
-        position, sample = score.key
-        key = {"analysis_id": self._id, "position": position, "sample": sample}
-        self._scores[score.key] = {**key, **numbers, "event": event, "vector": pack(vector, exact=False)}
+        numbers = asdict(score)
+        self._tell(key, self._now[key].model_copy(update=numbers), event)
+        position, sample = key
+        row = {"analysis_id": self._id, "position": position, "sample": sample, "event": event}
+        self._scores[key] = {**row, **numbers, "vector": pack(vector, exact=False)}
 
     def keep(self, session: Session) -> None:
         """Write all of it."""
@@ -58,7 +60,9 @@ class ReadingWrites:
 
     def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
         self._tell(key, reading, event)
-        self._rows[key] = ReadingRow(analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump())
+        self._rows[key] = ReadingRow(
+            analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump(include=READING_COLUMNS)
+        )
 
     def _tell(self, key: Key, reading: Reading, event: int) -> None:
         self._now[key] = reading

@@ -20,11 +20,11 @@ from server.analyses.watched import WatchedPositions
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
-    from server.nla.scores import Scorer
+    from server.nla.scores import Score, Scorer
     from server.nla.verbalisers.base import Outcome
 
 TRIES = 3
-"""How often a reading is asked for whose engine died over it: it may be what the engine dies of."""
+"""The number of times that a reading is asked for whose engine died: the reading may be the cause."""
 SILENCE = 1.0
 """Seconds without a finding after which the caller hears that work goes on."""
 Key = tuple[int, int]  # position, sample
@@ -67,22 +67,10 @@ class ReadingFailed:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How much of the activation one reading holds."""
-
-    key: Key
-    cos: float
-    mse: float
-    fve: float | None
-    rank: int
-    rank_of: int
-
-
-@dataclass(frozen=True)
 class Scored:
-    """A batch that the AR has read."""
+    """A batch that the AR has read: the score and the reconstruction [d] of each reading."""
 
-    scores: list[Scores]
+    scores: dict[Key, Score]
     vectors: dict[Key, Vector]
 
 
@@ -91,7 +79,7 @@ Finding: TypeAlias = Words | Written | ReadingFailed | Scored
 
 @dataclass(frozen=True)
 class ReadingBatch:
-    """Which readings are wanted of which activations. `content` are the positions among which a reading's own
+    """Readings that are wanted, and of which activations. `content` are the positions among which a reading's own
     is ranked.
     """
 
@@ -307,13 +295,12 @@ async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, s
 
 def _compared(scorer: Scorer, keys: Sequence[Key], vectors: Vector) -> list[Finding]:
     """The scores of some readings by their reconstructions [n, d]."""
-    good, kept, bad = [], {}, []
-    compared = scorer.compare([position for position, _ in keys], vectors)
-    for key, vector, each in zip(keys, vectors, compared, strict=True):
-        found = each.score
-        if not vector.any() or not np.isfinite([found.cos, found.mse]).all():
-            bad.append(ReadingFailed(key, "The reading has no score: the AR made no vector of it."))
-            continue
-        good.append(Scores(key, found.cos, found.mse, found.fve, each.rank, each.of))
-        kept[key] = vector
-    return [*bad, Scored(good, kept)] if good else list(bad)
+    scores = dict(zip(keys, scorer.compare([position for position, _ in keys], vectors), strict=True))
+    made = {
+        key: vector
+        for key, vector in zip(keys, vectors, strict=True)
+        if vector.any() and np.isfinite([scores[key].cos, scores[key].mse]).all()
+    }
+    reason = "The reading has no score: the AR made no vector of it."
+    bad: list[Finding] = [ReadingFailed(key, reason) for key in keys if key not in made]
+    return [*bad, Scored({key: scores[key] for key in made}, made)] if made else bad

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pydantic import TypeAdapter
 
-from server.analyses.event_log import EventLog, last_of
 from server.analyses.lens_table import LensTable
 from server.analyses.readings import Kept
 from server.analyses.schema import (
     FINAL,
+    READING_COLUMNS,
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
@@ -23,15 +24,18 @@ from server.analyses.schema import (
     FoundEdit,
     Progress,
     Reading,
+    ReadingDelta,
     Status,
     Token,
     url_of,
 )
 from server.errors import Unreadable
+from server.jobs.event_log import EventLog, Key, last_of
 from server.store.repository import StoredAnalysis, Summary, now
 from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 from server.store.vectors import unpack
 
+_log = logging.getLogger(__name__)
 _TOKENS = TypeAdapter(list[Token])
 _STATUS: TypeAdapter[Status] = TypeAdapter(Status)
 TITLE_LENGTH = 80
@@ -52,12 +56,12 @@ def new_row(
         status="queued",
         request=request.model_dump_json(),
         title=title_of(request),
-        words=text,
+        search_text=text,
         created=now(),
         token_count=0,
         timings="{}",
         versions="{}",
-        runs=0,
+        run_number=0,
         tokens_event=0,
         lens_event=0,
         tuned_event=0,
@@ -73,7 +77,7 @@ def title_of(request: AnalysisRequest) -> str:
 
 
 def request_of(row: AnalysisRow) -> AnalysisRequest:
-    """What was asked."""
+    """The request of an analysis."""
     return AnalysisRequest.model_validate_json(row.request)
 
 
@@ -89,22 +93,11 @@ def unpack_tokens(blob: bytes | None) -> list[Token]:
 
 def reading_of(row: ReadingRow) -> Reading:
     """A kept reading in the words of the API."""
-    return Reading(
-        position=row.position,
-        sample=row.sample,
-        text=row.text,
-        truncated=row.truncated,
-        cos=row.cos,
-        mse=row.mse,
-        fve=row.fve,
-        rank=row.rank,
-        rank_of=row.rank_of,
-        error=row.error,
-    )
+    return Reading(**{name: getattr(row, name) for name in READING_COLUMNS})
 
 
 def kept_of(rows: Iterable[ReadingRow]) -> dict[tuple[int, int], Kept]:
-    """What a later run need not do again. The rows carry their vectors."""
+    """The readings that a later run need not make again. The rows carry their vectors."""
     return {
         (row.position, row.sample): Kept(row.text, unpack(row.vector)[0] if row.vector is not None else None)
         for row in rows
@@ -123,6 +116,7 @@ def readable(analysis_id: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # damage raises whatever the decoder at that place raises
+        _log.warning("the analysis %s cannot be read", analysis_id, exc_info=True)
         raise Unreadable(
             f"What is kept of the analysis {analysis_id} is damaged, or was written by another version "
             f"({type(error).__module__}.{type(error).__name__}). Analyse the prompt again, delete it, or "
@@ -183,11 +177,17 @@ def end_of(analysis: Analysis) -> Ended:
     )
 
 
+def delta_of(key: Key, text: str) -> ReadingDelta:
+    """The next bit of a reading that is being written."""
+    position, sample = key
+    return ReadingDelta(position=position, sample=sample, text=text)
+
+
 def log_of(whole: StoredAnalysis, analysis: Analysis) -> EventLog:
     """The event log as it stood, with the ids that were given then; ended if the analysis has."""
     row = whole.row
-    log = EventLog(row.runs)
-    entries: list[tuple[int, EventKind, object, object]] = []
+    log = EventLog(row.run_number, delta_of)
+    entries: list[tuple[int, EventKind, object, Key | None]] = []
     if analysis.tokens:
         entries.append((row.tokens_event, "tokens", analysis.tokens, None))
     if analysis.lens is not None:
@@ -200,18 +200,19 @@ def log_of(whole: StoredAnalysis, analysis: Analysis) -> EventLog:
         log.put(kind, data, key=key, id=event_id)
     if analysis.status in FINAL:
         last: EventKind = "done" if analysis.status == "done" else "failed"
-        log.put(last, end_of(analysis), id=row.end_event or last_of(row.runs))
+        log.put(last, end_of(analysis), id=row.end_event or last_of(row.run_number))
     return log
 
 
 def found_edit_of(row: InterventionRow) -> FoundEdit:
     """A kept edit as a search names it."""
-    request = json.loads(row.result)["request"]
+    result = json.loads(row.result)
+    request = result["request"]
     return FoundEdit(
         id=row.id,
         url=f"{url_of(row.analysis_id)}?t={row.position}&edit={row.id}",
         position=row.position,
-        text=request["text"],
+        text=request["text"] or result["vector"]["name"],
         targets=request["targets"],
     )
 
@@ -229,4 +230,5 @@ def summary_of(found: Summary, edits: Sequence[InterventionRow] = ()) -> Analysi
         tokens=found.tokens,
         readings=found.readings,
         edits=[found_edit_of(row) for row in edits[:EDITS]],
+        study=found.study_id,
     )

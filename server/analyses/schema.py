@@ -30,8 +30,11 @@ from server.nla.flags import is_content
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ListedStatus = Literal["queued", "running", "done", "failed", "cancelled", "deleted"]
-"""What the library can be narrowed to; `deleted` are those whose deletion can still be undone."""
+"""Filters of the library; `deleted` are the analyses whose deletion can still be undone."""
 EventKind = Literal["tokens", "lens", "tuned_lens", "delta", "reading", "progress", "done", "failed"]
+"""The kinds of event of an analysis. Their data are, in this order: list[Token] (whole, each time), LensTable,
+LensTable, ReadingDelta, Reading (again when its scores come), Progress, Ended, Ended.
+"""
 FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 """The states that nothing follows until somebody asks again."""
 
@@ -92,7 +95,7 @@ class Generate(RequestModel):
 
 
 class Verbalise(RequestModel):
-    """How the AV writes. Without a temperature: greedy for one sample, 0.7 for several (greedy ones would all
+    """Options of the AV. Without a temperature: greedy for one sample, 0.7 for several (greedy ones would all
     be the same).
     """
 
@@ -103,7 +106,7 @@ class Verbalise(RequestModel):
 
 
 class AnalysisRequest(RequestModel):
-    """What POST /api/analyses takes: a chat (`messages`) or raw `text`, never both."""
+    """The body of POST /api/analyses: a chat (`messages`) or raw `text`, never both."""
 
     pair: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
@@ -117,6 +120,8 @@ class AnalysisRequest(RequestModel):
     verbalise: Verbalise = Verbalise()
     also: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)] = []
     """Further pairs of the same target, which read the same forward pass, each as an analysis of its own."""
+    causal: bool | None = None
+    """Whether the causal scores of its readings are measured, too. Without it the setting `causal_scores` decides."""
 
     @model_validator(mode="after")
     def _one_prompt(self) -> AnalysisRequest:
@@ -156,8 +161,25 @@ class Token(ResponseModel):
 
     @property
     def content(self) -> bool:
-        """Whether it counts in means, baselines, ranks and comparisons; see `server.nla.flags`."""
+        """True if it counts in means, baselines, ranks and comparisons; see `server.nla.flags`."""
         return is_content(self.position, self.special, self.flags)
+
+
+class ReadingCausal(ResponseModel):
+    """The causal score of a reading; see `server.measurements`. `kl`: KL(unpatched || patched) of the next token, in
+    nats, with the reading's reconstruction in the activation's place; `kl_mean` with the text's mean activation,
+    `kl_shuffled` with that of another reading, `kl_other` with the same one turned to the reading's own angle (the
+    null), `kl_random` with a random direction at that angle. `share` = 1 - kl / kl_mean; `kept`: the first choice
+    stays.
+    """
+
+    kl: float
+    kl_mean: float | None
+    kl_shuffled: float | None
+    kl_other: float | None
+    kl_random: float | None
+    share: float | None
+    kept: bool
 
 
 class Reading(ResponseModel):
@@ -176,15 +198,21 @@ class Reading(ResponseModel):
     rank: int | None = None
     rank_of: int | None = None
     error: str | None = None
+    causal: ReadingCausal | None = None
+    """None until it has been measured."""
 
     @property
     def scored(self) -> bool:
-        """Whether nothing more will be written about it."""
+        """True if nothing more will be written about it."""
         return self.cos is not None or self.error is not None
 
 
+READING_COLUMNS = set(Reading.model_fields) - {"causal"}
+"""The fields of a reading that are kept with it; its causal score is kept with its measurement."""
+
+
 class Progress(ResponseModel):
-    """How far it is. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or
+    """Progress of an analysis. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or
     cancelled.
 
     `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others.
@@ -201,7 +229,7 @@ class Progress(ResponseModel):
 
 
 class Chance(ResponseModel):
-    """What chance scores on some positions of this very prompt, by `n` readings: those dealt to other
+    """Scores by chance on some positions of this very prompt, of `n` readings: those dealt to other
     positions, and the mean activation of the other positions.
     """
 
@@ -213,7 +241,7 @@ class Chance(ResponseModel):
 
 
 class Baselines(Chance):
-    """Of the positions of content, with those that are left out (template, special tokens, sinks) by
+    """Baselines over the positions of content, with those that are left out (template, special tokens, sinks) by
     themselves. Those of an earlier version are over all positions.
     """
 
@@ -222,6 +250,26 @@ class Baselines(Chance):
     nearest: float | None = None
     """The share of the readings whose own activation is the nearest of `nearest_of`, drawn from the content."""
     nearest_of: int | None = None
+
+
+class CausalShare(ResponseModel):
+    """1 - Σ KL / Σ KL(mean) over `n` readings, with the middle 95 % over resampled units; None of too few units."""
+
+    share: float | None
+    interval: tuple[float, float] | None
+    n: int
+
+
+class AnalysisCausal(CausalShare):
+    """The causal score of an analysis over its content. `null`: another reading at the same angle; `shuffled`: that as
+    it is; `random`: a random direction at the same angle. Intervals resample `units` turns or sentences.
+    """
+
+    unit: Literal["turns", "sentences"]
+    units: int
+    null: CausalShare
+    shuffled: CausalShare
+    random: CausalShare
 
 
 class ReadingDelta(ResponseModel):
@@ -286,6 +334,7 @@ class Analysis(ResponseModel):
     lens: LensField | None = None
     tuned_lens: LensField | None = None
     baselines: Baselines | None = None
+    causal_summary: AnalysisCausal | None = None
     progress: Progress
     timings: dict[str, float] = {}
     versions: dict[str, str] = {}
@@ -296,7 +345,7 @@ class Analysis(ResponseModel):
 
 @dataclass(frozen=True)
 class LayerReadings:
-    """What a sibling reads at one position, and by what. `error` is why its analysis failed, if it did."""
+    """A sibling's readings at one position, and its versions. `error` is why its analysis failed, if it did."""
 
     sibling: Sibling
     readings: list[Reading]
@@ -318,7 +367,8 @@ class AnalysisSummary(ResponseModel):
     """One line of the library. `title` is the first words of the prompt; tokens and readings are counts.
 
     `deleted` says since when it is, of those that can still be restored. `edits`: the oldest of those that
-    hold every word of the query, or one that nothing else of the analysis holds.
+    hold every word of the query, or one that nothing else of the analysis holds. `study`: the id of the study that
+    began it, as long as nobody else has asked for the same.
     """
 
     id: str
@@ -331,21 +381,7 @@ class AnalysisSummary(ResponseModel):
     tokens: int
     readings: int
     edits: list[FoundEdit] = []
-
-
-@dataclass(frozen=True)
-class Event:
-    """One message to watchers.
-
-    Ids grow along one analysis for ever, also over a restart, with gaps: a watcher that was slow gets what is
-    true now, not every step to it. data is, by kind: tokens list[Token] (whole, each time), lens and
-    tuned_lens LensTable, delta Delta, reading Reading (again when its scores come), progress Progress, done
-    and failed End.
-    """
-
-    id: int
-    kind: EventKind
-    data: Any
+    study: str | None = None
 
 
 @dataclass(frozen=True)

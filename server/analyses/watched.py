@@ -1,4 +1,4 @@
-"""What the viewers look at: these positions are read first, and their words are streamed as they come."""
+"""Watched positions: they are read first, and their words are streamed as they come."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Variant = Literal["space", "plain"]
 
 
 class WordTokens(ResponseModel):
-    """How the target's tokenizer cuts a word. Only the first token is measured: `id`, `token`."""
+    """The tokens into which the target's tokenizer cuts a word. Only the first token is measured: `id`, `token`."""
 
     id: int
     token: str
@@ -41,10 +41,10 @@ class WordTokens(ResponseModel):
     """The id of each token; empty in what was kept before it was there."""
     variant: Variant | None = None
 
-    @computed_field(description="How many tokens the word has.")  # type: ignore[prop-decorator]
+    @computed_field(description="The number of the word's tokens.")  # type: ignore[prop-decorator]
     @property
     def count(self) -> int:
-        """How many tokens the word has."""
+        """The number of its tokens."""
         return len(self.parts)
 
 
@@ -68,7 +68,7 @@ class WordCurve(WordTokens):
 
 
 class WordCurves(ResponseModel):
-    """What the lens after `position` gives to each word, a number for each of `layers`."""
+    """Probabilities of each word by the lens after `position`, a number for each of `layers`."""
 
     position: int
     layers: list[int]

@@ -1,6 +1,4 @@
-"""An analysis with its edits and its siblings' readings as JSON, and its edits as a table: one row an edit,
-the same columns in CSV and Parquet.
-"""
+"""Edits as a table: one row an edit, the same columns in CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -11,11 +9,9 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from server.analyses.export import guarded, metadata, table_csv
-from server.analyses.json_stream import analysis_json
-from server.analyses.schema import Analysis, SiblingReadings
+from server.analyses.schema import Analysis
 from server.interventions.schema import Intervention
 
 TEXTS = (
@@ -40,27 +36,13 @@ NUMBERS = (
     *("first_before_prob", "first_after_prob", "seconds"),
 )
 REST = [name for name in Intervention.model_fields if name not in {*TEXTS, *COUNTS, *NUMBERS}]
-"""What is no single text or number: as JSON, as the API answers it."""
+"""The columns that are no single text or number: JSON, as the API answers it."""
 COLUMNS: dict[str, pa.DataType] = (
     dict.fromkeys(TEXTS, pa.string())
     | dict.fromkeys(COUNTS, pa.int32())
     | dict.fromkeys(NUMBERS, pa.float64())
     | dict.fromkeys(REST, pa.string())
 )
-
-
-class ExportedAnalysis(Analysis):
-    """An analysis with its edits, oldest first, and with what its siblings read."""
-
-    siblings: list[SiblingReadings] = Field(default_factory=list)  # type: ignore[assignment]
-    interventions: list[Intervention] = Field(default_factory=list)
-
-
-async def exported_json(
-    analysis: Analysis, siblings: Sequence[SiblingReadings], edits: Sequence[Intervention]
-) -> bytes:
-    """An `ExportedAnalysis` as JSON."""
-    return await analysis_json(analysis, siblings=siblings, interventions=edits)
 
 
 def edits_csv(analysis: Analysis, edits: Sequence[Intervention]) -> bytes:

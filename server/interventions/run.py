@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,9 @@ OTHERS = 16
 
 @dataclass(frozen=True)
 class InterventionInputs:
-    """What an intervention starts from. `ids` reach to where the model goes on; `h`: [d], the activation;
+    """Inputs of an intervention. `ids` reach to where the model goes on; `h`: [d], the activation;
     `original`: the reading as it is; `others`: reconstructions of other positions' readings; `gold`: an
-    activation [d] of another text.
+    activation [d] of another text; `vector`: [d], of a request that has no words.
     """
 
     request: InterventionRequest
@@ -49,11 +49,12 @@ class InterventionInputs:
     original: str | None
     others: Sequence[Vector]
     gold: Vector | None
+    vector: Vector | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it, in the words of the API."""
+    """The result of an intervention, in the types of the API."""
 
     kls: list[float]
     cos_original: float
@@ -66,34 +67,55 @@ class Result:
     sweep: list[SweepPoint]
 
 
-async def intervene(pair: LoadedPair, material: InterventionInputs) -> Result:
-    """Raises BadInput for an edit that moves nothing or is too long, and what the models raise."""
+@dataclass(frozen=True)
+class Step:
+    """Progress: `done` of `total` patches have been run."""
+
+    stage: Literal["reconstruct", "patch", "sweep"]
+    done: int = 0
+    total: int | None = None
+
+
+async def intervene(pair: LoadedPair, material: InterventionInputs) -> AsyncGenerator[Step | Result]:
+    """The steps of an intervention, then its result. Raises BadInput for an edit that moves nothing or is too long, and
+    what the models raise.
+    """
     from server.nla.patching.patched_forward import Continuation
 
     request = material.request
-    edited, original = await _reconstructed(pair, request.text, material.original)
+    yield Step("reconstruct")
+    edited, original = await _reconstructed(pair, material)
     patches = list(_patches(material, edited, original))
     words = [tokens_of(pair.prompter, target) for target in request.targets]
-    further = Continuation(
+    continuation = Continuation(
         request.generate.max_new_tokens, request.generate.temperature, request.generate.seed
     )
     followed = [word.id for word in words]
     said: list[PatchedOutput] = []
     only_patches = [patch for _, patch in patches]
-    async for batch in pair.target.patched_forward(material.ids, only_patches, followed, further):
+    yield Step("patch", 0, len(patches) + 1)
+    async for batch in pair.target.patched_forward(material.ids, only_patches, followed, continuation):
         said += batch
+        yield Step("patch", len(said), len(patches) + 1)
     own, after = said[:2]
     score = _score(material.h, edited, pair.variance)
     by_kind: dict[ControlKind, list[tuple[Patch, PatchedOutput]]] = {}
-    for (kind, patch), found in zip(patches[1:], said[2:], strict=True):
+    for (kind, patch), output in zip(patches[1:], said[2:], strict=True):
         if kind is not None:
-            by_kind.setdefault(kind, []).append((patch, found))
+            by_kind.setdefault(kind, []).append((patch, output))
     edit = patches[0][1]
     before = _spoken(pair, own, request.targets, words)
     patched = _spoken(pair, after, request.targets, words)
     controls = [_control(pair, kind, made, material.h, own, after) for kind, made in by_kind.items()]
     delta_ratio = _delta_ratio(request, edited, original, material.h)
-    return Result(
+    points: list[SweepPoint] = []
+    others = [patch for kind, patch in patches if kind == "other"]
+    async for found in sweep(pair, material, edit, others, followed, own):
+        if isinstance(found, int):
+            yield Step("sweep", found)
+        else:
+            points.append(found)
+    yield Result(
         kls=after.kls.tolist(),
         cos_original=_cos(edit, material.h),
         score=score,
@@ -102,20 +124,25 @@ async def intervene(pair: LoadedPair, material: InterventionInputs) -> Result:
         controls=controls,
         delta_ratio=delta_ratio,
         verdict=judge(before, patched, controls, delta_ratio),
-        sweep=await sweep(
-            pair, material, edit, [patch for kind, patch in patches if kind == "other"], followed
-        ),
+        sweep=points,
     )
 
 
-async def _reconstructed(pair: LoadedPair, text: str, original: str | None) -> tuple[Vector, Vector | None]:
-    """What the AR makes of both. Equal words are read once: rounded apart, they would make a direction to steer in."""
-    texts = [text] if original in (None, text) else [text, original]
-    try:
-        vectors = await pair.reconstructor.reconstruct(texts)
-    except BadInput as error:
-        raise BadInput("text", error.detail) from error
-    return vectors[0], None if original is None else vectors[-1]
+async def _reconstructed(pair: LoadedPair, material: InterventionInputs) -> tuple[Vector, Vector | None]:
+    """Return v, and what the AR makes of the reading as it is. Equal words are read once: rounded apart, they would
+    make a direction to steer in.
+    """
+    text, original = material.request.text, material.original
+    texts = list(dict.fromkeys(words for words in (text, original) if words is not None))
+    made: dict[str, Vector] = {}
+    if texts:
+        try:
+            made = dict(zip(texts, await pair.reconstructor.reconstruct(texts), strict=True))
+        except BadInput as error:
+            raise BadInput("text", error.detail) from error
+    edited = material.vector if text is None else made[text]
+    assert edited is not None, "a request has words or a vector"
+    return edited, None if original is None else made[original]
 
 
 def _patches(
@@ -186,17 +213,21 @@ def _patch(request: InterventionRequest, v: Vector, original: Vector | None, h: 
 def _delta(
     request: InterventionRequest, v: Vector, original: Vector | None, h: Vector
 ) -> tuple[Vector, Vector]:
-    """Δ, and the vector from which it leads away."""
+    """Δ, and the vector from which it leads away; a vector that is kept is Δ itself."""
     from server.nla.scores import units
 
+    if request.vector is not None:
+        return v, h
     if request.delta == "activation" or original is None:
         return units(v) - units(h), units(h)
     return v - original, original
 
 
 def _delta_ratio(request: InterventionRequest, v: Vector, original: Vector | None, h: Vector) -> float | None:
-    """How large Δ is beside where it comes from, before it is stretched. None when replacing."""
-    if request.mode == "replace":
+    """The length of Δ as a part of its origin's, before it is stretched. None when replacing, and for a vector, whose
+    length is its maker's choice.
+    """
+    if request.mode == "replace" or request.vector is not None:
         return None
     delta, origin = _delta(request, v, original, h)
     length = float(np.linalg.norm(origin))
@@ -265,4 +296,5 @@ def _control(
         text=_reply(pair, made[0][1])[0],
         each_kl=last.tolist(),
         each_probs=[said.probs.tolist() for _, said in made],
+        each_first=[pair.prompter.token_text(int(said.top_ids[0])) for _, said in made],
     )

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.analyses.schema import Generate, RequestModel, ResponseModel, Seed
+from server.analyses.schema import Generate, Progress, RequestModel, ResponseModel, Seed
 from server.analyses.word_curves import WordTokens
+from server.vectors.schema import UsedVector
 
 Mode = Literal["replace", "steer"]
 SteerOrigin = Literal["original", "activation"]
@@ -22,7 +23,7 @@ ALPHA = 0.5
 
 
 class ContinuationParams(Generate):
-    """How the model goes on, shorter than a reply is unless told otherwise."""
+    """Options of the model's continuation, shorter than a reply by default."""
 
     max_new_tokens: Annotated[int, Field(ge=1)] = REPLY
 
@@ -35,16 +36,17 @@ class Gold(RequestModel):
 
 
 class InterventionRequest(RequestModel):
-    """What POST /api/analyses/{id}/interventions takes. `text` is read by the AR, v = AR(text), and with h
-    the activation at `position`:
+    """The body of POST /api/analyses/{id}/interventions. `text` is read by the AR, v = AR(text), or else
+    `vector` is the id of one that is kept (POST /api/vectors), v itself; and with h the activation at `position`:
 
     replace: h ← ‖h‖ v/‖v‖. steer: h ← h + alpha ‖h‖ Δ/‖Δ‖, where Δ is v − AR(the reading as it is) (`delta`:
-    original), or v − h with both at length 1 (`delta`: activation). Replacing has no use for alpha, delta and
-    sweep.
+    original), or v − h with both at length 1 (`delta`: activation); with a `vector` Δ is v itself, and there is no
+    `delta`. Replacing has no use for alpha, delta and sweep.
     """
 
     position: Annotated[int, Field(ge=0)]
-    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    text: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    vector: Annotated[str, Field(min_length=1, max_length=40)] | None = None
     mode: Mode = "replace"
     alpha: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] | None = None
     delta: SteerOrigin | None = None
@@ -65,7 +67,7 @@ class InterventionRequest(RequestModel):
     """Which of the position's readings was edited."""
     generate: ContinuationParams = ContinuationParams()
     seed: Seed = 0
-    """Of the random directions."""
+    """The seed of the random directions."""
     gold: Gold | None = None
 
 
@@ -78,7 +80,7 @@ class TargetToken(WordTokens):
 
 
 class ModelOutput(ResponseModel):
-    """What the model says next: its likeliest tokens `[id, text, probability]`, the targets, and how it goes
+    """The model's output: its likeliest next tokens `[id, text, probability]`, the targets, and how it goes
     on. `ended`: it ended its turn.
     """
 
@@ -95,8 +97,8 @@ class Control(ResponseModel):
     edit's own angle with the activation, and as long. unedited: the reading as it is, through the AR. gold:
     the activation that was named. Numbers are means over the `n`; `interval` spans their middle 90 %. `kept`:
     how many leave the model's first choice as it was. `above`: how many have a `kl` at least as large as the
-    edit's. `probs` are those of the targets. `text` is that of the first. Of each by itself: `each_kl` [n]
-    and `each_probs` [n][targets].
+    edit's. `probs` are those of the targets. `text` is that of the first. Of each by itself: `each_kl` [n],
+    `each_probs` [n][targets] and the model's first choice, `each_first` [n].
     """
 
     kind: ControlKind
@@ -111,12 +113,16 @@ class Control(ResponseModel):
     text: str
     each_kl: list[float] = Field(default_factory=list)
     each_probs: list[list[float]] = Field(default_factory=list)
+    each_first: list[str] = Field(default_factory=list)
 
 
 class SweepPoint(ResponseModel):
     """The edit steered with another `alpha`: how far the next token moves (`kl`), the first choice `[id,
     text, probability]`, and the targets' probabilities; beside random directions (means) and other readings
-    (each by itself), both turned to the edit's angle and as long.
+    (each by itself), both turned to the edit's angle and as long. `random_firsts`: the first choice after each random
+    direction. `old_first`: the probability of what the
+    model's first choice is without a patch. `elsewhere`: what is on neither the five tokens that are likeliest
+    without a patch nor the targets; where it grows, the model breaks.
     """
 
     alpha: float
@@ -126,12 +132,17 @@ class SweepPoint(ResponseModel):
     random_kl: float
     random_interval: tuple[float, float]
     random_probs: list[float]
+    random_firsts: list[str] = Field(default_factory=list)
+    old_first: float | None = None
+    elsewhere: float | None = None
+    random_old_first: float | None = None
+    random_elsewhere: float | None = None
     other_kls: list[float] = Field(default_factory=list)
     other_probs: list[list[float]] = Field(default_factory=list)
 
 
 class WordsScore(ResponseModel):
-    """How much of the activation the edited words hold, as for a reading."""
+    """The score of the edited words, as for a reading: how much of the activation they hold."""
 
     cos: float
     mse: float
@@ -139,7 +150,7 @@ class WordsScore(ResponseModel):
 
 
 class Verdict(ResponseModel):
-    """Whether the words changed the model's mind, judged by one target: the likeliest after the edit, of
+    """The verdict: did the words change the model's mind? Judged by one target: the likeliest after the edit, of
     those that the model did not say anyway.
 
     `word`: its index. `first`: it has become the first choice. `above`: of the `others` (other readings) how
@@ -165,7 +176,8 @@ class Intervention(ResponseModel):
     patch to there. `cos_original`: between the activation and what took its place. `original`: the reading
     that was edited, if there was one. `delta_ratio`: of a steer, how large Δ was before it was stretched:
     ‖Δ‖/‖AR(the reading as it is)‖, or, from the activation, ‖Δ‖ between the two at length 1. `verdict`: None
-    where no target could win, or nothing was compared.
+    where no target could win, or nothing was compared. `vector`: the one that was patched in, in place of words;
+    `score` then is its own.
     """
 
     id: str
@@ -181,6 +193,7 @@ class Intervention(ResponseModel):
     cos_original: float
     score: WordsScore
     original: str | None
+    vector: UsedVector | None = None
     before: ModelOutput
     after: ModelOutput
     controls: list[Control]
@@ -189,3 +202,18 @@ class Intervention(ResponseModel):
     sweep: list[SweepPoint] = Field(default_factory=list)
     versions: dict[str, str]
     seconds: float
+
+
+class PendingIntervention(ResponseModel):
+    """An edit that is being made or waits. Stages of its progress: loading, waiting, queued, reconstruct, patch, sweep;
+    `done` of `total` patches have been run.
+    """
+
+    id: str
+    url: str
+    analysis: str
+    created: datetime
+    request: InterventionRequest
+    vector: UsedVector | None = None
+    pair: str
+    progress: Progress

@@ -1,279 +1,126 @@
-"""Ask for an intervention, find it again. What was asked decides where it stands, so nothing is computed twice."""
+"""The service of interventions: what may be asked, and the id of what was asked."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from server.analyses.attached import AnalysisJobs
 from server.analyses.content_id import digest, short
-from server.analyses.reconstruction import check_lengths
-from server.analyses.schema import Analysis
+from server.analyses.schema import Analysis, Progress
 from server.analyses.service import Analyses
-from server.errors import BadInput, Busy, Conflict, NotFound, StoreUnavailable
-from server.interventions.run import OTHERS, InterventionInputs, Vector, intervene
-from server.interventions.schema import ALPHA, Gold, Intervention, InterventionRequest
+from server.errors import BadInput, Conflict
+from server.interventions.job import Inputs, pending
+from server.interventions.kind import InterventionKind, fitting_vector
+from server.interventions.run import OTHERS
+from server.interventions.schema import (
+    ALPHA,
+    Intervention,
+    InterventionRequest,
+    PendingIntervention,
+)
+from server.jobs.scheduler import Scheduler
+from server.metrics import Metrics
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
-from server.store import interventions as kept
 from server.store import repository
 from server.store.database import Store
 from server.store.tables import InterventionRow
-from server.store.vectors import unpack
+from server.vectors.schema import UsedVector, url_of_vector
 
-if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import LoadedPair
-
-_log = logging.getLogger(__name__)
 FORMAT = 2
 """Raised when the same request would give another answer; those of before keep their address."""
 
 
-@dataclass(frozen=True)
-class _Wish:
-    """A normalised request and what its analysis has for it: the reading as it is, and the positions of others."""
+class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervention]):
+    """All interventions of this server."""
 
-    analysis: Analysis
-    request: InterventionRequest
-    original: str | None
-    others: Sequence[int]
+    noun = "edit"
+    table = InterventionRow
 
-    @property
-    def until(self) -> int:
-        assert self.request.until is not None, "a normalised request has one"
-        return self.request.until
-
-    @property
-    def id(self) -> str:
-        """What there is to compare with is a part of it: while readings are being written, that is less than later."""
-        asked = self.request.model_dump(mode="json")
-        return short(digest([FORMAT, self.analysis.id, asked, self.original, list(self.others)]))
-
-
-_Made = tuple[Intervention, bool]
-
-
-@dataclass(frozen=True)
-class _Work:
-    """An intervention that is being made."""
-
-    analysis: str
-    task: asyncio.Task[_Made]
-
-
-class Interventions:
-    """All interventions of this server. One outlives whoever asked for it, as an analysis does."""
-
-    def __init__(self, analyses: Analyses, store: Store, models: ModelPool, settings: Settings) -> None:
-        self._analyses = analyses
-        self._store = store
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        analyses: Analyses,
+        store: Store,
+        models: ModelPool,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
         self._models = models
-        self._settings = settings
-        self._at_work: dict[str, _Work] = {}
-        analyses.before_delete(self.cancel_all)
+        self._kind = InterventionKind(analyses, store, settings, metrics)
+        super().__init__(scheduler, analyses, store, self._kind)
 
     async def create(self, analysis_id: str, request: InterventionRequest) -> tuple[Intervention, bool]:
-        """The intervention of this request and whether it existed. Raises NotFound, BadInput for what cannot
-        be done, Conflict while the analysis has no activations, is of another pair, or when somebody cancels
-        it, Busy when too many are being made, NotReady, and what the models raise.
+        """The intervention of this request, once it is made, and whether it existed. Raises as `submit` and `wait`."""
+        id, existed = await self.submit(analysis_id, request)
+        return await self.wait(id), existed
+
+    async def submit(self, analysis_id: str, request: InterventionRequest) -> tuple[str, bool]:
+        """Have an intervention made, unless it is or is being made. Returns its id, and whether it is made.
+
+        Raises NotFound, BadInput for what cannot be done, Conflict while the analysis has no activations or is of
+        another pair, Busy when the queue is full, and NotReady.
         """
         analysis = await self._analyses.get(analysis_id)
-        wish = _wish(request, analysis)
-        id = wish.id
-        if id not in self._at_work and len(self._at_work) >= self._settings.max_edits:
-            if (found := await self._find(analysis.id, id)) is not None:
-                return found, True
-            raise Busy(f"{len(self._at_work)} edits are being made already. Try again in a while.")
-        if id not in self._at_work:
-            task = asyncio.create_task(self._find_or_make(id, wish), name=f"intervention-{id}")
-            self._at_work[id] = _Work(analysis.id, task)
-            task.add_done_callback(lambda done: self._ended(id, done))
-        task = self._at_work[id].task
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                raise  # whoever asked has left
-            raise Conflict("This edit was cancelled before it was made.") from None
-
-    async def cancel(self, analysis_id: str) -> list[str]:
-        """End the making of all edits of an analysis; their askers are told. Returns the ids. Raises NotFound."""
-        return await self.cancel_all(await self._analyses.check(analysis_id))
-
-    async def cancel_all(self, analysis_id: str) -> list[str]:
-        """As `cancel`, of an analysis of this very id."""
-        ended = {id: work.task for id, work in self._at_work.items() if work.analysis == analysis_id}
-        await _cancel(ended.values())
-        return list(ended)
-
-    async def get(self, analysis_id: str, intervention_id: str) -> Intervention:
-        """One that is kept. Raises NotFound."""
-        analysis = await self._analyses.check(analysis_id)
-        found = await self._find(analysis, intervention_id) if _well_formed(intervention_id) else None
-        if found is None:
-            raise NotFound(f"This analysis has no intervention {intervention_id!r}.")
-        return found
-
-    async def of(self, analysis_id: str, position: int | None = None) -> list[Intervention]:
-        """Those of an analysis, or of one position, oldest first. Raises NotFound."""
-        analysis = await self._analyses.check(analysis_id)
-        rows = await self._store.read(partial(kept.of, analysis, position))
-        return [Intervention.model_validate_json(row) for row in rows]
-
-    async def delete(self, analysis_id: str, intervention_id: str) -> None:
-        """Remove one for good; it can be computed again. Raises NotFound."""
-        analysis = await self._analyses.check(analysis_id)
-        work = partial(kept.remove, analysis, intervention_id)
-        if not (_well_formed(intervention_id) and await self._store.write(work)):
-            raise NotFound(f"This analysis has no intervention {intervention_id!r}.")
-
-    async def close(self) -> None:
-        """Put down what is at work."""
-        await _cancel([work.task for work in self._at_work.values()])
-
-    def _ended(self, id: str, task: asyncio.Task[_Made]) -> None:
-        del self._at_work[id]
-        if not task.cancelled():
-            task.exception()  # whoever asked may have left before it was raised
-
-    async def _find(self, analysis_id: str, id: str) -> Intervention | None:
-        found = await self._store.read(partial(kept.get, analysis_id, id))
-        return None if found is None else Intervention.model_validate_json(found)
-
-    async def _find_or_make(self, id: str, wish: _Wish) -> tuple[Intervention, bool]:
-        analysis = wish.analysis.id
-        if (found := await self._find(analysis, id)) is not None:
-            return found, True
-        made = await self._make(id, wish)
+        inputs = _inputs(request, analysis)
+        if inputs.request.vector is not None:
+            inputs.vector = await self._vector(inputs.request.vector, analysis)
+        id = _id(analysis, inputs)
+        if await self.is_made(analysis.id, id):
+            return id, True
+        if self._scheduler.get(id) is None:
+            await self._check(analysis, inputs)
         row = InterventionRow(
             id=id,
-            analysis_id=analysis,
-            position=made.request.position,
-            created=made.created,
-            result=made.model_dump_json(ensure_ascii=True),
-            search_text="\n".join([made.request.text, *made.request.targets]),
+            analysis_id=analysis.id,
+            pair=analysis.pair,
+            status="queued",
+            position=inputs.request.position,
+            created=repository.now(),
+            run_number=0,
+            inputs=inputs.model_dump_json(ensure_ascii=True),
+            result="",
+            search_text="\n".join([_said(inputs), *inputs.request.targets]),
         )
+        await self._submit(row)
+        return id, await self.is_made(analysis.id, id)
 
-        def failed(error: StoreUnavailable) -> None:
-            _log.error("intervention %s is kept later: %s", id, error.detail)
-
-        if not await self._store.write_until_kept(partial(kept.keep, row), failed):
-            raise NotFound("The analysis has just been deleted.")
-        return made, False
-
-    async def _make(self, id: str, wish: _Wish) -> Intervention:
-        began = time.monotonic()
-        analysis, request = wish.analysis, wish.request
+    async def _check(self, analysis: Analysis, inputs: Inputs) -> None:
+        """Raise what is wrong with a request before it waits for its turn."""
         if analysis.pair not in self._models.names:
             raise Conflict(f"This analysis is of {analysis.pair}, which this server does not have.")
         with self._models.borrow(analysis.pair) as pair:
-            await self._check_weights(pair, analysis)
-            await check_lengths(pair, "text", [request.text], self._settings)
-            material = await self._material(pair, wish)
-            result = await intervene(pair, material)
-            versions = dict(pair.versions)
-        return Intervention(
-            id=id,
-            url=f"{analysis.url}?t={request.position}&edit={id}",
-            analysis=analysis.id,
-            created=repository.now(),
-            request=request,
-            pair=analysis.pair,
-            layer=pair.layer,
-            until=wish.until,
-            kl=result.kls[-1],
-            kls=result.kls,
-            cos_original=result.cos_original,
-            score=result.score,
-            original=wish.original,
-            before=result.before,
-            after=result.after,
-            controls=result.controls,
-            delta_ratio=result.delta_ratio,
-            verdict=result.verdict,
-            sweep=result.sweep,
-            versions=versions,
-            seconds=round(time.monotonic() - began, 3),
-        )
+            await self._kind.prepare(pair, analysis, inputs)
 
-    async def _material(self, pair: LoadedPair, wish: _Wish) -> InterventionInputs:
-        analysis, request = wish.analysis, wish.request
-        blob = await self._store.read(partial(repository.activations, analysis.id))
-        if blob is None:
-            raise Conflict("The activations are not known yet: wait until the lens is there.")
-        ids = [token.id for token in analysis.tokens[: wish.until + 1]]
-        self._check_length(pair, len(ids), request)
-        vectors = await self._store.read(partial(kept.reconstructions, analysis.id, wish.others))
-        gold = None if request.gold is None else await self._gold(request.gold, analysis)
-        return InterventionInputs(
-            request=request,
-            ids=ids,
-            h=unpack(blob)[request.position],
-            original=wish.original,
-            others=[unpack(vector)[0] for vector in vectors],
-            gold=gold,
-        )
+    async def _vector(self, vector_id: str, analysis: Analysis) -> UsedVector:
+        row = await fitting_vector(self._store, vector_id, analysis)
+        return UsedVector(id=row.id, url=url_of_vector(row.id), name=row.name)
 
-    async def _check_weights(self, pair: LoadedPair, analysis: Analysis) -> None:
-        """What the AR of today makes of words does not belong to activations of yesterday's target."""
-        row = await self._store.read(partial(repository.get, analysis.id))
-        if row is not None and row.fingerprint not in (None, pair.fingerprint):
-            raise Conflict(
-                f"This was analysed with other weights of {pair.name}: analyse the text again, and edit that."
-            )
+    def _made(self, result: str) -> Intervention:
+        return Intervention.model_validate_json(result)
 
-    def _check_length(self, pair: LoadedPair, count: int, request: InterventionRequest) -> None:
-        wanted, most = request.generate.max_new_tokens, self._settings.max_reply_tokens
-        if wanted > most:
-            detail = f"{wanted:,} is more than the {most:,} that this server takes."
-            raise BadInput("generate.max_new_tokens", detail)
-        if count + wanted > pair.target.max_tokens:
-            raise BadInput(
-                "generate.max_new_tokens",
-                f"With the {count:,} tokens before it that would be more than the {pair.target.max_tokens:,} that the "
-                "model reads.",
-            )
-
-    async def _gold(self, gold: Gold, analysis: Analysis) -> Vector:
-        try:
-            other = await self._analyses.get(gold.analysis)
-        except NotFound as error:
-            raise BadInput("gold.analysis", error.detail) from error
-        blob = await self._store.read(partial(repository.activations, other.id))
-        if blob is None:
-            raise BadInput("gold.analysis", "It has no activations yet.")
-        if (other.pair, other.layer) != (analysis.pair, analysis.layer):
-            raise BadInput(
-                "gold.analysis",
-                f"It is by {other.pair} at layer {other.layer}, this one by {analysis.pair} at layer {analysis.layer}: "
-                "their activations do not fit.",
-            )
-        if gold.position >= len(other.tokens):
-            raise BadInput("gold.position", f"It ends at position {len(other.tokens) - 1}.")
-        found: Vector = unpack(blob)[gold.position]
-        return found
+    def _pending(self, row: InterventionRow, progress: Progress) -> PendingIntervention:
+        return pending(row, progress)
 
 
-async def _cancel(tasks: Iterable[asyncio.Task[_Made]]) -> None:
-    for task in (tasks := list(tasks)):
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _id(analysis: Analysis, inputs: Inputs) -> str:
+    """The id. It covers the readings to compare with: while readings are being written, those are fewer than later."""
+    asked = inputs.request.model_dump(mode="json")
+    if asked["vector"] is None:  # the ids of before there were vectors stay
+        del asked["vector"]
+    return short(digest([FORMAT, analysis.id, asked, inputs.original, inputs.others]))
 
 
-def _well_formed(id: str) -> bool:
-    return id.isascii() and id.isalnum()
+def _said(inputs: Inputs) -> str:
+    """The text that a search finds an edit by: its words, or the name of its vector."""
+    return inputs.request.text or (inputs.vector.name if inputs.vector else "")
 
 
-def _wish(request: InterventionRequest, analysis: Analysis) -> _Wish:
+def _inputs(request: InterventionRequest, analysis: Analysis) -> Inputs:
     """The request with everything filled in, so that equal wishes are equal requests. Raises Conflict and BadInput."""
     if not analysis.tokens:
         raise Conflict("The tokens are not known yet.")
+    _check_words(request)
     last = len(analysis.tokens) - 1
     if request.position > last:
         raise BadInput("position", f"There is no position {request.position}: the text ends at {last}.")
@@ -284,7 +131,7 @@ def _wish(request: InterventionRequest, analysis: Analysis) -> _Wish:
     if not request.position <= until <= last:
         raise BadInput("until", f"The model can go on after the positions {request.position} to {last}.")
     steers = request.mode == "steer"
-    delta = request.delta or "original"
+    delta = None if request.vector is not None else request.delta or "original"
     original = _original(analysis, request)
     if steers and delta == "original" and original is None:
         raise BadInput(
@@ -304,7 +151,24 @@ def _wish(request: InterventionRequest, analysis: Analysis) -> _Wish:
             "targets": list(dict.fromkeys(request.targets)),
         }
     )
-    return _Wish(analysis, wanted, original, _others(analysis, wanted, original))
+    return Inputs(request=wanted, original=original, others=_others(analysis, wanted, original))
+
+
+def _check_words(request: InterventionRequest) -> None:
+    """Raise BadInput unless there are either words or a vector."""
+    if request.text is None and request.vector is None:
+        raise BadInput(
+            "text", "Give the words that the activation is to hold, or a vector (its id) in their place."
+        )
+    if request.text is not None and request.vector is not None:
+        raise BadInput(
+            "vector", "Give words (text) or a vector, not both: what is patched in is one of them."
+        )
+    if request.vector is not None and request.delta is not None:
+        raise BadInput(
+            "delta",
+            "A vector is steered along as it is: leave delta out, or make the difference a vector of its own.",
+        )
 
 
 def _original(analysis: Analysis, request: InterventionRequest) -> str | None:

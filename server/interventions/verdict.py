@@ -1,4 +1,4 @@
-"""Whether an edit changed the model's mind: judged by the watched words, against each control, not by distance."""
+"""The verdict on an edit: judged by the watched words, against each control, not by distance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMALL_DELTA = 0.05
 def judge(
     before: ModelOutput, after: ModelOutput, controls: Sequence[Control], delta_ratio: float | None
 ) -> Verdict | None:
-    """What the edit did to the watched word that it made likeliest, of those that the model did not say
+    """Judge the edit by the watched word that it made likeliest, of those that the model did not say
     anyway.
 
     It changes the model's mind when that word becomes the first choice, and neither another reading nor the

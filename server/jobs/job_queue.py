@@ -23,7 +23,7 @@ class JobQueue:
 
     @property
     def length(self) -> int:
-        """How many wait."""
+        """The number of jobs that wait."""
         return len(self._waiting)
 
     @asynccontextmanager

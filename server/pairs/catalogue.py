@@ -1,4 +1,4 @@
-"""Where pairs come from: the catalogue and the user's own file."""
+"""The source of pairs: the catalogue and the user's own file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerKey:
-    """What a pair reads: a target, named by its place, at a layer (None until that is known)."""
+    """The target that a pair reads, named by its place, and the layer (None until that is known)."""
 
     target: str
     layer: int | None
 
 
 class PairSource(Protocol):
-    """Where pairs come from. The real one is `Catalogue`; tests have their own."""
+    """A source of pairs. The real one is `Catalogue`; tests have their own."""
 
     def names(self) -> list[str]:
         """Every pair that could be loaded."""
@@ -40,7 +40,7 @@ class PairSource(Protocol):
         """The verdicts of all checks on a pair, one after the other, none of its models loaded."""
 
     def layer_key(self, name: str) -> LayerKey:
-        """What a pair reads. Pairs that read one target can share its forward pass."""
+        """The target and layer of a pair. Pairs that read one target can share its forward pass."""
 
     async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         """Load a pair; raises NlaError when it cannot be."""
@@ -63,7 +63,8 @@ class Catalogue:
         return list(self._entries())
 
     def describe(self) -> list[dict[str, Any]]:
-        pairs = importlib.import_module("server.nla.checkpoints.pairs")
+        from server.nla.checkpoints import pairs
+
         here = self._settings.verbaliser != "vllm-server"
         return [
             pairs.describe(entry, self._settings.cache_dir, av_weights=here)
@@ -71,36 +72,36 @@ class Catalogue:
         ]
 
     def check(self, name: str, progress: Callable[[str], None]) -> Iterator[Verdict]:
-        entry = self._entry(name)
-        checks = importlib.import_module("server.nla.checkpoints.checks.run")
-        here = self._settings.verbaliser != "vllm-server"
-        verdicts: Iterator[Verdict] = checks.check(
+        from server.nla.checkpoints.checks.run import check
+
+        entry, serving = self._entry(name), self._serving()
+        return check(
             entry,
             self._settings.cache_dir,
             progress,
-            av_weights=here,
-            wishes=self._serving().wishes(entry.profile),
+            av_weights=not serving.elsewhere,
+            constraints=serving.constraints(entry.profile),
         )
-        return verdicts
 
     def plan(self, name: str, gpus: str | None) -> Plan:
-        """Where a pair's models would go on this machine, or on other GPUs (`80,80`, in GiB); nothing is fetched."""
-        planning = importlib.import_module("server.nla.planning")
-        plan: Plan = planning.planned(self._entry(name), self._serving(), gpus)
-        return plan
+        """Plan a pair's models on this machine, or on other GPUs (`80,80`, in GiB); nothing is fetched."""
+        from server.nla.plan_cli import plan_pair
+
+        return plan_pair(self._entry(name), self._serving(), gpus)
 
     def layer_key(self, name: str) -> LayerKey:
+        from server.nla.checkpoints.pairs import layer_there
+
         entry = self._entry(name)
         place = entry.source("target")
         target = str(place) if place.path is None else str(place.path.resolve())
-        layer: int | None = importlib.import_module("server.nla.checkpoints.pairs").layer_there(entry)
-        return LayerKey(target, layer)
+        return LayerKey(target, layer_there(entry))
 
     def serving_template(self, name: str) -> str:
         """The chat template with which `vllm serve` builds the prompt of this pair's AV."""
-        choose = importlib.import_module("server.nla.verbalisers.factory")
-        template: str = choose.serving_template(self._entry(name), self._settings.cache_dir)
-        return template
+        from server.nla.verbalisers.factory import serving_template
+
+        return serving_template(self._entry(name), self._settings.cache_dir)
 
     def _entry(self, name: str) -> PairEntry:
         entries = self._entries()
@@ -118,13 +119,15 @@ class Catalogue:
         return pair
 
     def _serving(self) -> Serving:
-        choose = importlib.import_module("server.nla.verbalisers.factory")
+        from server.nla.memory.estimates import MaxLengths
+        from server.nla.verbalisers.factory import Serving
+        from server.nla.verbalisers.vllm_requests import Timeouts
+
         asked = self._settings
-        longest = choose.Longest(
+        lengths = MaxLengths(
             asked.max_prompt_tokens + asked.max_reply_tokens, asked.max_reading_tokens, asked.score_batch
         )
-        timeouts = choose.Timeouts(asked.vllm_reading_timeout, asked.vllm_idle_timeout)
-        serving: Serving = choose.Serving(
-            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, longest, timeouts
+        timeouts = Timeouts(asked.vllm_reading_timeout, asked.vllm_idle_timeout)
+        return Serving(
+            asked.verbaliser, asked.vllm_servers, asked.vllm_options, asked.precision, lengths, timeouts
         )
-        return serving

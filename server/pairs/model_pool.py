@@ -33,7 +33,7 @@ class ModelPool:
         self.source = source
         self.state: Literal["loading", "ready", "failed"] = "loading"
         self.message = "starting"
-        """What is being loaded, or why that failed."""
+        """The part that is being loaded, or the reason why that failed."""
         self.error: NlaError | None = None
         """Why the pair to begin with could not be loaded."""
         self._layer_keys: dict[str, LayerKey] = {}
@@ -46,7 +46,7 @@ class ModelPool:
         self._listeners: list[Callable[[], None]] = []
 
     async def layer_key(self, name: str) -> LayerKey:
-        """What a pair reads. Raises BadInput for an unknown one."""
+        """The target and layer of a pair. Raises BadInput for an unknown one."""
         found = self._layer_keys.get(name)
         if found is None or found.layer is None:
             self._layer_keys[name] = found = await asyncio.to_thread(self.source.layer_key, name)
@@ -90,8 +90,14 @@ class ModelPool:
             raise NotReady(f"The pair {self.name} is making room for {wanted}. Try again in a while.")
         return self._pair
 
+    def on_gpu(self, name: str | None = None) -> bool:
+        """True if the pair is resident and its target runs on a GPU."""
+        if self._pair is None or self.state != "ready" or name not in (None, self.name):
+            return False
+        return self._pair.versions.get("device", "").startswith("cuda")
+
     def is_resident(self, name: str) -> bool:
-        """Whether a pair is resident; if not, it is to be waited for. Raises NotReady if that has just failed."""
+        """True if a pair is resident; if not, it is to be waited for. Raises NotReady if that has just failed."""
         if self.name == name and self.state == "failed":
             self.resident()
         return (self.name, self.state) == (name, "ready") and (
@@ -125,7 +131,7 @@ class ModelPool:
             self._turns.leave()
 
     def wait_status(self, name: str) -> tuple[str, str | None]:
-        """What somebody who asks for this pair now waits for: the stage of the progress, and its message."""
+        """The progress of somebody who asks for this pair now: its stage, and its message."""
         if self.name != name:
             return "waiting", f"The pair {name} is loaded when the work with {self.name} is done."
         if self.state == "loading":
@@ -153,11 +159,11 @@ class ModelPool:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why a pair that is loaded cannot be used at the moment: its AV's engine is being started again."""
+        """The reason why a loaded pair cannot be used at the moment: its AV's engine is being started again."""
         return None if self._pair is None else self._pair.verbaliser.unavailable_reason
 
     def counters(self) -> dict[str, float]:
-        """What the AV's engine has counted."""
+        """The counters of the AV's engine."""
         return {} if self._pair is None else self._pair.verbaliser.counters()
 
     def _say(self, message: str) -> None:
@@ -215,7 +221,7 @@ class ModelPool:
         known = await asyncio.to_thread(self.source.names)
         if unknown := [name for name in self.names if name not in known]:
             raise SettingsError(
-                f"NLA_PAIR and NLA_ALSO name {', '.join(unknown)}; known are {', '.join(known)} "
+                f"NLA_PAIR and NLA_EXTRA_PAIRS name {', '.join(unknown)}; known are {', '.join(known)} "
                 "(your own stand in the file of NLA_PAIRS_FILE)."
             )
 

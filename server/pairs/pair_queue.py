@@ -1,4 +1,4 @@
-"""Who uses the resident pair, and who waits for which: first come, first served."""
+"""The queue for pairs: users of the resident one, and those who wait for another, first come, first served."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class PairQueue:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.holders = 0
-        """Those at work with the resident pair, to whom it was given in their turn."""
+        """The number of users at work with the resident pair, to whom it was given in their turn."""
         self.callers = 0
-        """Those who use it for a moment."""
+        """The number of users for a single call."""
         self._waiting: dict[asyncio.Future[None], str] = {}
         self._changed = changed
 
     @property
     def idle(self) -> bool:
-        """Whether nobody uses the resident pair."""
+        """True if nobody uses the resident pair."""
         return self.holders == self.callers == 0
 
     def waited_for(self) -> Iterator[str]:

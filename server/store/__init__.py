@@ -1,1 +1,1 @@
-"""What is kept: tables, the one writer, migrations, vectors as blobs. No models here, and no web."""
+"""The store: tables, the one writer, migrations, vectors as blobs. No models here, and no web."""

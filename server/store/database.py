@@ -168,7 +168,7 @@ class Store:
         self._beginning = beginning
         self._sqlite = self.engine.dialect.name == "sqlite"
         self.shared = not self._sqlite
-        """Whether several servers may work with it at a time."""
+        """True if several servers may work with it at a time."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-reader")
 

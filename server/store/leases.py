@@ -1,7 +1,7 @@
-"""Who works on an analysis, where several servers share a database.
+"""Leases: which server works on a job, where several servers share a database.
 
-A server that begins a run writes its name and the time into the analysis's row, and renews the time while it
-works. A lease that has not been renewed for a while is void: another server takes the analysis over. The
+A server that begins a run writes its name and the time into the job's row, and renews the time while it
+works. A lease that has not been renewed for a while is void: another server takes the job over. The
 number of the run fences off the one before: its writes are refused from then on, so a server that was only
 slow or cut off cannot disturb its successor. Times are the database's: the servers' clocks may differ.
 """
@@ -12,118 +12,162 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, type_coerce, update
+from sqlalchemy import ColumnElement, func, select, text, type_coerce, update
 from sqlalchemy.orm import Session
 
 from server.store import repository
-from server.store.repository import UNFINISHED, StoredAnalysis
-from server.store.tables import AnalysisRow, Moment, TraceRow
+from server.store.repository import UNFINISHED
+from server.store.tables import (
+    AnalysisJobRow,
+    AnalysisRow,
+    InterventionRow,
+    JobRow,
+    MeasurementRow,
+    Moment,
+    StudyRow,
+    TraceRow,
+    VectorReadingRow,
+)
+
+TABLES: tuple[type[JobRow], ...] = (AnalysisRow, InterventionRow, MeasurementRow, StudyRow, VectorReadingRow)
+"""The tables whose rows are jobs."""
 
 
 class Taken(Exception):
-    """The run is over: another one has begun, or the analysis was stopped or deleted elsewhere."""
+    """The run is over: another one has begun, or the job was stopped or deleted elsewhere."""
 
 
-def claim_or_add(new: AnalysisRow, owner: str, session: Session) -> AnalysisRow | None:
-    """What stands there already, as `claim` finds it; else None, and the new row is kept, for its owner to begin."""
-    _advisory_lock(new.address or new.id, session)
+def claim(new: AnalysisRow, session: Session) -> AnalysisRow | None:
+    """The analysis that stands there already, brought back if it was deleted; None if there is none. No other server
+    decides this before the end of the transaction. What a study asked for that is gone by now is like anybody's.
+    """
+    lock(new.address or new.id, session)
+    if new.study_id is not None and session.get(StudyRow, new.study_id) is None:
+        new.study_id = None
     found = repository.claim(new.address, new.id, session)
-    if found is None:
-        new.owner, new.leased = owner, _moment(session)
-        session.add(new)
-    elif found.kin is None:
-        found.kin = new.kin
+    if found is not None and found.text_id is None:
+        found.text_id = new.text_id
+    if found is not None and new.study_id is None:
+        found.study_id = None
     return found
 
 
-def add_sibling(new: AnalysisRow, trace: TraceRow | None, session: Session) -> None:
-    """Keep an analysis of the same kin for whoever comes to work on it, with its trace if there is one. If its pair has
-    one already, that is brought back if it was deleted, and goes on if it had stopped.
+def add(new: JobRow, server: str, session: Session) -> None:
+    """Keep a new job, for this server to begin."""
+    new.leased_by, new.lease_renewed_at = server, _moment(session)
+    session.add(new)
+    session.flush()
+
+
+def add_layer(new: AnalysisRow, trace: TraceRow | None, session: Session) -> None:
+    """Keep an analysis of the same text by another pair, with its trace if there is one, for whichever server takes it.
+    If that pair has one already, it is brought back if it was deleted, and goes on if it had stopped.
     """
-    _advisory_lock(new.id, session)
-    found = repository.restore(new.id, session) or repository.sibling(new.kin, new.pair, session)
+    lock(new.id, session)
+    found = repository.restore(new.id, session) or repository.sibling(new.text_id, new.pair, session)
     if found is None:
         session.add(new)
         session.flush()
         if trace is not None:
             session.add(trace)
         return
-    found.deleted, found.kin = None, found.kin or new.kin
+    found.deleted, found.text_id = None, found.text_id or new.text_id
     if found.status in ("failed", "cancelled"):
         found.status = "queued"
 
 
 def settle(
-    analysis_id: str, address: str, fingerprint: str, kin: str, session: Session
+    analysis_id: str, address: str, fingerprint: str, text_id: str, session: Session
 ) -> AnalysisRow | None:
-    """Give an analysis its content address and kin. If another stands there, this one becomes its alias, and the
+    """Give an analysis its content address and text_id. If another stands there, this one becomes its alias, and the
     other is returned.
     """
-    _advisory_lock(address, session)
+    lock(address, session)
     other = repository.claim(address, analysis_id, session)
     if other is None:
-        values = {"address": address, "fingerprint": fingerprint, "kin": kin}
+        values = {"address": address, "fingerprint": fingerprint, "text_id": text_id}
         repository.change(analysis_id, values, session)
     else:
-        other.kin = other.kin or kin
-        repository.change(analysis_id, {"same_as": other.id, "status": "done", "owner": None}, session)
+        other.text_id = other.text_id or text_id
+        repository.change(analysis_id, {"alias_of": other.id, "status": "done", "leased_by": None}, session)
     return other
 
 
-def take(analysis_id: str, owner: str, patience: timedelta, session: Session) -> StoredAnalysis | None:
-    """Begin a run of an analysis that is not done. None if it is done or deleted, or another server's."""
-    expire(patience, session, but=owner)
-    row = session.get_one(AnalysisRow, analysis_id, with_for_update=True, populate_existing=True)
-    if row.status == "done" or row.deleted is not None or row.owner not in (None, owner):
-        return None
-    return _begin(row, owner, session)
+def take(table: type[JobRow], id: str, server: str, patience: timedelta, session: Session) -> bool:
+    """Begin a run of a job that is not done. False if it is done or deleted, or another server's."""
+    expire(table, patience, session, but=server)
+    query = select(table).where(table.id == id, *_workable(table)).with_for_update()
+    row = session.scalar(query.execution_options(populate_existing=True))
+    if row is None or row.status == "done" or row.leased_by not in (None, server):
+        return False
+    _begin(row, server, session)
+    return True
 
 
 def take_next(
-    pairs: Sequence[str], owner: str, patience: timedelta, session: Session
-) -> StoredAnalysis | None:
-    """Begin a run of the oldest unfinished analysis of these pairs that nobody works on; None if there is none."""
-    expire(patience, session, but=owner)
+    table: type[JobRow], pairs: Sequence[str], server: str, patience: timedelta, session: Session
+) -> str | None:
+    """Begin a run of the oldest unfinished job of these pairs that nobody works on. Returns its id, or None."""
+    expire(table, patience, session, but=server)
     query = (
-        select(AnalysisRow)
-        .where(AnalysisRow.status.in_(UNFINISHED), AnalysisRow.pair.in_(pairs), AnalysisRow.owner.is_(None))
-        .where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
-        .order_by(AnalysisRow.created, AnalysisRow.id)
+        select(table)
+        .where(
+            table.status.in_(UNFINISHED), table.pair.in_(pairs), table.leased_by.is_(None), *_workable(table)
+        )
+        .order_by(table.created, table.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=table)
     )
     row = session.scalar(query)
-    return None if row is None else _begin(row, owner, session)
+    if row is None:
+        return None
+    _begin(row, server, session)
+    return row.id
 
 
-def _begin(row: AnalysisRow, owner: str, session: Session) -> StoredAnalysis:
-    row.owner, row.leased = owner, _moment(session)
-    return repository.begin(row.id, session)
+def _workable(table: type[Any]) -> list[ColumnElement[bool]]:
+    """Conditions under which a row is a job at all: an alias is none, and neither is what is deleted."""
+    there: list[ColumnElement[bool]] = [AnalysisRow.alias_of.is_(None), AnalysisRow.deleted.is_(None)]
+    if issubclass(table, AnalysisJobRow):
+        return [table.analysis_id.in_(select(AnalysisRow.id).where(*there))]
+    return there if issubclass(table, AnalysisRow) else []
 
 
-def renew(owner: str, session: Session) -> Mapping[str, int]:
+def _begin(row: JobRow, server: str, session: Session) -> None:
+    row.leased_by, row.lease_renewed_at = server, _moment(session)
+    row.status, row.error, row.finished = "queued", None, None
+    row.run_number += 1
+    session.flush()
+
+
+def renew(server: str, session: Session) -> Mapping[str, int]:
     """Renew this server's leases. Returns the ids that are still its own, each with the number of its run."""
-    mine = AnalysisRow.owner == owner
-    session.execute(update(AnalysisRow).where(mine).values(leased=_moment(session)))
-    return {row.id: row.runs for row in session.execute(select(AnalysisRow.id, AnalysisRow.runs).where(mine))}
+    found: dict[str, int] = {}
+    for table in TABLES:
+        mine = table.leased_by == server
+        session.execute(update(table).where(mine).values(lease_renewed_at=_moment(session)))
+        rows = session.execute(select(table.id, table.run_number).where(mine))
+        found |= {row.id: row.run_number for row in rows}
+    return found
 
 
-def release(owner: str, session: Session) -> None:
+def release(server: str, session: Session) -> None:
     """Let go of whatever this server has: another may go on with it at once."""
-    session.execute(update(AnalysisRow).where(AnalysisRow.owner == owner).values(owner=None))
+    for table in TABLES:
+        session.execute(update(table).where(table.leased_by == server).values(leased_by=None))
 
 
-def expire(patience: timedelta, session: Session, *, but: str) -> None:
+def expire(table: type[JobRow], patience: timedelta, session: Session, *, but: str) -> None:
     """Take away the leases of other servers that were not renewed for so long."""
-    old = select(AnalysisRow.id).where(AnalysisRow.owner != but)
-    old = old.where(AnalysisRow.leased <= _moment(session) - patience)
+    old = select(table.id).where(table.leased_by != but)
+    old = old.where(table.lease_renewed_at <= _moment(session) - patience)
     old = old.with_for_update(skip_locked=True)  # what is being renewed is not old
-    session.execute(update(AnalysisRow).where(AnalysisRow.id.in_(old)).values(owner=None))
+    session.execute(update(table).where(table.id.in_(old)).values(leased_by=None))
 
 
-def fence(analysis_id: str, run: int, session: Session) -> None:
+def fence(table: type[JobRow], id: str, run: int, session: Session) -> None:
     """To the end of this transaction no other run begins. Raises Taken if one has."""
-    query = select(AnalysisRow.runs).where(AnalysisRow.id == analysis_id).with_for_update()
+    query = select(table.run_number).where(table.id == id).with_for_update()
     if session.scalar(query) != run:
         raise Taken
 
@@ -136,16 +180,16 @@ def cancel(analysis_id: str, session: Session) -> None:
 
 
 def cancel_run(analysis_id: str, values: Mapping[str, Any], session: Session) -> None:
-    """End the run of whoever works on it, and set columns."""
+    """End the run of whoever works on an analysis, and set columns."""
     row = session.get_one(AnalysisRow, analysis_id, with_for_update=True, populate_existing=True)
-    if row.owner is not None:
-        row.owner = None
-        row.runs += 1
+    if row.leased_by is not None:
+        row.leased_by = None
+        row.run_number += 1
     for name, value in values.items():
         setattr(row, name, value)
 
 
-def _advisory_lock(name: str, session: Session) -> None:
+def lock(name: str, session: Session) -> None:
     """One server at a time comes past this point with the name, until its transaction ends."""
     if session.get_bind().dialect.name != "sqlite":  # there a transaction that writes is alone
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})

@@ -21,7 +21,7 @@ DELETED = "deleted"
 SAMPLE = 500
 """Readings of whose lengths a mean is taken."""
 Place = tuple[datetime, str]
-"""Where an analysis stands in the library, newest first: when it was made, and its id."""
+"""The place of an analysis in the library, newest first: when it was made, and its id."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Summary:
     created: datetime
     deleted: datetime | None
     tokens: int
+    study_id: str | None
     readings: int
 
 
@@ -60,13 +61,13 @@ def get(analysis_id: str, session: Session) -> AnalysisRow | None:
 
 def _standing(analysis_id: str, session: Session) -> AnalysisRow | None:
     row = session.get(AnalysisRow, analysis_id)
-    if row is not None and row.same_as is not None:
-        return session.get(AnalysisRow, row.same_as)
+    if row is not None and row.alias_of is not None:
+        return session.get(AnalysisRow, row.alias_of)
     return row
 
 
 def claim(address: str | None, analysis_id: str, session: Session) -> AnalysisRow | None:
-    """What stands at the content address or, as long as that is unknown, at the id; brought back if it was
+    """The analysis at the content address or, as long as that is unknown, at the id; brought back if it was
     deleted.
     """
     if address is None:
@@ -110,7 +111,7 @@ def change_token(analysis_id: str, session: Session) -> tuple[Any, ...] | None:
     latest = select(func.max(ReadingRow.event)).where(ReadingRow.analysis_id == analysis_id)
     row = session.execute(
         select(
-            *(AnalysisRow.status, AnalysisRow.owner, AnalysisRow.runs, AnalysisRow.same_as),
+            *(AnalysisRow.status, AnalysisRow.leased_by, AnalysisRow.run_number, AnalysisRow.alias_of),
             *(
                 AnalysisRow.lens_event,
                 AnalysisRow.tuned_event,
@@ -145,19 +146,19 @@ def save_readings(readings: Sequence[ReadingRow], session: Session) -> None:
         session.merge(reading)
 
 
-def kindred(kin: str, session: Session) -> list[AnalysisRow]:
-    """The analyses of one kin, of each pair the newest; without their heavy columns."""
+def same_text(text_id: str, session: Session) -> list[AnalysisRow]:
+    """The analyses of one text, of each pair the newest; without their heavy columns."""
     light = load_only(AnalysisRow.id, AnalysisRow.pair, AnalysisRow.layer, AnalysisRow.status)
-    query = select(AnalysisRow).options(light).where(AnalysisRow.kin == kin)
-    query = query.where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
+    query = select(AnalysisRow).options(light).where(AnalysisRow.text_id == text_id)
+    query = query.where(AnalysisRow.alias_of.is_(None), AnalysisRow.deleted.is_(None))
     rows = session.scalars(query.order_by(AnalysisRow.created, AnalysisRow.id))
     return list({row.pair: row for row in rows}.values())
 
 
-def sibling(kin: str | None, pair: str, session: Session) -> AnalysisRow | None:
-    """The newest analysis of a kin by this pair."""
-    query = select(AnalysisRow).where(AnalysisRow.kin == kin, AnalysisRow.pair == pair)
-    query = query.where(AnalysisRow.same_as.is_(None), AnalysisRow.deleted.is_(None))
+def sibling(text_id: str | None, pair: str, session: Session) -> AnalysisRow | None:
+    """The newest analysis of a text by this pair."""
+    query = select(AnalysisRow).where(AnalysisRow.text_id == text_id, AnalysisRow.pair == pair)
+    query = query.where(AnalysisRow.alias_of.is_(None), AnalysisRow.deleted.is_(None))
     return session.scalar(query.order_by(AnalysisRow.created.desc()).limit(1))
 
 
@@ -169,7 +170,7 @@ def readings(analysis_id: str, session: Session) -> Sequence[ReadingRow]:
 
 
 def readings_at(analysis_id: str, position: int, session: Session) -> Sequence[ReadingRow]:
-    """What an analysis reads at one position, without vectors."""
+    """The readings of an analysis at one position, without vectors."""
     query = select(ReadingRow).where(ReadingRow.analysis_id == analysis_id, ReadingRow.position == position)
     query = query.options(defer(ReadingRow.vector, raiseload=True))
     return session.scalars(query.order_by(ReadingRow.sample)).all()
@@ -220,7 +221,7 @@ def start_over(analysis_id: str, request: str, session: Session) -> None:
         "prompt_ids",
         "generated_ids",
         "focus",
-        "owner",
+        "leased_by",
     ):
         values[column] = None
     change(analysis_id, values, session)
@@ -232,16 +233,11 @@ def save_scores(scores: Sequence[dict[str, Any]], session: Session) -> None:
 
 
 def begin(analysis_id: str, session: Session) -> StoredAnalysis:
-    """Put an analysis to work (again): a new run, without the failures of the earlier ones. Returns all that
-    was kept.
-    """
+    """Everything kept of an analysis of which a new run begins, without the failures of the earlier ones."""
     session.execute(
         delete(ReadingRow).where(ReadingRow.analysis_id == analysis_id, ReadingRow.error.is_not(None))
     )
-    row = session.get_one(AnalysisRow, analysis_id)
-    row.status, row.error, row.finished, row.end_event = "queued", None, None, 0
-    row.runs += 1
-    session.flush()
+    change(analysis_id, {"end_event": 0}, session)
     found = whole(analysis_id, session, vectors=True)
     assert found is not None
     return found
@@ -255,11 +251,12 @@ def recent(
     pair: str | None = None,
     status: str | None = None,
     before: Place | None = None,
+    studies: bool = True,
 ) -> list[Summary]:
     """The newest analyses after the place `before`: those with every word of the query in prompt, reply,
-    readings or edits, of a pair, of a status (or DELETED).
+    readings or edits, of a pair, of a status (or DELETED), with those that `studies` began or without.
     """
-    rows = _summaries().where(*_chosen(query, pair, status, session))
+    rows = _summaries().where(*_chosen(query, pair, status, session, studies))
     if before is not None:
         created, last = before
         same_moment = and_(AnalysisRow.created == created, AnalysisRow.id > last)
@@ -292,17 +289,19 @@ def _summaries() -> Select[Any]:
         AnalysisRow.created,
         AnalysisRow.deleted,
     )
-    return select(*columns, AnalysisRow.token_count, count)
+    return select(*columns, AnalysisRow.token_count, AnalysisRow.study_id, count)
 
 
-def count(query: str | None, pair: str | None, status: str | None, session: Session) -> int:
-    """How many analyses `recent` would find, were there no limit."""
-    chosen = _chosen(query, pair, status, session)
+def count(
+    query: str | None, pair: str | None, status: str | None, session: Session, *, studies: bool = True
+) -> int:
+    """Count the analyses that `recent` would find, were there no limit."""
+    chosen = _chosen(query, pair, status, session, studies)
     return session.scalar(select(func.count()).select_from(AnalysisRow).where(*chosen)) or 0
 
 
 def place(analysis_id: str, session: Session) -> Place | None:
-    """Where an analysis stands in the order of the library."""
+    """The place of an analysis in the order of the library."""
     row = session.execute(
         select(AnalysisRow.created, AnalysisRow.id).where(AnalysisRow.id == analysis_id)
     ).first()
@@ -315,14 +314,16 @@ def pairs(session: Session) -> Sequence[str]:
 
 
 def _chosen(
-    query: str | None, pair: str | None, status: str | None, session: Session
+    query: str | None, pair: str | None, status: str | None, session: Session, studies: bool
 ) -> list[ColumnElement[bool]]:
-    chosen: list[ColumnElement[bool]] = [AnalysisRow.same_as.is_(None)]
+    chosen: list[ColumnElement[bool]] = [AnalysisRow.alias_of.is_(None)]
     chosen.append(AnalysisRow.deleted.is_not(None) if status == DELETED else AnalysisRow.deleted.is_(None))
     if status is not None and status != DELETED:
         chosen.append(AnalysisRow.status == status)
     if pair is not None:
         chosen.append(AnalysisRow.pair == pair)
+    if not studies:
+        chosen.append(AnalysisRow.study_id.is_(None))
     dialect = session.get_bind().dialect.name
     return [*chosen, *(matches(word, dialect) for word in words_of(query))]
 

@@ -24,12 +24,12 @@ _INDEX = table("passage_words", column("rowid"), column("passage_words", String)
 
 
 def words_of(query: str | None) -> list[str]:
-    """What is looked for, one by one."""
+    """The words of a query, one by one."""
     return (query or "").split()[:MOST]
 
 
 def matches(word: str, dialect: str) -> ColumnElement[bool]:
-    """Whether prompt, reply, a reading or an edit of an analysis hold the word. `dialect` is the database's name."""
+    """The condition that a text or an edit of an analysis holds the word. `dialect` is the database's name."""
     return AnalysisRow.id.in_(select(PassageRow.analysis_id).where(_found(word, dialect)))
 
 
@@ -59,12 +59,12 @@ def edits_with(query: str, analysis_ids: Sequence[str], session: Session) -> Seq
             if None not in found:
                 wanted |= edits
     wanted |= {id for id, count in in_all.items() if count == len(set(words))}
-    rows = select(InterventionRow).where(InterventionRow.id.in_(wanted))
+    rows = select(InterventionRow).where(InterventionRow.id.in_(wanted), InterventionRow.status == "done")
     return session.scalars(rows.order_by(InterventionRow.created, InterventionRow.id)).all()
 
 
 def _found(word: str, dialect: str) -> ColumnElement[bool]:
-    """Whether a passage holds the word."""
+    """The condition that a passage holds the word."""
     needle = escape(word).lower()
     if dialect == "sqlite" and len(needle) >= GRAM:
         phrase = '"' + needle.replace('"', '""') + '"'

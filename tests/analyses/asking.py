@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from server.analyses.schema import Analysis, AnalysisRequest, Event
+from server.analyses.schema import Analysis, AnalysisRequest
 from server.analyses.service import Analyses
+from server.jobs.event_log import Event
 
 
 def chat(text: str = "cats purr", **more: Any) -> AnalysisRequest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -14,14 +13,13 @@ from tests.databases import BOTH, new_postgresql
 
 
 @pytest.fixture(params=BOTH)
-def settings(request: pytest.FixtureRequest, tmp_path: Path, plain_environment: None) -> Iterator[Settings]:
+def settings(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Settings]:
     """A server of its own on a new database."""
-    plain = Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", pair="fake")
     if request.param == "sqlite":
-        yield plain
+        yield settings
     else:
-        with new_postgresql() as url:
-            yield plain.model_copy(update={"database_url": url})
+        with new_postgresql(request.getfixturevalue("postgresql_template")) as url:
+            yield settings.model_copy(update={"database_url": url})
 
 
 @pytest.fixture

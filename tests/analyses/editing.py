@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -62,11 +62,14 @@ def patches(pair: FakePair) -> list[Patch]:
 
 
 @asynccontextmanager
-async def at_work(app: FastAPI, pair: FakePair, id: str) -> AsyncIterator[asyncio.Task[Any]]:
-    """Somebody who asks for an edit, which does not go on before the end of the block."""
+async def at_work(
+    app: FastAPI, pair: FakePair, id: str, *, until_the_end: bool = False, **more: Any
+) -> AsyncIterator[asyncio.Task[Any]]:
+    """Somebody who asks for an edit, which does not go on before the end of the block (or of the server)."""
     pair.reconstructor.begun.clear()
-    with held(pair.reconstructor.hold):
-        asked = asyncio.create_task(interventions_of(app).create(id, edit()))
+    with nullcontext() if until_the_end else held(pair.reconstructor.hold):
+        pair.reconstructor.hold.clear()
+        asked = asyncio.create_task(interventions_of(app).create(id, edit(**more)))
         await asyncio.to_thread(pair.reconstructor.begun.wait)
         yield asked
 

@@ -47,12 +47,11 @@ async def test_whoever_else_cancels_waits_for_the_same_end_and_every_stream_hear
     id = (await analyses.create(chat()))[0].id
     await until(analyses, id, "lens")
     watching = [asyncio.create_task(watch(analyses, id)) for _ in range(13)]
-    workshop = analyses._scheduler
-    job = workshop.jobs[id]
+    job = app.state.scheduler.get(id)
     async with slow_store(app):
-        stops = [asyncio.create_task(workshop.stop(job))]
+        stops = [asyncio.create_task(job.stop())]
         await came(lambda: app.state.store._writer._work_queue.qsize() == 1)  # its end waits to be kept
-        stops += [asyncio.create_task(workshop.stop(job)) for _ in range(3)]
+        stops += [asyncio.create_task(job.stop()) for _ in range(3)]
         for _ in range(5):
             await asyncio.sleep(0)
         stops[1].cancel()  # whoever has asked leaves
@@ -79,7 +78,7 @@ async def test_cancels_beside_a_deletion(app: FastAPI, pair: FakePair) -> None:
         assert id in answers
         with pytest.raises(NotFound):
             await analyses.get(id)
-    assert analyses._scheduler.jobs == {}
+    assert app.state.scheduler._jobs == {}
 
 
 async def test_neither_deleting_nor_asking_waits_for_a_model_that_is_busy(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.analyses.content_id import address, normalised, short, unread
+from server.analyses.content_id import content_id, normalised, provisional_id, short
 from server.analyses.schema import AnalysisRequest
 from tests.analyses.asking import chat
 
@@ -10,7 +10,7 @@ from tests.analyses.asking import chat
 def where(
     request: AnalysisRequest, ids: tuple[int, ...] = (1, 2), pair: str = "p", weights: str = "w"
 ) -> str:
-    return address(pair, weights, ids, normalised(request, pair))
+    return content_id(pair, weights, ids, normalised(request, pair))
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,15 @@ def test_every_wish_that_matters_has_its_own() -> None:
 
 
 def test_requests_of_before_keep_their_ids() -> None:
-    assert (short(where(chat())), unread(chat())) == ("4ix75gumokji56h6", "4soem3i65mktgm2s")
+    assert (short(where(chat())), provisional_id(chat())) == ("4ix75gumokji56h6", "4soem3i65mktgm2s")
 
 
 def test_a_reply_that_is_begun_is_another_wish_before_its_tokens_are_known() -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     closed = AnalysisRequest.model_validate({"messages": messages})
-    assert unread(closed) != unread(closed.model_copy(update={"continue_final_message": True}))
+    assert provisional_id(closed) != provisional_id(
+        closed.model_copy(update={"continue_final_message": True})
+    )
 
 
 def test_several_samples_are_not_greedy_unless_asked() -> None:
@@ -57,6 +59,6 @@ def test_several_samples_are_not_greedy_unless_asked() -> None:
 
 
 def test_ids_are_short_and_fit_into_an_address() -> None:
-    ids = {short(where(chat(), ids=(n,))) for n in range(50)} | {unread(chat())}
+    ids = {short(where(chat(), ids=(n,))) for n in range(50)} | {provisional_id(chat())}
     assert len(ids) == 51
     assert all(len(id) == 16 and id.isalnum() and id.islower() for id in ids)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from server.analyses.event_log import PER_RUN, EventLog
+from server.analyses.row_mapping import delta_of
 from server.analyses.schema import Ended, Progress, Reading, ReadingDelta
+from server.jobs.event_log import PER_RUN, EventLog
 
 
 def reading(position: int, cos: float | None = None) -> Reading:
@@ -13,7 +14,7 @@ def kinds(log: EventLog, cursor: int = 0) -> list[str]:
 
 
 def test_a_late_watcher_is_told_only_what_is_true_now() -> None:
-    log = EventLog()
+    log = EventLog(delta=delta_of)
     for n in range(1000):
         log.put("progress", Progress(stage="readings", done=n))
         log.put("reading", reading(n % 10, cos=n / 1000), key=(n % 10, 0))
@@ -24,7 +25,7 @@ def test_a_late_watcher_is_told_only_what_is_true_now() -> None:
 
 
 def test_a_watcher_that_comes_back_is_told_the_rest() -> None:
-    log = EventLog()
+    log = EventLog(delta=delta_of)
     first = log.put("tokens", [])
     log.put("reading", reading(0), key=(0, 0))
     assert kinds(log, first.id) == ["reading"]
@@ -32,7 +33,7 @@ def test_a_watcher_that_comes_back_is_told_the_rest() -> None:
 
 
 def test_ids_grow_and_are_those_of_the_latest_change() -> None:
-    log = EventLog()
+    log = EventLog(delta=delta_of)
     log.put("reading", reading(0), key=(0, 0))
     log.put("reading", reading(1), key=(1, 0))
     log.put("reading", reading(0, cos=0.5), key=(0, 0))
@@ -40,9 +41,9 @@ def test_ids_grow_and_are_those_of_the_latest_change() -> None:
 
 
 def test_words_come_in_one_piece_from_where_the_watcher_is() -> None:
-    log = EventLog()
+    log = EventLog(delta=delta_of)
     for word in ("the ", "cat ", "sleeps"):
-        log.write(4, 0, word)
+        log.write((4, 0), word)
     (whole,) = log.since(0)
     assert whole.data == ReadingDelta(position=4, sample=0, text="the cat sleeps")
     assert [e.data.text for e in log.since(1)] == ["cat sleeps"]
@@ -51,16 +52,16 @@ def test_words_come_in_one_piece_from_where_the_watcher_is() -> None:
 
 
 def test_a_finished_reading_takes_the_place_of_its_words() -> None:
-    log = EventLog()
-    log.write(4, 0, "half a ")
-    log.write(5, 0, "another")
+    log = EventLog(delta=delta_of)
+    log.write((4, 0), "half a ")
+    log.write((5, 0), "another")
     log.put("reading", reading(4), key=(4, 0))
     assert [(e.kind, e.data.position) for e in log.since(0)] == [("delta", 5), ("reading", 4)]
 
 
 def test_an_end_closes_the_log() -> None:
-    log = EventLog()
-    log.write(0, 0, "never finished")
+    log = EventLog(delta=delta_of)
+    log.write((0, 0), "never finished")
     log.put("failed", Ended(id="x", url="/a/x", status="cancelled"))
     assert log.closed
     assert kinds(log) == ["failed"]
@@ -73,7 +74,7 @@ def test_a_later_run_counts_on_above_the_earlier_one() -> None:
 
 
 def test_a_watcher_that_waits_is_woken() -> None:
-    log = EventLog()
+    log = EventLog(delta=delta_of)
     news = log.news()
     assert not news.is_set()
     log.put("tokens", [])

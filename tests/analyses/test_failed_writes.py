@@ -17,7 +17,7 @@ from sqlalchemy import event
 from server.settings import Settings
 from server.store import database, repository
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
-from tests.analyses.editing import interventions_of, made
+from tests.analyses.editing import at_work, interventions_of
 from tests.conftest import client_of, running
 from tests.fakes import FakePair, FakeSource
 
@@ -36,7 +36,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, plain_environment: None) -> Settings:
     """A server on SQLite, which another program can lock, with a place for each analysis of a test."""
-    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", pair="fake", running=3)
+    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", pair="fake", max_running=3)
 
 
 @contextmanager
@@ -79,18 +79,18 @@ async def test_a_cancel_is_answered_at_once_and_kept_later(app: FastAPI, pair: F
     pair.verbaliser.limit(2)
     id = (await analyses.create(chat("cats")))[0].id
     await until(analyses, id, "progress", stage="readings", done=2)
-    job = analyses._scheduler.jobs[id]
+    job = app.state.scheduler.get(id)
     with locked(app):
         async with asyncio.timeout(DEADLINE):
             assert (await analyses.cancel(id)).status == "cancelled"
             assert (await watch(analyses, id))[-1].data.status == "cancelled"
         row = await app.state.store.read(partial(repository.get, id))
         assert row.status == "running"
-    assert job.keeping is not None
-    await job.keeping
+    assert not job.end_is_kept
+    await job._keeping
     row = await app.state.store.read(partial(repository.get, id))
-    assert (row.status, row.owner) == ("cancelled", None)
-    assert id not in analyses._scheduler.jobs
+    assert (row.status, row.leased_by) == ("cancelled", None)
+    assert app.state.scheduler.get(id) is None
     pair.verbaliser.allow()
     assert (await finish(analyses, chat("cats"))).status == "done"
 
@@ -107,16 +107,21 @@ async def test_asking_while_the_store_cannot_be_written_is_answered_with_503(
         assert (await client.post("/api/analyses", json={"text": "cats"})).status_code == 202
 
 
-async def test_an_edit_that_is_made_is_kept_later(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_edit_that_is_made_is_kept_later(app: FastAPI, pair: FakePair) -> None:
     id = (await finish(analyses_of(app), chat())).id
-    with locked(app):
-        making = asyncio.create_task(made(app, id))
-        async with asyncio.timeout(DEADLINE):
-            while "is kept later" not in caplog.text:  # noqa: ASYNC110 - it tells its log alone
-                await asyncio.sleep(0.001)
-        assert not making.done()
-    found = await making
-    assert await interventions_of(app).of(id) == [found]
+    edits = interventions_of(app)
+    async with at_work(app, pair, id) as asked:
+        with locked(app):
+            pair.reconstructor.hold.set()
+            (being_made,) = await edits.pending(id)
+            async with asyncio.timeout(DEADLINE):
+                async for told in edits.events(id, being_made.id):
+                    if told.kind == "progress" and "cannot be used" in (told.data.message or ""):
+                        break
+            assert not asked.done()
+        found, _ = await asked
+    assert await edits.of(id) == [found]
+    assert await edits.pending(id) == []
 
 
 async def test_the_server_ends_while_the_store_cannot_be_written(

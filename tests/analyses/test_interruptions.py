@@ -1,19 +1,45 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
+from server.analyses.job import AnalysisJob
+from server.analyses.kind import AnalysisKind
 from server.errors import NotFound
 from server.settings import Settings
+from server.store.repository import StoredAnalysis
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
 from tests.conftest import running
 from tests.fakes import FakePair, FakeSource
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_whoever_leaves_while_a_job_begins_leaves_it_at_work(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyses, loop, plain = analyses_of(app), asyncio.get_running_loop(), AnalysisKind.job
+    leased, left = asyncio.Event(), threading.Event()
+
+    def job(kind: AnalysisKind, stored: StoredAnalysis) -> AnalysisJob:
+        loop.call_soon_threadsafe(leased.set)
+        assert left.wait(60)
+        return plain(kind, stored)
+
+    monkeypatch.setattr(AnalysisKind, "job", job)
+    asking = asyncio.create_task(analyses.create(chat()))
+    await leased.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    left.set()
+    (analysis,) = await analyses.recent()
+    async with asyncio.timeout(60):
+        assert (await watch(analyses, analysis.id))[-1].kind == "done"
 
 
 async def test_a_broken_position_is_one_marked_reading(app: FastAPI, pair: FakePair) -> None:

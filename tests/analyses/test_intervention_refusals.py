@@ -127,7 +127,7 @@ async def test_the_pair_must_be_here_and_resident(settings: Settings) -> None:
         with pytest.raises(Conflict, match="is of fake, which this server does not have"):
             await made(app, id, text="about cats")
         assert await made(app, id) == before  # nothing has to be computed for it
-    both = settings.model_copy(update={"pair": "other", "also": "fake"})
+    both = settings.model_copy(update={"pair": "other", "extra_pairs": "fake"})
     async with running(both, FakeSource(FakePair(name="other"), FakePair())) as app:
         with pytest.raises(NotReady, match="The pair fake is not resident"):
             await made(app, id, text="about cats")

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from scipy.spatial.distance import cosine
 
-from server.errors import Conflict, NotFound
+from server.errors import BadInput, Conflict, Interrupted, NotFound
 from server.interventions.schema import Intervention
 from server.settings import Settings
 from server.store import repository
@@ -84,6 +84,9 @@ async def test_every_strength_is_tried_beside_random_directions_of_its_length(
     assert [s.kl for s in found.sweep] == pytest.approx([0.5 * length, 2 * length], rel=1e-4)
     assert [s.random_kl for s in found.sweep] == pytest.approx([0.5 * length, 2 * length], rel=1e-4)
     assert found.sweep[1].probs == pytest.approx([1 / (2 + 2 * length)], rel=1e-4)
+    assert [s.old_first for s in found.sweep] == pytest.approx(
+        [1 / (2 + 0.5 * length), 1 / (2 + 2 * length)], rel=1e-4
+    )  # the fake finds every followed token as likely
     swept = pair.target.patched[-1][1]
     alone = pair.target.patched[-2][1]
     assert len(swept) == 2 * (1 + 8 + 8)
@@ -99,10 +102,10 @@ async def test_what_was_kept_before_there_were_sweeps_is_still_read(app: FastAPI
 
 async def test_what_was_kept_before_there_were_verdicts_is_still_read(app: FastAPI, id: str) -> None:
     found = await made(app, id, mode="steer", alpha=1.0, sweep=[0.5], targets=["a"])
-    each = {"each_kl", "each_probs"}
+    each = {"each_kl", "each_probs", "each_first"}
     later = {"verdict": True, "delta_ratio": True, "controls": {"__all__": each}}
     older = found.model_dump(
-        mode="json", exclude=later | {"sweep": {"__all__": {"other_kls", "other_probs"}}}
+        mode="json", exclude=later | {"sweep": {"__all__": {"other_kls", "other_probs", "random_firsts"}}}
     )
     read = Intervention.model_validate(older)
     assert (read.verdict, read.delta_ratio, read.controls[0].each_kl) == (None, None, [])
@@ -188,12 +191,12 @@ async def test_they_are_found_by_analysis_and_position(app: FastAPI, id: str) ->
     found.append(await made(app, id, position=3, text="about fish"))
     service = interventions_of(app)
     assert await service.of(id) == found
-    assert await service.of(id, 3) == [found[1], found[3]]
-    assert await service.of(id, 9) == []
+    assert await service.of(id, position=3) == [found[1], found[3]]
+    assert await service.of(id, position=9) == []
     assert await service.get(id, found[0].id) == found[0]
     assert found[0].url == f"/a/{id}?t=5&edit={found[0].id}"
     await service.delete(id, found[1].id)
-    assert await service.of(id, 3) == [found[3]]
+    assert await service.of(id, position=3) == [found[3]]
 
 
 async def test_an_analysis_that_is_deleted_meanwhile_keeps_none(
@@ -228,10 +231,79 @@ async def test_a_server_ends_in_the_middle_of_one(settings: Settings) -> None:
         hold.clear()  # until the pair is closed
         asked = asyncio.create_task(interventions_of(app).create(id, edit()))
         await asyncio.to_thread(begun.wait)
-    with pytest.raises(Conflict, match="cancelled before it was made"):
+    with pytest.raises(Interrupted, match="goes on with this edit"):
+        await asked
+    source = FakeSource()
+    async with running(settings, source) as app:
+        made, _ = await interventions_of(app).create(id, edit())
+        assert await interventions_of(app).of(id) == [made]
+        assert len(source.pair.target.patched) == 1  # by the job that was taken up again, for whoever asks
+
+
+async def test_one_that_a_server_has_left_is_made_at_the_next_start(settings: Settings) -> None:
+    source = FakeSource()
+    async with running(settings, source) as app:
+        id = (await finish(analyses_of(app), chat())).id
+        async with at_work(app, source.pair, id, until_the_end=True) as asked:
+            (pending,) = await interventions_of(app).pending(id, position=3)
+            assert (pending.request.text, pending.pair, pending.progress.stage) == (
+                "about dogs",
+                "fake",
+                "reconstruct",
+            )
+    with pytest.raises(Interrupted):
         await asked
     async with running(settings, FakeSource()) as app:
-        assert (await interventions_of(app).create(id, edit()))[1] is False
+        service = interventions_of(app)
+        events = [event async for event in service.events(id, pending.id)]
+        (found,) = await service.of(id)
+        assert (events[-1].kind, events[-1].data) == ("done", found)
+        assert (found.id, found.url, found.created) == (pending.id, pending.url, pending.created)
+        assert await service.pending(id) == []
+
+
+async def test_its_progress_is_told_to_the_end(app: FastAPI, id: str, pair: FakePair) -> None:
+    service = interventions_of(app)
+    async with at_work(app, pair, id, mode="steer", sweep=[0.5, 2.0]) as asked:
+        (pending,) = await service.pending(id)
+        watching = service.events(id, pending.id)
+        assert (await anext(watching)).data.stage == "reconstruct"
+    told = [event async for event in watching]
+    assert told[-1].data == (await asked)[0]
+    stages = list(dict.fromkeys(event.data.stage for event in told[:-1]))  # what is true now, not every step
+    assert stages == [stage for stage in ("patch", "sweep", "done") if stage in stages]
+    assert stages[-1] == "done"
+    assert [event.id for event in told] == sorted(event.id for event in told)
+
+
+async def test_one_alone_is_cancelled(app: FastAPI, id: str, pair: FakePair) -> None:
+    service = interventions_of(app)
+    done = await made(app, id, text="about fish")
+    async with at_work(app, pair, id) as asked:
+        (pending,) = await service.pending(id)
+        watching = service.events(id, pending.id)
+        await anext(watching)
+        await service.cancel_one(id, done.id)
+        await service.cancel_one(id, pending.id)
+        with pytest.raises(Conflict, match="cancelled before it was made"):
+            await asked
+    last = [event async for event in watching][-1]
+    assert (last.kind, last.data.status) == ("failed", "cancelled")
+    assert await service.of(id) == [done]
+    with pytest.raises(NotFound):
+        await service.cancel_one(id, pending.id)
+
+
+async def test_why_it_failed_is_told_to_whoever_watches(app: FastAPI, id: str, pair: FakePair) -> None:
+    async with at_work(app, pair, id, mode="steer", text=text_of(h(3))) as asked:
+        (pending,) = await interventions_of(app).pending(id)
+        watching = interventions_of(app).events(id, pending.id)
+        await anext(watching)
+    with pytest.raises(BadInput, match="no direction"):
+        await asked
+    last = [event async for event in watching][-1].data
+    assert (last.status, last.field) == ("failed", "text")
+    assert last.error.startswith("These words say what they are to be steered away from")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def source() -> FakeSource:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"also": "deep, shallow, foreign"})
+    return settings.model_copy(update={"extra_pairs": "deep, shallow, foreign"})
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_each_names_the_others_in_the_order_of_layers(app: FastAPI) -> Non
 async def test_what_siblings_read_at_a_position(app: FastAPI) -> None:
     asked, _ = await analyses_of(app).create(chat(also=["deep"]))
     all_ = await family(app, asked.id)
-    (there,) = await analyses_of(app).beside(all_["fake"], 3)
+    (there,) = await analyses_of(app).layer_readings(all_["fake"], 3)
     assert (there.sibling.pair, there.error) == ("deep", None)
     assert there.readings == [all_["deep"].readings[3]]
 
@@ -208,7 +208,7 @@ async def test_pairs_that_are_no_longer_configured_are_passed_over(settings: Set
     async with running(settings, before) as app:
         asked, _ = await analyses_of(app).create(chat(generate={}, also=["deep"]))
         await until(analyses_of(app), asked.id, "progress", stage="reply")
-    async with running(settings.model_copy(update={"also": ""}), FakeSource()) as app:
+    async with running(settings.model_copy(update={"extra_pairs": ""}), FakeSource()) as app:
         await watch(analyses_of(app), asked.id)
         found = await analyses_of(app).get(asked.id)
         assert (found.status, found.siblings) == ("done", [])

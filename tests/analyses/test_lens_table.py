@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import gc
 import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -50,6 +54,28 @@ def test_a_blob_gives_the_table_back(table: LensTable) -> None:
     assert (again.layers, again.texts) == (table.layers, table.texts)
     for name in ("prob", "rank", "entropy", "kl", "top_ids", "top_probs"):
         np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
+
+
+@pytest.fixture
+def collecting() -> Iterator[None]:
+    """Many garbage collections, each of which lets other threads go on in the middle of whatever is under way."""
+    before = gc.get_threshold()
+
+    def yield_to_others(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    gc.set_threshold(10)
+    gc.callbacks.append(yield_to_others)
+    yield
+    gc.callbacks.remove(yield_to_others)
+    gc.set_threshold(*before)
+
+
+def test_many_threads_may_read_blobs_at_once(table: LensTable, collecting: None) -> None:
+    blob = table.to_blob()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(LensTable.from_blob, [blob] * 400))
+    assert {tuple(table.layers) for table in found} == {(0, 5, 9)}
 
 
 def test_a_cell_and_a_curve(table: LensTable) -> None:

@@ -72,7 +72,7 @@ async def ended(findings: Any, count: int) -> AsyncIterator[Finding]:
 
 def scores(findings: list[Finding]) -> dict[int, tuple[Any, ...]]:
     batches = [finding for finding in findings if isinstance(finding, Scored)]
-    return {s.key[0]: (s.cos, s.mse, s.fve, s.rank) for batch in batches for s in batch.scores}
+    return {key[0]: (s.cos, s.mse, s.fve, s.rank) for batch in batches for key, s in batch.scores.items()}
 
 
 async def test_every_position_is_written_and_scored(pair: FakePair) -> None:

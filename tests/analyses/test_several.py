@@ -24,7 +24,7 @@ def source() -> FakeSource:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"also": "other, third"})
+    return settings.model_copy(update={"extra_pairs": "other, third"})
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def test_whoever_gives_up_waiting_lets_the_others_go_on(app: FastAPI, sour
 
 async def test_a_restarted_server_goes_on_with_every_pair(settings: Settings) -> None:
     before = FakeSource(FakePair(), FakePair(name="other"))
-    two = settings.model_copy(update={"also": "other"})
+    two = settings.model_copy(update={"extra_pairs": "other"})
     async with running(two, before) as app:
         before.pair.verbaliser.limit(1)
         asked = [(await analyses_of(app).create(chat(pair=pair)))[0].id for pair in ("fake", "other")]
@@ -181,7 +181,7 @@ async def test_calls_are_answered_by_the_resident_pair_alone(app: FastAPI, path:
 
 
 async def test_pairs_that_are_not_configured_are_refused_with_the_cure(app: FastAPI) -> None:
-    with pytest.raises(BadInput, match="NLA_ALSO") as caught:
+    with pytest.raises(BadInput, match="NLA_EXTRA_PAIRS") as caught:
         await analyses_of(app).create(chat(pair="elsewhere"))
     assert caught.value.field == "pair"
     with pytest.raises(BadInput, match="There is no pair named 'nowhere'"):
@@ -189,9 +189,9 @@ async def test_pairs_that_are_not_configured_are_refused_with_the_cure(app: Fast
 
 
 async def test_a_name_that_no_pair_has_is_told_at_the_start(settings: Settings) -> None:
-    misspelt = settings.model_copy(update={"also": "othr"})
+    misspelt = settings.model_copy(update={"extra_pairs": "othr"})
     async with running(misspelt, FakeSource()) as app:
-        with pytest.raises(NotReady, match=r"NLA_ALSO name othr; known are fake, elsewhere"):
+        with pytest.raises(NotReady, match=r"NLA_EXTRA_PAIRS name othr; known are fake, elsewhere"):
             app.state.models.resident()
 
 

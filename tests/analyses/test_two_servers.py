@@ -13,8 +13,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from server.analyses import lease_keeper, remote
 from server.errors import NotFound
+from server.jobs import lease_keeper, streams
+from server.measurements.schema import MeasurementRequest
 from server.settings import Settings
 from server.store import repository
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
@@ -27,11 +28,13 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def shared(tmp_path: Path, plain_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def shared(
+    tmp_path: Path, plain_environment: None, postgresql_template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
     """Settings of servers that share a database and do not wait for long."""
     monkeypatch.setattr(lease_keeper, "RENEWAL", 0.05)
-    monkeypatch.setattr(remote, "POLL", 0.02)
-    with new_postgresql() as url:
+    monkeypatch.setattr(streams, "POLL", 0.02)
+    with new_postgresql(postgresql_template) as url:
         yield Settings(data_dir=tmp_path, cache_dir=tmp_path, pair="fake", database_url=url)
 
 
@@ -126,6 +129,29 @@ async def test_what_was_cancelled_elsewhere_goes_on_where_it_is_asked_again(two:
     assert (await two.first.get(id)).model_dump() == done.model_dump()
 
 
+async def test_causal_scores_that_are_cancelled_at_the_other_server_go_on_there(two: Two) -> None:
+    here, there = (app.state.measurements for app in two.apps)
+    id = (await finish(two.first, chat())).id
+    two.one.target.most_patches = 12  # those of two readings and a part of the third's
+    asked, _ = await here.submit(id, MeasurementRequest())
+    told = []
+    async for event in there.events(id, asked):
+        told += [event.data] if event.kind == "score" else []
+        if len(told) == 2:
+            break
+    stream = here.events(id, asked)
+    await anext(stream)  # it watches
+    await there.cancel_one(id, asked)
+    last = [event async for event in stream][-1]
+    assert (last.kind, last.data.status) == ("failed", "cancelled")
+    assert two.one.target.stopped.is_set()
+    await there.submit(id, MeasurementRequest())
+    found = await there.wait(asked)
+    assert found.scores[:2] == told
+    assert two.other.target.patches == 5 * len(found.scores[2:])
+    assert await here.get(id, asked) == found
+
+
 async def test_deleting_at_the_other_server_stops_the_work_and_can_be_undone(two: Two) -> None:
     two.one.verbaliser.limit(3)
     id = (await two.first.create(chat()))[0].id
@@ -167,7 +193,7 @@ async def test_another_server_finishes_what_a_killed_one_began(
     async with running(shared, source) as app:
         told = await killed(shared.data_dir, shared.database_url)
         monkeypatch.setattr(lease_keeper, "LEASE", timedelta(seconds=0.1))  # instead of waiting for so long
-        id = told[-1]["analysis"]
+        id = told[-1]["job"]
         events = await watch(analyses_of(app), id)
         done = await analyses_of(app).get(id)
     readings = {e["data"]["position"]: e["data"] for e in told if e["kind"] == "reading"}
@@ -183,8 +209,8 @@ async def test_a_server_that_was_cut_off_cannot_disturb_its_successor(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _two(shared) as two:
-        monkeypatch.setattr(two.first._scheduler._leases, "_renew", _nothing)
-        monkeypatch.setattr(two.first._scheduler._leases, "_on_renewed", lambda: None)
+        monkeypatch.setattr(two.apps[0].state.scheduler._leases, "_renew", _nothing)
+        monkeypatch.setattr(two.apps[0].state.scheduler._leases, "_on_renewed", lambda: None)
         two.one.verbaliser.limit(3)
         id = (await two.first.create(chat()))[0].id
         await until(two.second, id, "progress", done=3)

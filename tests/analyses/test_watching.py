@@ -73,7 +73,7 @@ async def test_a_running_analysis_can_be_looked_at(app: FastAPI, pair: FakePair)
 
 async def test_a_pinned_position_is_read_next_and_its_words_are_told(settings: Settings) -> None:
     source = FakeSource()
-    async with running(settings.model_copy(update={"window": 2}), source) as app:
+    async with running(settings.model_copy(update={"batch_window": 2}), source) as app:
         analyses = analyses_of(app)
         source.pair.verbaliser.limit(1)
         analysis, _ = await analyses.create(chat("a long prompt"))
@@ -87,7 +87,7 @@ async def test_a_pinned_position_is_read_next_and_its_words_are_told(settings: S
 async def test_analyses_beyond_the_places_wait_in_line(settings: Settings) -> None:
     source = FakeSource()
     source.pair.verbaliser.limit(0)
-    async with running(settings.model_copy(update={"running": 1}), source) as app:
+    async with running(settings.model_copy(update={"max_running": 1}), source) as app:
         analyses = analyses_of(app)
         ids = [(await analyses.create(chat(text)))[0].id for text in ("one", "two", "three")]
         await until(analyses, ids[0], "progress", stage="readings")
@@ -104,7 +104,7 @@ async def test_analyses_beyond_the_places_wait_in_line(settings: Settings) -> No
 async def test_two_at_work_take_turns_at_the_av(settings: Settings) -> None:
     source = FakeSource()
     source.pair.verbaliser.limit(0)
-    async with running(settings.model_copy(update={"running": 2, "window": 4}), source) as app:
+    async with running(settings.model_copy(update={"max_running": 2, "batch_window": 4}), source) as app:
         analyses = analyses_of(app)
         long, _ = await analyses.create(AnalysisRequest(text="x" * 40))
         await until(analyses, long.id, "progress", stage="readings")

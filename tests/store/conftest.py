@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from server.store.database import connect, migrate
+from server.store.database import connect
 from tests.databases import BOTH, new_postgresql
 
 
@@ -31,9 +33,15 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
+@pytest.fixture(params=BOTH)
+def session(request: pytest.FixtureRequest, tmp_path: Path, new_database: Path) -> Iterator[Session]:
     """A session on a migrated database, never committed unless the test does."""
-    migrate(engine)
-    with Session(engine) as session:
-        yield session
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{shutil.copyfile(new_database, tmp_path / 'copy.db')}"
+        else:
+            url = stack.enter_context(new_postgresql(request.getfixturevalue("postgresql_template")))
+        engine = connect(url)
+        with Session(engine) as session:
+            yield session
+        engine.dispose()

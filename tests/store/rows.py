@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from server.store.tables import AnalysisRow, InterventionRow, ReadingRow
+from server.store.tables import (
+    AnalysisRow,
+    InterventionRow,
+    ReadingRow,
+    StudyRow,
+    VectorReadingRow,
+    VectorRow,
+)
 
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -18,12 +25,12 @@ def analysis(id: str, *, age: int = 0, **more: Any) -> AnalysisRow:
         "status": "done",
         "request": "{}",
         "title": id,
-        "words": "",
+        "search_text": "",
         "created": MOMENT - timedelta(minutes=age),
         "token_count": 0,
         "timings": "{}",
         "versions": "{}",
-        "runs": 0,
+        "run_number": 0,
         "tokens_event": 0,
         "lens_event": 0,
         "end_event": 0,
@@ -46,14 +53,61 @@ def reading(analysis_id: str, position: int, text: str = "", **more: Any) -> Rea
 
 
 def intervention(
-    id: str, analysis_id: str, position: int = 0, *, age: int = 0, words: str = ""
+    id: str, analysis_id: str, position: int = 0, *, age: int = 0, words: str = "", status: str = "done"
 ) -> InterventionRow:
     """An intervention, so many minutes old."""
     return InterventionRow(
         id=id,
         analysis_id=analysis_id,
+        pair="fake",
+        status=status,
+        run_number=0,
         position=position,
         created=MOMENT - timedelta(minutes=age),
         result=f"result of {id}",
         search_text=words,
+    )
+
+
+def vector(id: str, *, age: int = 0, data: bytes = b"", name: str = "mine") -> VectorRow:
+    """A vector, so many minutes old."""
+    return VectorRow(
+        id=id,
+        pair="fake",
+        layer=1,
+        d_model=8,
+        name=name,
+        norm=1.0,
+        created=MOMENT - timedelta(minutes=age),
+        sources="[]",
+        data=data,
+    )
+
+
+def study(id: str, *, age: int = 0, **more: Any) -> StudyRow:
+    """A study of two cases, so many minutes old."""
+    values = {
+        "pair": "fake",
+        "status": "done",
+        "created": MOMENT - timedelta(minutes=age),
+        "run_number": 0,
+        "kind": "prompts",
+        "title": id,
+        "cases": 2,
+        "inputs": "{}",
+        "result": "",
+    }
+    return StudyRow(id=id, **{**values, **more})
+
+
+def vector_reading(id: str, vector_id: str, *, result: str = "") -> VectorReadingRow:
+    """Readings of a vector that are made."""
+    return VectorReadingRow(
+        id=id,
+        vector_id=vector_id,
+        pair="fake",
+        status="done",
+        created=MOMENT,
+        run_number=1,
+        result=result,
     )

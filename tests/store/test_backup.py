@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
-from server.store import interventions
+from server.store import attached
 from server.store.backup import backup, restore
 from server.store.database import connect, migrate
 from server.store.repository import recent
+from server.store.tables import InterventionRow
 from tests.store.rows import analysis, intervention
 
 
@@ -52,7 +53,7 @@ def test_a_backup_holds_the_interventions(tmp_path: Path) -> None:
     restore(file, database)
     engine = connect(f"sqlite:///{database}")
     with Session(engine) as session:
-        assert interventions.of("cats", None, session) == ["result of edit"]
+        assert attached.made(InterventionRow, "cats", session) == ["result of edit"]
     engine.dispose()
 
 

@@ -9,21 +9,22 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Connection, Engine, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError, StoreUnavailable
-from server.store import database, repository
+from server.store import attached, database, kept_vectors, repository
 from server.store.database import MIGRATIONS, Store, connect, migrate
 from server.store.search import edits_with
-from server.store.tables import AnalysisRow, Base, ReadingRow
+from server.store.tables import AnalysisRow, Base, InterventionRow, ReadingRow, VectorReadingRow
 from tests.store.rows import analysis
 
 OLD = {
@@ -97,6 +98,77 @@ def test_what_an_older_version_has_written_is_found(engine: Engine) -> None:
     migrate(engine)
     with Session(engine) as session:
         assert [found.id for found in repository.recent(9, "zürich études", session)] == ["old"]
+
+
+REVISIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("0*.py"))
+RENAMED = {"search_text": "words", "run_number": "runs", "alias_of": "same_as", "text_id": "kin"}
+"""Columns of `analysis` that had other names before 0010."""
+
+
+VECTOR = {
+    "id": "v",
+    "pair": "fake",
+    "layer": 1,
+    "d_model": 8,
+    "name": "mine",
+    "norm": 1.0,
+    "sources": "[]",
+    "data": b"v",
+}
+
+
+def insert(table: str, row: dict[str, Any], connection: Connection) -> None:
+    """A row as an older version wrote it: of the columns that its table had."""
+    there = {column["name"] for column in inspect(connection).get_columns(table)}
+    if table == "analysis" and "words" in there:
+        row = {RENAMED.get(name, name): value for name, value in row.items()}
+    row = {name: value for name, value in row.items() if name in there}
+    connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES (:{', :'.join(row)})"), row)
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_nothing_is_lost_from_any_earlier_version(engine: Engine, revision: str) -> None:
+    migrate(engine)
+    downgrade(engine, revision)
+    moment = "2026-11-21 00:00:00.000000"
+    ours = {
+        **analysis("old").__dict__,
+        "search_text": "Zürich",
+        "text_id": "t",
+        "tuned_event": 0,
+        "created": moment,
+    }
+    del ours["_sa_instance_state"]
+    answer = json.dumps({"request": {"text": "un château", "targets": []}})
+    kept = {"text": "études", "truncated": False, "tokens": 1, "cos": 0.5, "rank": 2, "event": 1}
+    edit = {"id": "edit", "position": 3, "created": moment, "result": answer, "search_text": "un château"}
+    with engine.begin() as connection:
+        insert("analysis", ours, connection)
+        insert("analysis", {**ours, "id": "alias", "address": None, "alias_of": "old"}, connection)
+        insert("trace", {"analysis_id": "old", "lens": b"lens", "activations": b"h"}, connection)
+        insert("reading", {"analysis_id": "old", "position": 0, "sample": 0, **kept}, connection)
+        if inspect(connection).has_table("intervention"):
+            insert("intervention", {"analysis_id": "old", **edit}, connection)
+        if inspect(connection).has_table("vectors"):
+            insert("vectors", VECTOR | {"created": moment}, connection)
+            reading = {"id": "r", "vector_id": "v", "created": moment, "result": "{}"}
+            insert("vector_reading", reading, connection)
+    migrate(engine)
+    with Session(engine) as session:
+        for query in ("zürich", "études"):
+            assert [found.id for found in repository.recent(9, query, session)] == ["old"]
+        whole = repository.whole("alias", session, vectors=True)
+        assert whole is not None and whole.trace is not None
+        assert (whole.row.search_text, whole.trace.lens, whole.trace.activations) == ("Zürich", b"lens", b"h")
+        assert [(r.text, r.cos, r.rank) for r in whole.readings] == [("études", 0.5, 2)]
+        if revision >= "0005":
+            assert [row.id for row in repository.same_text("t", session)] == ["old"]
+        if revision >= "0013":
+            assert [(row.id, row.name) for row in kept_vectors.listed(9, session)] == [("v", "mine")]
+            assert attached.made(VectorReadingRow, "v", session) == ["{}"]
+        if revision >= "0007":
+            assert attached.made(InterventionRow, "old", session) == [answer]
+            assert [found.id for found in edits_with("château", ["old"], session)] == ["edit"]
 
 
 def test_the_tuned_lens_of_an_older_version_keeps_the_id_of_its_event(engine: Engine) -> None:

@@ -5,8 +5,8 @@ import threading
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from server.store import interventions, repository
-from server.store.database import connect, migrate
+from server.store import attached, leases
+from server.store.database import connect
 from server.store.tables import InterventionRow
 from tests.databases import new_postgresql
 from tests.store.rows import analysis, intervention, reading
@@ -16,36 +16,31 @@ def test_they_are_found_oldest_first(session: Session) -> None:
     session.add_all([analysis("cats"), analysis("dogs")])
     session.flush()
     for row in (intervention("b", "cats", 1), intervention("a", "cats", 2, age=5), intervention("c", "dogs")):
-        assert interventions.keep(row, session)
-    assert interventions.of("cats", None, session) == ["result of a", "result of b"]
-    assert interventions.of("cats", 1, session) == ["result of b"]
-    assert interventions.get("cats", "a", session) == "result of a"
-    assert interventions.get("dogs", "a", session) is None
+        session.add(row)
+    session.flush()
+    assert attached.made(InterventionRow, "cats", session) == ["result of a", "result of b"]
+    assert attached.made(InterventionRow, "cats", session, position=1) == ["result of b"]
+    session.add(intervention("d", "cats", 1, status="queued"))
+    session.flush()
+    assert attached.made(InterventionRow, "cats", session) == ["result of a", "result of b"]
+    assert [row.id for row in attached.pending(InterventionRow, "cats", session)] == ["d"]
+    assert attached.pending(InterventionRow, "cats", session, position=2) == []
 
 
-def test_one_is_removed_under_its_own_analysis_alone(session: Session) -> None:
+def test_one_belongs_to_its_own_analysis_alone(session: Session) -> None:
     session.add(analysis("cats"))
     session.flush()
-    interventions.keep(intervention("a", "cats"), session)
-    assert not interventions.remove("dogs", "a", session)
-    assert interventions.remove("cats", "a", session)
+    session.add(intervention("a", "cats"))
     session.flush()
-    assert not interventions.remove("cats", "a", session)
+    assert attached.find(InterventionRow, "dogs", "a", session) is None
+    assert attached.find(InterventionRow, "cats", "a", session) is not None
+    attached.remove(InterventionRow, "a", session)
+    assert attached.claim(InterventionRow, "a", session) is None
 
 
-def test_keeping_one_twice_keeps_one(session: Session) -> None:
-    session.add(analysis("cats"))
-    session.flush()
-    for _ in range(2):
-        assert interventions.keep(intervention("a", "cats"), session)
-        session.flush()
-    assert interventions.of("cats", None, session) == ["result of a"]
-
-
-def test_of_two_servers_that_keep_it_at_once_neither_fails() -> None:
-    with new_postgresql() as url:
+def test_of_two_servers_that_claim_it_at_once_one_makes_it(postgresql_template: str) -> None:
+    with new_postgresql(postgresql_template) as url:
         engine = connect(url)
-        migrate(engine)
         with Session(engine) as session, session.begin():
             session.add(analysis("cats"))
         looked, answers = threading.Event(), []
@@ -55,20 +50,19 @@ def test_of_two_servers_that_keep_it_at_once_neither_fails() -> None:
                 session.connection()
                 assert session.get(InterventionRow, "a") is None
                 looked.set()
-                answers.append(interventions.keep(intervention("a", "cats"), session))  # waits for the first
+                found = attached.claim(InterventionRow, "a", session)  # waits for the first
+                answers.append(found and found.leased_by)
 
         with Session(engine) as session:
-            assert interventions.keep(intervention("a", "cats"), session)
-            session.flush()
+            assert attached.claim(InterventionRow, "a", session) is None
+            leases.add(intervention("a", "cats", status="queued"), "one", session)
             thread = threading.Thread(target=other)
             thread.start()
             looked.wait()
             until_blocked(engine)
             session.commit()
             thread.join()
-        assert answers == [True]
-        with Session(engine) as session:
-            assert interventions.of("cats", None, session) == ["result of a"]
+        assert answers == ["one"]
         engine.dispose()
 
 
@@ -83,11 +77,14 @@ def until_blocked(engine: Engine) -> None:
                 return
 
 
-def test_nothing_is_kept_of_what_is_deleted(session: Session) -> None:
-    session.add(analysis("cats", deleted=repository.now()))
+def test_what_is_not_made_goes_with_its_analysis(session: Session) -> None:
+    session.add(analysis("cats"))
     session.flush()
-    assert not interventions.keep(intervention("a", "cats"), session)
-    assert not interventions.keep(intervention("a", "nobody"), session)
+    session.add_all([intervention("a", "cats"), intervention("b", "cats", status="running")])
+    session.flush()
+    assert attached.cancel_pending(InterventionRow, "cats", session) == ["b"]
+    assert attached.made(InterventionRow, "cats", session) == ["result of a"]
+    assert attached.pending(InterventionRow, "cats", session) == []
 
 
 def test_reconstructions_come_in_reading_order_as_far_as_there_are_any(session: Session) -> None:
@@ -95,4 +92,4 @@ def test_reconstructions_come_in_reading_order_as_far_as_there_are_any(session: 
     session.flush()
     session.add_all(reading("cats", n, vector=None if n == 3 else bytes([n])) for n in range(6))
     session.flush()
-    assert interventions.reconstructions("cats", [5, 1, 3], session) == [b"\1", b"\5"]
+    assert attached.reconstructions("cats", [5, 1, 3], session) == [b"\1", b"\5"]

@@ -7,11 +7,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
-from server.store import interventions, repository
+from server.store import attached, kept_vectors, repository, studies
 from server.store.database import connect, migrate
 from server.store.migrate_data import copy
-from server.store.tables import TraceRow
-from tests.store.rows import analysis, intervention, reading
+from server.store.tables import InterventionRow, TraceRow, VectorReadingRow
+from tests.store.rows import analysis, intervention, reading, study, vector, vector_reading
 
 
 @pytest.fixture
@@ -20,12 +20,19 @@ def source(tmp_path: Path) -> Engine:
     engine = connect(f"sqlite:///{tmp_path / 'old.db'}")
     migrate(engine)
     with Session(engine) as session, session.begin():
-        session.add(analysis("cats", words="Zürich\0 at night"))
+        session.add(analysis("cats", search_text="Zürich\0 at night"))
         session.flush()
-        session.add(analysis("alias", address=None, same_as="cats"))
+        session.add(analysis("alias", address=None, alias_of="cats"))
         session.add(TraceRow(analysis_id="cats", lens=b"\0lens", activations=b"\xff" * 1000))
         session.add_all(reading("cats", n, f"thought {n}", vector=b"v", cos=0.5) for n in range(250))
         session.add(intervention("edit", "cats", 7, words="a château"))
+        session.add(vector("v", data=b"\0\xff"))
+        session.flush()
+        session.add(vector_reading("r", "v", result="read"))
+        session.add(study("sums", title="20 × 9\0"))
+        session.flush()
+        case = {"study_id": "sums", "number": 0, "case_id": "c", "document": "{}"}
+        studies.keep_cases([case, {**case, "number": 1, "case_id": "d"}], session)
     return engine
 
 
@@ -43,9 +50,13 @@ def test_all_of_a_library_is_copied(source: Engine, engine: Engine) -> None:
         ):
             kept, found = ({k: v for k, v in vars(row).items() if k != "_sa_instance_state"} for row in rows)
             assert kept == found
-        assert interventions.of("cats", 7, new) == ["result of edit"]
+        assert attached.made(InterventionRow, "cats", new, position=7) == ["result of edit"]
         assert [s.id for s in repository.recent(9, "zürich thought 249", new)] == ["cats"]
         assert [s.id for s in repository.recent(9, "château", new)] == ["cats"]
+        assert [(row.name, row.data) for row in [kept_vectors.get("v", new)] if row] == [("mine", b"\0\xff")]
+        assert attached.made(VectorReadingRow, "v", new) == ["read"]
+        assert [row.title for row in studies.recent(9, None, new)] == ["20 × 9\0"]
+        assert studies.cases("sums", new) == {0: ("c", "{}"), 1: ("d", "{}")}
     source.dispose()
 
 

@@ -7,15 +7,15 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from server.store import leases, repository
-from server.store.tables import PassageRow, ReadingRow, TraceRow
+from server.store.tables import AnalysisRow, PassageRow, ReadingRow, TraceRow
 from tests.store.rows import analysis, reading
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def fill(session: Session) -> None:
-    session.add(analysis("cats", age=1, words="Zürich at night\0"))
-    session.add(analysis("dogs", age=0, words="100% snow_white \\u0000"))
+    session.add(analysis("cats", age=1, search_text="Zürich at night\0"))
+    session.add(analysis("dogs", age=0, search_text="100% snow_white \\u0000"))
     session.flush()
     session.add(reading("cats", 0, "about ÉTUDES"))
     session.add(reading("cats", 1, "", error="broken"))
@@ -30,7 +30,7 @@ def test_recent_counts_readings_that_did_not_fail(session: Session) -> None:
 
 def test_an_alias_leads_to_the_other_and_goes_with_it(session: Session) -> None:
     fill(session)
-    session.add(analysis("alias", address=None, same_as="cats"))
+    session.add(analysis("alias", address=None, alias_of="cats"))
     session.flush()
     row = repository.get("alias", session)
     assert row is not None
@@ -53,7 +53,7 @@ def delete(id: str, session: Session, when: datetime = NOW) -> None:
 
 def test_a_deleted_analysis_is_nowhere_but_among_the_deleted(session: Session) -> None:
     fill(session)
-    session.add(analysis("alias", address=None, same_as="cats"))
+    session.add(analysis("alias", address=None, alias_of="cats"))
     session.flush()
     delete("cats", session)
     assert repository.get("cats", session) is None
@@ -67,13 +67,13 @@ def test_a_deleted_analysis_is_nowhere_but_among_the_deleted(session: Session) -
 def test_a_deleted_analysis_is_not_taken_up(session: Session) -> None:
     session.add(analysis("new", status="queued", deleted=NOW))
     session.flush()
-    assert leases.take_next(["fake"], "me", timedelta(0), session) is None
+    assert leases.take_next(AnalysisRow, ["fake"], "me", timedelta(0), session) is None
 
 
 @pytest.mark.parametrize("id", ["cats", "alias"])
 def test_restoring_brings_everything_back(session: Session, id: str) -> None:
     fill(session)
-    session.add(analysis("alias", address=None, same_as="cats"))
+    session.add(analysis("alias", address=None, alias_of="cats"))
     session.flush()
     delete("cats", session)
     restored = repository.restore(id, session)
@@ -119,7 +119,7 @@ def test_pages_follow_each_other_without_gap_or_overlap(session: Session) -> Non
 
 def test_filters_narrow_the_list_and_the_count(session: Session) -> None:
     fill(session)
-    session.add(analysis("cows", pair="other", status="failed", words="night"))
+    session.add(analysis("cows", pair="other", status="failed", search_text="night"))
     session.flush()
     assert [s.id for s in repository.recent(9, "night", session, pair="other")] == ["cows"]
     assert [s.id for s in repository.recent(9, None, session, status="done")] == ["dogs", "cats"]
@@ -143,15 +143,17 @@ def test_only_this_pairs_unfinished_work_is_taken_up_oldest_first(session: Sessi
     session.add(analysis("other", status="queued", pair="other"))
     session.add(analysis("over", status="failed"))
     session.flush()
-    taken = [leases.take_next(["fake"], "me", timedelta(0), session) for _ in range(3)]
-    assert [whole and whole.row.id for whole in taken] == ["old", "new", None]
+    taken = [leases.take_next(AnalysisRow, ["fake"], "me", timedelta(0), session) for _ in range(3)]
+    assert taken == ["old", "new", None]
 
 
 def test_beginning_again_forgets_failures_and_keeps_the_rest(session: Session) -> None:
     fill(session)
+    session.get_one(AnalysisRow, "cats").status = "failed"
+    assert leases.take(AnalysisRow, "cats", "me", timedelta(0), session)
     whole = repository.begin("cats", session)
     assert [row.position for row in whole.readings] == [0]
-    assert (whole.row.status, whole.row.runs, whole.row.error) == ("queued", 1, None)
+    assert (whole.row.status, whole.row.run_number, whole.row.error) == ("queued", 1, None)
 
 
 def test_readings_are_replaced_and_scored(session: Session) -> None:

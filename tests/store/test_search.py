@@ -6,14 +6,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from server.store import interventions, repository
+from server.store import attached, repository
 from server.store.search import edits_with
+from server.store.tables import InterventionRow
 from tests.store.rows import analysis, intervention, reading
 
 
 def fill(session: Session) -> None:
-    session.add(analysis("cats", age=1, words="Zürich at night\0 今日は良い天気"))
-    session.add(analysis("dogs", age=0, words='100% snow_white \\u0000 NEAR( a*b "said" -x OR x'))
+    session.add(analysis("cats", age=1, search_text="Zürich at night\0 今日は良い天気"))
+    session.add(analysis("dogs", age=0, search_text='100% snow_white \\u0000 NEAR( a*b "said" -x OR x'))
     session.flush()
     session.add(reading("cats", 0, "about ÉTUDES"))
     session.add(reading("cats", 1, "", error="broken"))
@@ -78,7 +79,7 @@ def test_a_reading_that_is_written_anew_is_found_by_its_new_words_alone(session:
 
 def test_the_reply_is_found_once_it_is_known(session: Session) -> None:
     fill(session)
-    repository.change("cats", {"words": "Zürich at night\nA reply"}, session)
+    repository.change("cats", {"search_text": "Zürich at night\nA reply"}, session)
     assert found("reply zürich", session) == ["cats"]
     assert found("天気", session) == []
 
@@ -142,7 +143,7 @@ def test_edits_are_found_and_named(
 
 def test_an_edit_that_is_removed_is_not_found(session: Session) -> None:
     edited(session)
-    interventions.remove("cats", "one", session)
+    attached.remove(InterventionRow, "one", session)
     session.flush()
     assert found("château", session) == []
     assert found("castle", session) == ["cats"]
@@ -150,7 +151,7 @@ def test_an_edit_that_is_removed_is_not_found(session: Session) -> None:
 
 def test_edits_are_found_after_the_reply_has_come(session: Session) -> None:
     edited(session)
-    repository.change("cats", {"words": "Zürich at night\nA reply"}, session)
+    repository.change("cats", {"search_text": "Zürich at night\nA reply"}, session)
     assert found("château reply", session) == ["cats"]
     assert [edit.id for edit in edits_with("château reply", ["cats"], session)] == ["one"]
 

@@ -1,4 +1,4 @@
-"""Who works on an analysis, where several servers share the database."""
+"""Lease of an analysis: the server that works on it, where several share the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What analyses of one text by several pairs of one target have in common."""
+"""Hash that the analyses of one text by several pairs of one target share."""
 
 from __future__ import annotations
 

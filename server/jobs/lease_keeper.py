@@ -8,14 +8,16 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
-from server.analyses.job import Job
+from sqlalchemy.orm import Session
+
 from server.errors import StoreUnavailable
+from server.jobs.job import Job, JobKind, Stored
 from server.store import leases
 from server.store.database import Store
-from server.store.repository import StoredAnalysis
-from server.store.tables import AnalysisRow
 
+T = TypeVar("T")
 RENEWAL = 3.0
 """Seconds from one renewal to the next."""
 LEASE = timedelta(seconds=20)
@@ -41,19 +43,29 @@ class LeaseKeeper:
     def _patience(self) -> timedelta:
         return LEASE if self._store.shared else timedelta(0)
 
-    async def claim_or_add(self, new: AnalysisRow) -> AnalysisRow | None:
-        """What stands there already; else None, and the new analysis is this server's to begin."""
-        return await self._store.write(partial(leases.claim_or_add, new, self._name))
+    async def write(self, work: Callable[[str, Session], T]) -> T:
+        """Write something that may lease rows to this server, whose name is given to `work`."""
+        return await self._store.write(partial(work, self._name))
 
-    async def take(self, analysis_id: str) -> StoredAnalysis | None:
-        """Begin a run of this analysis; None if another server works on it, or it needs none."""
-        return await self._store.write(partial(leases.take, analysis_id, self._name, self._patience))
+    async def take(self, kind: JobKind[Stored, Job], id: str) -> Stored | None:
+        """Begin a run of this job; None if another server works on it, or it needs none."""
 
-    async def take_next(self, pairs: Sequence[str]) -> StoredAnalysis | None:
+        def work(session: Session) -> Stored | None:
+            taken = leases.take(kind.table, id, self._name, self._patience, session)
+            return kind.load(id, session) if taken else None
+
+        return await self._store.write(work)
+
+    async def take_next(self, kind: JobKind[Stored, Job], pairs: Sequence[str]) -> Stored | None:
         """Begin a run of what has waited longest for one of these pairs; None if nothing is left that nobody
         works on.
         """
-        return await self._store.write(partial(leases.take_next, pairs, self._name, self._patience))
+
+        def work(session: Session) -> Stored | None:
+            id = leases.take_next(kind.table, pairs, self._name, self._patience, session)
+            return None if id is None else kind.load(id, session)
+
+        return await self._store.write(work)
 
     def begin(self) -> None:
         """Renew from now on."""
@@ -86,7 +98,6 @@ class LeaseKeeper:
         before = list(self._jobs.values())
         ours = await self._store.write(partial(leases.renew, self._name))
         for job in before:
-            if ours.get(job.id) != job.run and not job.log.closed and job.task is not None:
-                _log.info("analysis %s is not this server's any more", job.id)
-                job.lost = True
-                job.interrupt()
+            if ours.get(job.id) != job.run and not job.log.closed:
+                _log.info("job %s is not this server's any more", job.id)
+                job.lose()

@@ -1,0 +1,374 @@
+"""Jobs that belong to something and come to one document: edits, measurements, readings of vectors.
+
+What was asked decides where one stands, so nothing is computed twice; one outlives whoever asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from sqlalchemy.orm import Session
+
+from server.analyses.schema import Analysis, Progress, ResponseModel
+from server.analyses.service import Analyses
+from server.errors import Conflict, Interrupted, ModelError, NlaError, NotFound, StoreUnavailable
+from server.jobs.event_log import Event, EventLog
+from server.jobs.job import Job, JobKind
+from server.jobs.scheduler import Scheduler
+from server.jobs.streams import Found, RemoteState, Streams
+from server.store import attached, leases, repository
+from server.store.database import Store
+from server.store.tables import AttachedRow
+
+if TYPE_CHECKING:
+    from server.nla.models.loaded_pair import LoadedPair
+
+Row = TypeVar("Row", bound=AttachedRow)
+Made = TypeVar("Made", bound=ResponseModel)
+Pending = TypeVar("Pending", bound=ResponseModel)
+
+
+class NotMade(ResponseModel):
+    """The last event of a job that was not made. `field` names the field of the request that is at fault."""
+
+    id: str
+    status: Literal["failed", "cancelled"]
+    error: str | None = None
+    field: str | None = None
+
+
+class AttachedJob(Job, Generic[Row]):
+    """The live state of one of them. Its events: progress, then done (the document) or failed (NotMade)."""
+
+    def __init__(self, row: Row, store: Store) -> None:
+        super().__init__(row.id, row.pair, row.run_number, EventLog(row.run_number), row.parent_id)
+        self.row = row
+        self.progress = Progress(stage="queued")
+        self.failure: Exception | None = None
+        """Why it was not made, for those who wait for it."""
+        self._store = store
+        self._end: Callable[[Session], None] | None = None
+
+    @property
+    def stage(self) -> str:
+        """The stage of its progress."""
+        return self.progress.stage
+
+    def tell_progress(self, stage: str, *, ahead: int | None = None, message: str | None = None) -> None:
+        """Tell watchers how far it is."""
+        self.tell(Progress(stage=stage, ahead=ahead, message=message))
+
+    def tell(self, progress: Progress) -> None:
+        """Tell watchers its progress."""
+        self.progress = progress
+        self.log.put("progress", progress)
+
+    async def finish(self, made: ResponseModel, *, keep: bool = True) -> None:
+        """Keep the document as soon as the store takes it, and tell it; or tell it to those who wait alone, and keep
+        nothing, so that whoever asks again has it made anew. Raises Taken when the run is over.
+        """
+        values = {
+            "status": "done",
+            "result": await asyncio.to_thread(made.model_dump_json, ensure_ascii=True),
+            "finished": repository.now(),
+            "leased_by": None,
+        }
+        remove = partial(attached.remove, type(self.row), self.id)
+        self._end = self._fenced(partial(self._keep_made, values) if keep else remove)
+        await self.keep_end()
+        self.tell(Progress(stage="done"))
+        self.log.put("done", made)
+
+    async def break_off(self, status: str, error: str | None) -> None:
+        """Tell that it failed or was cancelled; whoever asks again goes on with what is finished of it. Raises
+        StoreUnavailable when it is told but not kept, and Taken when the run is over.
+        """
+        told: Literal["failed", "cancelled"] = "cancelled" if status == "cancelled" else "failed"
+        self._end = self._fenced(partial(attached.break_off, type(self.row), self.id, told))
+        unavailable: StoreUnavailable | None = None
+        try:
+            await self._store.write(self._end)
+        except StoreUnavailable as reason:
+            unavailable = reason
+        self.progress = Progress(stage=told)
+        field = self.failure.field if isinstance(self.failure, NlaError) else None
+        self.log.put("failed", NotMade(id=self.id, status=told, error=error, field=field))
+        if unavailable is not None:
+            raise unavailable
+
+    async def keep_end(self) -> None:
+        """Keep the end as soon as the store takes it. Raises Taken when the run is over."""
+        assert self._end is not None, "it has ended"
+
+        def failed(error: StoreUnavailable) -> None:
+            if not self.log.closed:
+                self.tell_progress(self.stage, message=error.detail)
+
+        await self._store.write_until_kept(self._end, failed)
+
+    def _keep_made(self, values: Mapping[str, Any], session: Session) -> None:
+        attached.change(type(self.row), self.id, values, session)
+
+    def _fenced(self, work: Callable[[Session], None]) -> Callable[[Session], None]:
+        def fenced(session: Session) -> None:
+            leases.fence(type(self.row), self.id, self.run, session)
+            work(session)
+
+        return fenced
+
+
+async def check_weights(store: Store, pair: LoadedPair, analysis: Analysis) -> None:
+    """Raise Conflict if the pair has other weights than the analysis: their vectors do not belong together."""
+    row = await store.read(partial(repository.get, analysis.id))
+    if row is not None and row.fingerprint not in (None, pair.fingerprint):
+        raise Conflict(
+            f"This was analysed with other weights of {pair.name}: analyse the text again, and go on from that."
+        )
+
+
+class AttachedJobs(ABC, Generic[Row, Made, Pending]):
+    """All of one kind: those that are jobs of the scheduler, the others in the store."""
+
+    noun: str
+    """The name of one of them in messages: `edit`."""
+    parent: str
+    """The name of what they belong to: `analysis`."""
+    table: type[Row]
+
+    def __init__(self, scheduler: Scheduler, store: Store, kind: JobKind[Any, Any]) -> None:
+        self._scheduler = scheduler
+        self._store = store
+        self._jobs = kind
+        scheduler.add(kind)
+        self._streams = Streams(self._look, self._change_token, _lost)
+
+    @abstractmethod
+    def _made(self, result: str) -> Made:
+        """The document that is kept."""
+
+    @abstractmethod
+    def _pending(self, row: Row, progress: Progress) -> Pending:
+        """One that is being made. Raises Unreadable."""
+
+    @abstractmethod
+    async def _check_parent(self, parent_id: str) -> str:
+        """The id of what they belong to, once it is known that it is there. Raises NotFound."""
+
+    @abstractmethod
+    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
+        """Return whether what they belong to is still there."""
+
+    # Asking
+
+    async def _submit(self, row: Row) -> None:
+        """Have the job of this row made, unless it is or is being made. Raises NotFound where what it belongs to has
+        just been deleted, and Busy when the queue is full.
+        """
+
+        def claim(server: str, session: Session) -> tuple[None, str | None]:
+            if not self._parent_is_there(row.parent_id, session):
+                raise NotFound(f"The {self.parent} has just been deleted.")
+            found = attached.claim(self.table, row.id, session)
+            if found is None or found.status in ("failed", "cancelled"):
+                self._scheduler.check_room(self._jobs)
+            if found is None:
+                leases.add(row, server, session)
+            return None, None if found is not None and found.status == "done" else row.id
+
+        await self._scheduler.submit(self._jobs, claim)
+
+    async def wait(self, id: str) -> Made:
+        """The document, as soon as it is made. Raises Conflict when it is cancelled, Interrupted when this server ends,
+        and what the models raise.
+        """
+        job = self._scheduler.get(id)
+        end: object = None
+        async with aclosing(self._streams.batches(id, 0)) as batches:
+            async for batch, _ in batches:
+                end = batch[-1].data
+        if isinstance(end, NotMade):
+            if end.status == "cancelled":
+                raise Conflict(f"This {self.noun} was cancelled before it was made.")
+            if isinstance(job, AttachedJob) and job.failure is not None:
+                raise job.failure
+            raise ModelError(end.error or f"This {self.noun} could not be made.")
+        if end is None or isinstance(end, Progress):
+            raise Interrupted(f"The server is ending; it goes on with this {self.noun} when it starts again.")
+        made: Made = end  # type: ignore[assignment]
+        return made
+
+    # Looking
+
+    async def is_made(self, parent_id: str, id: str) -> bool:
+        """Return whether it is kept whole."""
+        row = await self._store.read(partial(attached.find, self.table, parent_id, id))
+        return row is not None and row.status == "done"
+
+    async def get(self, parent_id: str, id: str) -> Made | Pending:
+        """One that is made or being made. Raises NotFound."""
+        parent_id = await self._check_parent(parent_id)
+        work = partial(attached.find, self.table, parent_id, id)
+        row = await self._store.read(work) if _well_formed(id) else None
+        if row is None:
+            raise self._unknown(id)
+        return self._made(row.result) if row.status == "done" else await self._of_row(row)
+
+    async def of(self, parent_id: str, **where: object) -> list[Made]:
+        """List those that are made, oldest first. Raises NotFound."""
+        parent_id = await self._check_parent(parent_id)
+        rows = await self._store.read(lambda session: attached.made(self.table, parent_id, session, **where))
+        return await asyncio.to_thread(lambda: [self._made(row) for row in rows])
+
+    async def pending(self, parent_id: str, **where: object) -> list[Pending]:
+        """List those that are not made yet, oldest first. Raises NotFound."""
+        parent_id = await self._check_parent(parent_id)
+        rows = await self._store.read(
+            lambda session: attached.pending(self.table, parent_id, session, **where)
+        )
+        return [await self._of_row(row) for row in rows]
+
+    async def latest(self, parent_id: str, **where: object) -> Made | Pending | None:
+        """The youngest of those that are being made, or else of those that are made; None where there is none.
+        Raises NotFound.
+        """
+        parent_id = await self._check_parent(parent_id)
+        pending = await self._store.read(
+            lambda session: attached.pending(self.table, parent_id, session, **where)
+        )
+        if pending:
+            return await self._of_row(pending[-1])
+        made = await self._store.read(lambda session: attached.made(self.table, parent_id, session, **where))
+        return await asyncio.to_thread(self._made, made[-1]) if made else None
+
+    async def events(
+        self, parent_id: str, id: str, last_event_id: int | None = None
+    ) -> AsyncGenerator[Event]:
+        """Yield the events after `last_event_id`, then those that come: progress, then done (the document) or failed
+        (NotMade). Raises NotFound at the first step.
+        """
+        await self.get(parent_id, id)
+        async with aclosing(self.follow(id, last_event_id)) as events:
+            async for event in events:
+                yield event
+
+    async def follow(self, id: str, last_event_id: int | None = None) -> AsyncGenerator[Event]:
+        """Yield the events of one that was there just now; if it has been removed meanwhile, that."""
+        cursor = last_event_id or 0
+        try:
+            async with aclosing(self._streams.batches(id, cursor)) as batches:
+                async for batch, _ in batches:
+                    for event in batch:
+                        yield event
+        except NotFound:
+            yield _lost(id, cursor, None)
+
+    async def _of_row(self, row: Row) -> Pending:
+        job = self._scheduler.get(row.id)
+        return self._pending(row, job.progress if isinstance(job, AttachedJob) else _progress_of(row))
+
+    def _unknown(self, id: str) -> NotFound:
+        return NotFound(f"This {self.parent} has no {self.noun} {id!r}.")
+
+    async def _look(self, id: str) -> Found:
+        job = self._scheduler.get(id)
+        if job is not None:
+            return Found(id, job.log)
+        row = await self._row(id)
+        if row is None:
+            raise NotFound(f"There is no {self.noun} {id!r}.")
+        log = EventLog(max(row.run_number, 1))
+        if row.status != "done":
+            token = await self._token_of(row)  # first: what comes then is news
+            await self._tell_kept(row, log)
+            return Found(id, log, RemoteState(_progress_of(row), token))
+        log.put("done", self._made(row.result))
+        return Found(id, log)
+
+    async def _change_token(self, id: str) -> object:
+        row = await self._row(id)
+        return None if row is None else await self._token_of(row)
+
+    async def _token_of(self, row: Row) -> tuple[object, ...]:
+        """A value that changes with whatever is kept of one."""
+        return row.status, row.leased_by, row.run_number
+
+    async def _tell_kept(self, row: Row, log: EventLog) -> None:
+        """Tell what is kept of one that another server makes."""
+
+    async def _row(self, id: str) -> Row | None:
+        return await self._store.read(partial(attached.get, self.table, id))
+
+    # Changing
+
+    async def cancel(self, parent_id: str) -> list[str]:
+        """End the making of all of them; their askers are told. Returns the ids. Raises NotFound."""
+        parent_id = await self._check_parent(parent_id)
+        here = [job for job in self._scheduler.children(parent_id) if job.kind == self._jobs.name]
+        await asyncio.gather(*(job.stop() for job in here))
+        elsewhere = await self._store.write(partial(attached.cancel_pending, self.table, parent_id))
+        return [*(job.id for job in here), *elsewhere]
+
+    async def cancel_one(self, parent_id: str, id: str) -> None:
+        """End the making of one; one that is made stays. Raises NotFound."""
+        await self.get(parent_id, id)
+        if job := self._scheduler.get(id):
+            await job.stop()
+        else:
+            await self._store.write(partial(attached.break_off, self.table, id, "cancelled"))
+
+    async def delete(self, parent_id: str, id: str) -> None:
+        """Remove one for good, made, being made or broken off; it can be computed again. Raises NotFound."""
+        parent_id = await self._check_parent(parent_id)
+        work = partial(attached.is_kept, self.table, parent_id, id)
+        if not (_well_formed(id) and await self._store.read(work)):
+            raise self._unknown(id)
+        await self._scheduler.remove(id, lambda _, session: attached.remove(self.table, id, session))
+
+    # The end
+
+    def stop_streams(self) -> None:
+        """End the streams, and with them whoever waits; what is being made goes on."""
+        self._streams.stop()
+
+    async def close(self) -> None:
+        """End the streams."""
+        self.stop_streams()
+
+
+class AnalysisJobs(AttachedJobs[Row, Made, Pending]):
+    """All of one kind that belong to analyses."""
+
+    parent = "analysis"
+
+    def __init__(
+        self, scheduler: Scheduler, analyses: Analyses, store: Store, kind: JobKind[Any, Any]
+    ) -> None:
+        super().__init__(scheduler, store, kind)
+        self._analyses = analyses
+
+    async def _check_parent(self, parent_id: str) -> str:
+        return await self._analyses.check(parent_id)
+
+    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
+        return repository.get(parent_id, session) is not None
+
+
+def _progress_of(row: AttachedRow) -> Progress:
+    if row.leased_by is None:
+        return Progress(stage="waiting", message=f"This waits for a server that holds the pair {row.pair}.")
+    return Progress(stage="queued", message="Another server works on this.")
+
+
+def _lost(id: str, cursor: int, error: str | None) -> Event:
+    """The last that a watcher is told of one that is gone, or that cannot be read."""
+    status: Literal["failed", "cancelled"] = "cancelled" if error is None else "failed"
+    return Event(cursor + 1, "failed", NotMade(id=id, status=status, error=error))
+
+
+def _well_formed(id: str) -> bool:
+    return id.isascii() and id.isalnum()
