@@ -1,0 +1,1 @@
+"""Studies: many analyses of prompts that one declaration draws, and statistics over their readings."""
