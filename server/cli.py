@@ -7,34 +7,44 @@ import asyncio
 import gc
 import importlib
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableSettings
 
-from server import __version__, cli_pairs
+from server import __version__, cli_pairs, cli_study, cli_vector
 from server.analyses.json_stream import analysis_json
 from server.analyses.schema import Analysis, AnalysisRequest, Generate, Message
-from server.analyses.service import Analyses
+from server.api.agents import check_installed
 from server.api.problems import field_errors
-from server.app import create_app
+from server.app import create_app, stop_streams
 from server.errors import NlaError, StoreError
-from server.pairs.catalogue import Catalogue
+from server.in_process import in_process
+from server.measurements.schema import Measurement, MeasurementRequest
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store.backup import backup, restore
-from server.store.database import Store, connect
+from server.store.database import connect
 from server.store.lock import lock_data_dir
 from server.store.migrate_data import copy
 
+FILES = 65_536
+"""Files and sockets that a server asks to have open at a time. Every open page is one; 1,024 are usual unless asked."""
+KEEP_ALIVE = 150
+"""Seconds that an idle connection stays open: longer than clients and proxies keep theirs (Caddy 120), since a request
+that is sent while this side closes is lost.
+"""
 GRACE = 5
 """Seconds that open requests get when the server is told to stop."""
-COMMANDS = ("serve", "analyse", "pairs", "lens", "backup", "restore", "copy")
+COMMANDS = ("serve", "analyse", "study", "vector", "mcp", "pairs", "lens", "backup", "restore", "copy")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(0, "serve")
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s  %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         status: int = options.run(options, _settings(options))
     except NlaError as error:
@@ -88,9 +99,23 @@ def _parser() -> argparse.ArgumentParser:
     analyse.add_argument(
         "--reply", type=int, default=0, metavar="N", help="let the model reply with up to N tokens"
     )
+    analyse.add_argument(
+        "--causal", action="store_true", help="measure the causal scores of its readings too"
+    )
     analyse.add_argument("--json", action="store_true", help="print what GET /api/analyses/{id} answers")
     _add_model_options(analyse)
     analyse.set_defaults(run=_analyse)
+
+    mcp = commands.add_parser("mcp", help="serve agents on stdin and stdout (Model Context Protocol)")
+    _add_model_options(mcp)
+    mcp.set_defaults(run=_mcp)
+
+    study = cli_study.add_parser(commands)
+    _add_model_options(study)
+    study.set_defaults(run=cli_study.run)
+
+    for action in cli_vector.add_parsers(commands):
+        _add_model_options(action)
 
     cli_pairs.add_parser(commands)
 
@@ -130,12 +155,20 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def stop_streams(self) -> None:
-        analyses: Analyses = self.config.app.state.analyses  # type: ignore[union-attr]
-        analyses.stop_streams()
+        stop_streams(cast(FastAPI, self.config.app))
+
+
+def raise_file_limit() -> None:
+    """Raise the limit of open files as far as FILES, or as far as the system lets this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     settings.check()
+    raise_file_limit()
     return asyncio.run(_serving(settings))
 
 
@@ -147,7 +180,12 @@ async def _serving(settings: Settings) -> int:
     await app.state.store.open()
     server = _Server(
         uvicorn.Config(
-            app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, log_config=None
+            app,
+            host=settings.host,
+            port=settings.port,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+            log_config=None,
         )
     )
     models: ModelPool = app.state.models
@@ -184,22 +222,21 @@ def _analyse(options: argparse.Namespace, settings: Settings) -> int:
             request = AnalysisRequest(messages=[Message(role="user", content=options.text)], generate=reply)
     except ValidationError as error:
         raise NlaError("; ".join(f"{e.field}: {e.detail}" for e in field_errors(error.errors()))) from error
-    analysis, body = asyncio.run(_analysing(settings, request))
+    analysis, measured, body = asyncio.run(_analysing(settings, request, causal=options.causal))
     if options.json:
         print(body.decode())
     else:
-        _print_analysis(analysis)
+        _print_analysis(analysis, measured)
     return 0 if analysis.status == "done" else 1
 
 
-async def _analysing(settings: Settings, request: AnalysisRequest) -> tuple[Analysis, bytes]:
-    store = Store(settings.url)
-    models = ModelPool(settings.pair, Catalogue(settings))
-    analyses = Analyses(store, models, settings)
-    try:
-        await store.open()
-        models.start()
-        await models.pair()
+async def _analysing(
+    settings: Settings, request: AnalysisRequest, *, causal: bool
+) -> tuple[Analysis, Measurement | None, bytes]:
+    async with in_process(settings) as services:
+        analyses, measurements = services.analyses, services.measurements
+        services.models.start()
+        await services.models.pair()
         analysis, _ = await analyses.create(request)
         async for event in analyses.events(analysis.id):
             if event.kind == "progress" and event.data.total:
@@ -208,21 +245,39 @@ async def _analysing(settings: Settings, request: AnalysisRequest) -> tuple[Anal
                 )
         print(file=sys.stderr)
         analysis = await analyses.get(analysis.id)
-        return analysis, await analysis_json(analysis)
-    finally:
-        await analyses.close()
-        await models.close()
-        await store.close()
+        if not causal or analysis.status != "done":
+            return analysis, None, await analysis_json(analysis)
+        id, _ = await measurements.submit(analysis.id, MeasurementRequest())
+        measured = await measurements.wait(id)
+        analysis = await measurements.with_causal(analysis)
+        return analysis, measured, await analysis_json(analysis, measurements=[measured])
 
 
-def _print_analysis(analysis: Analysis) -> None:
+def _print_analysis(analysis: Analysis, measured: Measurement | None) -> None:
     if analysis.error:
         print(f"{analysis.status}: {analysis.error}")
+    scores = {(s.position, s.sample): s.score for s in measured.scores} if measured is not None else {}
     for reading in analysis.readings:
         token = analysis.tokens[reading.position].text if reading.position < len(analysis.tokens) else ""
         held_ = "" if reading.fve is None else f"holds {max(reading.fve, 0):.0%}"
         cosine = "" if reading.cos is None else f"cos {reading.cos:.2f}"
-        print(f"{reading.position:>5}  {token!r:<18} {held_:<12} {cosine:<9} {reading.error or reading.text}")
+        share = scores.get((reading.position, reading.sample))
+        undone = f"{'' if share is None else f'undoes {share:.0%}':<13} " if scores else ""
+        said = reading.error or reading.text
+        print(f"{reading.position:>5}  {token!r:<18} {held_:<12} {cosine:<9} {undone}{said}")
+    if measured is not None and measured.content is not None:
+        for name in ("reading", "other", "shuffled", "mean", "random"):
+            control = getattr(measured.content, name)
+            if control is not None and control.score is not None:
+                print(f"{name:>9}: undoes {control.score:.0%} of what the mean activation breaks")
+
+
+def _mcp(options: argparse.Namespace, settings: Settings) -> int:
+    check_installed()
+    # It takes seconds to import, and is not there everywhere.
+    stdio = importlib.import_module("server.mcp.stdio")
+    status: int = asyncio.run(stdio.serve(settings))
+    return status
 
 
 def _lens(options: argparse.Namespace, settings: Settings) -> int:
@@ -253,7 +308,7 @@ def _copy(options: argparse.Namespace, settings: Settings) -> int:
     if not settings.database_file.is_file():
         raise StoreError(f"There is no database at {settings.database_file}.")
     with lock_data_dir(settings.data_dir):
-        count = copy(connect(f"sqlite:///{settings.database_file}"), connect(settings.url))
+        count = copy(connect(f"sqlite:///{settings.database_file}"), connect(settings.sqlalchemy_url))
     print(f"{count} analyses were copied.")
     return 0
 

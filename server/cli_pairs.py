@@ -103,5 +103,5 @@ def _check(catalogue: Catalogue, name: str, *, as_json: bool) -> int:
 
 
 def _bare(verdict: Verdict) -> str:
-    """What was found, without the check's name that an error of loading begins with."""
+    """The finding, without the check's name that an error of loading begins with."""
     return verdict.detail.removeprefix(f"{verdict.check}: ")

@@ -15,22 +15,29 @@ from server.analyses import export
 from server.analyses.schema import Analysis
 from server.api.analyses import Service
 from server.api.interventions import Service as Interventions
-from server.interventions.export import ExportedAnalysis, edits_csv, edits_parquet, exported_json
+from server.api.measurements import Service as Measurements
+from server.interventions.export import edits_csv, edits_parquet
+from server.measurements.export import measurements_csv as causal_csv
+from server.measurements.export import measurements_parquet as causal_parquet
+from server.measurements.exported import ExportedAnalysis, exported_json
 
 router = APIRouter(prefix="/api/analyses", tags=["exports"])
 _CHUNK = 1 << 18
 
 
 @router.get("/{analysis_id}/export.json", response_model=ExportedAnalysis)
-async def json(analysis_id: str, analyses: Service, interventions: Interventions) -> Response:
-    """All of it but the vectors: what `GET /api/analyses/{id}` answers, with the edits (`interventions`), and
-    with what its siblings read (further pairs of the same text; `tokens` and `readings` of each in
-    `siblings`).
+async def json(
+    analysis_id: str, analyses: Service, interventions: Interventions, measurements: Measurements
+) -> Response:
+    """All of it but the vectors: what `GET /api/analyses/{id}` answers, with the edits (`interventions`), the causal
+    scores (`measurements`), and with what its siblings read (further pairs of the same text; `tokens` and `readings` of
+    each in `siblings`).
     """
-    analysis = await analyses.get(analysis_id)
+    analysis = await measurements.with_causal(await analyses.get(analysis_id))
     siblings, edits = await analyses.sibling_readings(analysis), await interventions.of(analysis.id)
+    measured = await measurements.of(analysis.id)
     headers = export.attachment(analysis, "json")
-    body = await exported_json(analysis, siblings, edits)
+    body = await exported_json(analysis, siblings, edits, measured)
     return Response(body, headers=headers, media_type="application/json")
 
 
@@ -76,9 +83,29 @@ async def interventions_parquet(
     return _parquet(analysis, await asyncio.to_thread(edits_parquet, analysis, edits), "edits.parquet")
 
 
+@router.get("/{analysis_id}/measurements.csv", response_class=Response)
+async def measurements_csv(analysis_id: str, analyses: Service, measurements: Measurements) -> Response:
+    """Its causal scores, one reading a row, with the effects of the reading and of each control. Tokens are guarded as
+    in export.csv.
+    """
+    analysis = await analyses.get(analysis_id)
+    made = await measurements.of(analysis.id)
+    return _csv(analysis, await asyncio.to_thread(causal_csv, analysis, made), "causal.csv")
+
+
+@router.get("/{analysis_id}/measurements.parquet", response_class=StreamingResponse)
+async def measurements_parquet(
+    analysis_id: str, analyses: Service, measurements: Measurements
+) -> StreamingResponse:
+    """Its causal scores, with the columns of measurements.csv and the tokens as they are."""
+    analysis = await analyses.get(analysis_id)
+    made = await measurements.of(analysis.id)
+    return _parquet(analysis, await asyncio.to_thread(causal_parquet, analysis, made), "causal.parquet")
+
+
 @router.get("/{analysis_id}/siblings.csv", response_class=Response)
 async def siblings_csv(analysis_id: str, analyses: Service) -> Response:
-    """What its siblings read: the columns of export.csv after the pair, the layer and the analysis that a row is of."""
+    """The siblings' readings: the columns of export.csv after the pair, the layer and the analysis that a row is of."""
     analysis = await analyses.get(analysis_id)
     siblings = await analyses.sibling_readings(analysis)
     return _csv(analysis, await asyncio.to_thread(export.siblings_csv, siblings), "siblings.csv")
@@ -100,10 +127,11 @@ def _csv(analysis: Analysis, body: bytes, extension: str) -> Response:
 
 def _parquet(analysis: Analysis, file: IO[bytes], extension: str) -> StreamingResponse:
     headers = export.attachment(analysis, extension)
-    return StreamingResponse(_chunks(file), headers=headers, media_type="application/vnd.apache.parquet")
+    return StreamingResponse(chunks(file), headers=headers, media_type="application/vnd.apache.parquet")
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The parts of a file that is closed after them."""
     with file:
         while chunk := file.read(_CHUNK):
             yield chunk

@@ -1,4 +1,4 @@
-"""Who may come in.
+"""The guard in front of every route.
 
 On loopback anybody on this machine may, but no foreign web page: a page elsewhere can make a browser send
 requests here, under our own name (DNS rebinding: hence the check of Host) or under its own (hence the check
@@ -12,12 +12,13 @@ import hmac
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.api.guesses import Guesses
 from server.api.problems import respond_to, wants_page
-from server.errors import Forbidden, NlaError, Unauthorised
+from server.errors import Busy, Forbidden, NlaError, Unauthorised
 from server.settings import Settings, is_loopback
 from server.urls import split
 
@@ -28,22 +29,36 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class Guard:
-    """Checks Host, Origin and token before anything else sees the request."""
+    """Checks Host, Origin and token before anything else sees the request, and has every answer taken for what it says
+    it is.
+    """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, guesses: Guesses) -> None:
         self.app = app
         self.settings = settings
+        self.guesses = guesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
-            await refusal(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
             return
-        await self.app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        await (await self._refusal(scope) or self.app)(scope, receive, marked)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         error: NlaError | None = self._foreign(scope["method"], headers)
         if error is None and not self._let_in(scope["path"], headers):
+            if headers.get("authorization") or _cookie(headers):
+                try:
+                    await self.guesses.wrong()
+                except Busy as busy:
+                    return respond_to(scope, busy)
             error = Unauthorised(
                 "Send the token of this server as `Authorization: Bearer …`, or log in at /login."
             )
@@ -93,12 +108,12 @@ def host_name(host: str) -> str:
 
 
 def session_of(token: str) -> str:
-    """What the cookie holds: proof of having known the token, not the token."""
+    """The value of the cookie: proof of having known the token, not the token."""
     return hmac.new(token.encode(), b"nla-explorer session", hashlib.sha256).hexdigest()
 
 
 def same(given: str, expected: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    """Compare two secrets in a time that does not tell how much of them is."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from server.api.guard import COOKIE, same, session_of
 from server.urls import split
 
 router = APIRouter(include_in_schema=False)
 _MONTH = 30 * 24 * 3600
-_BARE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Log in</title>
-<h1>Log in</h1><p>{error}</p>
-<form method="post" action="/login"><input type="hidden" name="next" value="{next}"> <label>Token <input
-type="password" name="token" autocomplete="current-password"></label>
-<button>Log in</button></form></html>"""
 
 
 @router.get("/login")
@@ -36,6 +30,7 @@ async def login(request: Request) -> Response:
     if token is None:
         return RedirectResponse(following, 303)
     if not same(form.get("token", [""])[0].strip(), token.get_secret_value()):
+        await request.app.state.guesses.wrong()
         return _page(request, following, "This is not the token of this server.", 401)
     response = RedirectResponse(following, 303)
     response.set_cookie(
@@ -66,8 +61,5 @@ def _inside(target: str) -> str:
 
 
 def _page(request: Request, following: str, error: str = "", status: int = 200) -> Response:
-    page = request.app.state.page
-    if page is None:
-        return HTMLResponse(_BARE_PAGE.format(next=html.escape(following), error=html.escape(error)), status)
-    made: Response = page("login.html", {"next": following, "error": error}, status=status)
+    made: Response = request.app.state.page("login.html", {"next": following, "error": error}, status=status)
     return made

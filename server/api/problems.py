@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -16,15 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from server.analyses.schema import POSITIONS_LIST, POSITIONS_WORD
 from server.errors import FieldError, NlaError, Unauthorised
 
 MEDIA_TYPE = "application/problem+json"
+MOST = 20
+"""Fields that an answer names; a list of many bad values would make it as long as the request."""
 _PLACES = {"body", "query", "path", "header", "cookie"}
+_TAG = re.compile(r"<(\w+)>")
+"""A member of a union, among the places of an error."""
 _log = logging.getLogger(__name__)
-
-_BARE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<h1>{title}</h1><p>{detail}</p><p><a href="/">Start page</a></p></html>"""
 
 
 def problem(
@@ -41,14 +41,15 @@ def problem(
         "status": status,
         "detail": _printable(detail),
         "errors": [
-            {"field": _printable(error.field), "detail": _printable(error.detail)} for error in errors
+            {"field": _printable(error.field), "detail": _printable(error.detail)} for error in errors[:MOST]
         ],
     }
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+    # The answer to a failure nobody foresaw is made outside the guard, which marks all others.
+    return JSONResponse(body, status, {"X-Content-Type-Options": "nosniff"} | (headers or {}), MEDIA_TYPE)
 
 
 def wants_page(scope: Scope) -> bool:
-    """Whether a browser asks for a page, rather than a program for data or a page's script for a part of it."""
+    """True if a browser asks for a page, rather than a program for data or a page's script for a part of it."""
     path: str = scope["path"]
     headers = Headers(scope=scope)
     if path.startswith("/api/") or headers.get("hx-request") == "true":
@@ -67,19 +68,15 @@ def respond(
     """The answer to an error, as a page or as problem JSON."""
     if not wants_page(scope):
         return problem(status, title, detail, errors, headers)
-    page = scope["app"].state.page
-    if page is None:
-        text = _BARE_PAGE.format(title=html.escape(title), detail=html.escape(_printable(detail)))
-        return Response(text, status, headers, "text/html; charset=utf-8")
     context = {"title": title, "status": status, "detail": _printable(detail)}
-    made: Response = page("error.html", context, status=status, headers=headers)
+    made: Response = scope["app"].state.page("error.html", context, status=status, headers=headers)
     return made
 
 
 def respond_to(scope: Scope, error: NlaError) -> Response:
     """The answer to one of our own errors."""
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorised) else {}
-    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if error.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         headers["Retry-After"] = "5"
     return respond(scope, error.status, error.title, error.detail, error.errors, headers)
 
@@ -88,13 +85,18 @@ def field_errors(errors: Sequence[Any]) -> list[FieldError]:
     """Pydantic's errors as ours: the place as `messages.0.role`, the message without what was sent."""
     found = []
     for error in errors:
-        parts = [str(part) for part in error["loc"] if part not in {POSITIONS_LIST, POSITIONS_WORD}]
+        parts = [str(part) for part in error["loc"] if not _TAG.fullmatch(str(part))]
         if parts and parts[0] in _PLACES:
             parts = parts[1:]
         if error["type"] == "json_invalid":
             parts, message = (
                 [],
                 f"This is not JSON: {error.get('ctx', {}).get('error', 'it ends too early')}.",
+            )
+        elif error["type"] == "union_tag_invalid":
+            parts, message = (
+                [*parts, "kind"],
+                f"Use one of {', '.join(_TAG.findall(error['ctx']['expected_tags']))}.",
             )
         elif error["type"] == "string_unicode":
             message = "The text holds half of a surrogate pair, which is no character. Send whole characters."
@@ -120,12 +122,16 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         errors = field_errors(error.errors())
         detail = "; ".join(f"{e.field}: {e.detail}" if e.field else e.detail for e in errors[:3])
+        if len(errors) > 3:
+            detail += f"; and {len(errors) - 3:,} more"
         return respond(request.scope, 422, "The request cannot be used as it is", detail, errors)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         title = HTTPStatus(error.status_code).phrase
-        detail = error.detail if error.detail != title else _EXPLAINED.get(error.status_code, title)
+        detail = error.detail
+        if detail in {title, _UNPARSED}:
+            detail = _EXPLAINED.get(error.status_code, title)
         return respond(request.scope, error.status_code, title, detail, headers=dict(error.headers or {}))
 
     async def unforeseen(request: Request, error: Exception) -> Response:
@@ -138,7 +144,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unforeseen)
 
 
+_UNPARSED = "There was an error parsing the body"
+"""What FastAPI says of a body that its parser breaks down on."""
 _EXPLAINED = {
+    400: "The body cannot be parsed: it is nested too deeply, or is not what its content type says.",
     404: "There is nothing at this address.",
     405: "This address does not take that method.",
 }

@@ -1,7 +1,7 @@
 """The command line on fake models: `python -m tests.api.serving serve --port 0 …`.
 
 With FAKE_REFUSED in the environment the checkpoint is refused; the AV writes nothing, so that analyses stay
-unfinished.
+unfinished. With FAKE_READINGS it writes so many.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sys
 
 import server.app
+import server.in_process
 from server import cli
 from server.errors import CheckpointError
 from tests.fakes import FakeSource
@@ -19,10 +20,11 @@ def source(*_: object) -> FakeSource:
     """In place of the catalogue."""
     refused = os.environ.get("FAKE_REFUSED")
     found = FakeSource(error=CheckpointError(refused) if refused else None)
-    found.pair.verbaliser.limit(0)
+    found.pair.verbaliser.limit(int(os.environ.get("FAKE_READINGS", "0")))
     return found
 
 
 if __name__ == "__main__":
-    vars(server.app)["Catalogue"] = source
+    for module in (server.app, server.in_process):
+        vars(module)["Catalogue"] = source
     sys.exit(cli.main())

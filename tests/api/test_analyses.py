@@ -7,8 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from server.settings import Settings
 from tests.analyses.asking import analyses_of, watch
-from tests.fakes import LAYERS, TOP
+from tests.conftest import client_of, running
+from tests.fakes import LAYERS, TOP, FakeSource
 
 pytestmark = pytest.mark.anyio
 CHAT = {"messages": [{"role": "user", "content": "cats purr"}]}
@@ -34,6 +36,23 @@ async def test_asking_answers_202_with_the_address_and_200_the_second_time(
     second = await client.post("/api/analyses", json=CHAT)
     assert second.status_code == 200
     assert second.json() == {"id": id, "url": f"/a/{id}", "status": "done"}
+
+
+async def test_a_full_queue_refuses_what_is_new_alone(settings: Settings) -> None:
+    source = FakeSource()
+    source.loads.clear()  # nothing goes on before the models are there
+    few = settings.model_copy(update={"max_queue": 2})
+    async with running(few, source, ready=False) as app, client_of(app) as client:
+        asked = [await client.post("/api/analyses", json={"text": text}) for text in ("a", "b", "c")]
+        assert [answer.status_code for answer in asked] == [202, 202, 429]
+        assert asked[2].headers["retry-after"] == "5"
+        assert asked[2].json()["detail"] == "2 analyses are at work or wait already. Try again in a while."
+        assert (await client.post("/api/analyses", json={"text": "a"})).status_code == 200
+        assert len((await client.get("/api/analyses")).json()) == 2
+        source.loads.set()
+        for answer in asked[:2]:
+            await watch(analyses_of(app), answer.json()["id"])
+        assert (await client.post("/api/analyses", json={"text": "c"})).status_code == 202
 
 
 async def test_the_answer_has_the_names_of_the_design(app: FastAPI, client: httpx.AsyncClient) -> None:

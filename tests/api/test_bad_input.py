@@ -8,6 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
+from server.api.problems import MOST
 from server.errors import NlaError
 from tests.conftest import client_of
 
@@ -129,9 +130,23 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(
 
 
 async def test_our_own_errors_say_what_they_are(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def recent(*_: object) -> None:
+    async def recent(*_: object, **__: object) -> None:
         raise NlaError("the disk is full")
 
     monkeypatch.setattr(app.state.analyses, "recent", recent)
     async with client_of(app) as client:
         assert problem(await client.get("/api/analyses"), 500)["detail"] == "the disk is full"
+
+
+@pytest.mark.parametrize("values", [[-1] * 20_000, ["x"] * 20_000])
+async def test_many_wrong_values_are_answered_shortly(client: httpx.AsyncClient, values: list[Any]) -> None:
+    answer = await client.post("/api/analyses", json={"text": "a", "positions": values})
+    body = problem(answer, 422)
+    assert [error["field"] for error in body["errors"]] == [f"positions.{n}" for n in range(MOST)]
+    assert body["detail"].endswith("; and 19,997 more") and len(answer.content) < 4000
+
+
+async def test_a_body_that_cannot_be_parsed_is_told_why(client: httpx.AsyncClient) -> None:
+    deep = b"[" * 5000 + b"]" * 5000
+    answer = await client.post("/api/analyses", content=deep, headers={"Content-Type": "application/json"})
+    assert "nested too deeply" in problem(answer, 400)["detail"]

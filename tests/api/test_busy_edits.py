@@ -39,10 +39,10 @@ async def test_more_than_the_server_takes_are_refused_for_the_moment(
     known = await client.post(address, json={**OTHER, "text": "known"})
     async with at_work(app, pair, id) as asked:
         refused = await client.post(address, json=OTHER)
-        told = problem(refused, 503)
+        told = problem(refused, 429)
         assert (told["title"], told["detail"]) == (
             "The server is busy",
-            "1 edits are being made already. Try again in a while.",
+            "1 edits are at work or wait already. Try again in a while.",
         )
         assert refused.headers["retry-after"] == "5"
         assert (await client.post(address, json=known.json()["request"])).status_code == 200
@@ -52,12 +52,37 @@ async def test_more_than_the_server_takes_are_refused_for_the_moment(
     assert (await client.post(address, json=OTHER)).status_code == 201
 
 
+async def test_it_is_found_watched_and_cancelled_while_it_is_made(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair, id: str
+) -> None:
+    address = f"/api/analyses/{id}/interventions"
+    async with at_work(app, pair, id) as asked:
+        joined = await client.post(address, json=BEING_MADE, headers={"Prefer": "respond-async"})
+        assert joined.status_code == 202
+        here = joined.headers["location"]
+        assert here == f"{address}/{joined.json()['id']}"
+        assert (await client.get(here)).status_code == 202
+        assert (await client.get(f"{address}/pending")).json() == [joined.json()]
+        assert (await client.get(f"{address}/pending", params={"position": 4})).json() == []
+        assert joined.json()["progress"]["stage"] == "reconstruct"
+        assert (await client.post(f"{here}/cancel")).status_code == 204
+        with pytest.raises(Conflict):
+            await asked
+    for method, path in (("GET", ""), ("POST", "/cancel"), ("GET", "/events"), ("DELETE", "")):
+        assert (await client.request(method, here + path)).status_code == 404
+    asked_again = await client.post(address, json=BEING_MADE, headers={"Prefer": "respond-async"})
+    events = (await client.get(f"{asked_again.headers['location']}/events")).text
+    assert "event: done" in events
+    finished = await client.post(address, json=BEING_MADE, headers={"Prefer": "respond-async"})
+    assert (finished.status_code, finished.json()["id"]) == (200, asked_again.json()["id"])
+
+
 async def test_whoever_waits_for_a_cancelled_one_is_told(
     app: FastAPI, client: httpx.AsyncClient, pair: FakePair, id: str
 ) -> None:
     address = f"/api/analyses/{id}/interventions"
     async with at_work(app, pair, id) as asked:
-        being_made = list(app.state.interventions._at_work)
+        being_made = [job.id for job in app.state.scheduler.children(id)]
         assert (await client.post("/api/analyses/nobody/interventions/cancel")).status_code == 404
         answer = await client.post(f"{address}/cancel")
         assert (answer.status_code, answer.json()) == (200, {"cancelled": being_made})

@@ -4,15 +4,17 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from server import cli, cli_pairs
+from server import cli, cli_pairs, in_process
 from server.errors import CheckpointError
 from tests.fakes import FakeSource
 
@@ -23,11 +25,30 @@ ROOT = Path(__file__).resolve().parents[2]
 def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain_environment: None) -> FakeSource:
     """In place of the catalogue."""
     source = FakeSource()
-    for module in (cli, cli_pairs):
+    for module in (in_process, cli_pairs):
         monkeypatch.setattr(module, "Catalogue", lambda settings: source)
     for name, value in (("XDG_DATA_HOME", tmp_path / "share"), ("NLA_PAIR", "fake")):
         monkeypatch.setenv(name, str(value))
     return source
+
+
+@pytest.fixture
+def file_limits() -> Iterator[tuple[int, int]]:
+    """Limits of open files of this process (soft, hard), which are restored."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield limits
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_server_asks_for_more_open_files_and_never_for_fewer(file_limits: tuple[int, int]) -> None:
+    _, hard = file_limits
+    most = cli.FILES if hard == resource.RLIM_INFINITY else min(cli.FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most), hard))
+    cli.raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    cli.raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_pairs(source: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +114,18 @@ def test_analyse_prints_what_the_api_answers(source: FakeSource, capsys: pytest.
     assert body["status"] == "done"
     assert len(body["tokens"]) == len(body["readings"]) == 10
     assert body["lens"]["layers"] == [0, 1, 2]
+
+
+def test_analyse_measures_what_each_reading_undoes(
+    source: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["analyse", "--raw", "cats purr", "--causal"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.search(r"4\s+' '\s+holds 100%\s+cos 1.00\s+undoes 100%\s+sample 0 says", lines[4])
+    assert "reading: undoes 100% of what the mean activation breaks" in lines[-5]
+    assert cli.main(["analyse", "--raw", "cats purr", "--causal", "--json"]) == 0
+    (measured,) = json.loads(capsys.readouterr().out)["measurements"]
+    assert len(measured["scores"]) == 9
 
 
 def test_analyse_prints_a_line_for_each_position(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from server.api.docs import FOLDER
+from server.errors import NlaError
 
 pytestmark = pytest.mark.anyio
 
@@ -62,3 +64,29 @@ async def test_the_description_names_every_address_of_the_design(client: httpx.A
         ("/readyz", "get"),
         ("/metrics", "get"),
     } <= asked
+
+
+async def test_every_problem_that_the_api_may_answer_is_described(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    statuses = {error.status for error in every(NlaError)} | {400, 405, 422}
+    shape = {"$ref": "#/components/schemas/Problem"}
+    for path, operations in described["paths"].items():
+        for operation in operations.values() if path.startswith("/api/") else ():
+            for status in statuses:
+                content = operation["responses"][str(status)]["content"]
+                assert content == {"application/problem+json": {"schema": shape}}
+    found = (await client.post("/api/analyses", json={"text": ""})).json()
+    problem = described["components"]["schemas"]["Problem"]
+    assert found.keys() == problem["properties"].keys()
+    errors = problem["properties"]["errors"]
+    assert errors["maxItems"] == 20
+    named = described["components"]["schemas"][errors["items"]["$ref"].rpartition("/")[2]]
+    assert found["errors"][0].keys() == named["properties"].keys()
+    assert "HTTPValidationError" not in json.dumps(described)
+
+
+def every(kind: type[NlaError]) -> Iterator[type[NlaError]]:
+    """A class of errors and all that are made of it."""
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from every(narrower)

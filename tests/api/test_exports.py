@@ -49,7 +49,7 @@ async def test_json_is_what_the_api_answers_and_the_edits(app: FastAPI, client: 
     answer = await client.get(f"{here}/export.json")
     edits = (await client.get(f"{here}/interventions")).json()
     assert [edit["request"]["text"] for edit in edits] == ["about dogs", "=about\u2028mice"]
-    assert answer.json() == body | {"interventions": edits, "siblings": []}
+    assert answer.json() == body | {"interventions": edits, "measurements": [], "siblings": []}
     assert answer.headers["content-disposition"].startswith("attachment; ")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from server.api import guesses
 from server.api.guard import COOKIE, host_name, session_of
 from server.errors import SettingsError
 from server.settings import Settings, is_loopback
@@ -220,7 +222,56 @@ async def test_the_login_page_opens_whatever_is_to_follow_it(guarded: FastAPI, t
         assert 'name="next" value="/"' in answer.text
 
 
+@pytest.mark.parametrize("way", ["bearer", "cookie", "login"])
+async def test_wrong_tokens_wait_for_each_other_and_right_ones_for_nobody(
+    guarded: FastAPI, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(guesses, "PAUSE", 1000)
+    monkeypatch.setattr(guesses, "WAITING", 3)
+    right = {"Authorization": f"Bearer {TOKEN}"}
+
+    async def guess(client: httpx.AsyncClient) -> httpx.Response:
+        if way == "login":
+            return await client.post("/login", data={"token": "guess"})
+        wrong = {"Authorization": "Bearer x"} if way == "bearer" else {"Cookie": f"{COOKIE}=x"}
+        return await client.get("/api/pairs", headers=wrong)
+
+    async with client_of(guarded) as client, asyncio.TaskGroup() as group:
+        waiting = [group.create_task(guess(client)) for _ in range(3)]
+        while guarded.state.guesses._waiting < 3:  # noqa: ASYNC110 - they are on their way
+            await asyncio.sleep(0)
+        refused = await guess(client)
+        assert (refused.status_code, "Retry-After" in refused.headers) == (429, True)
+        assert (await client.get("/api/pairs", headers=right)).status_code == 200
+        assert (await client.post("/login", data={"token": TOKEN})).status_code == 303
+        client.cookies.clear()
+        assert (await client.get("/api/pairs")).status_code == 401  # no guess
+        for task in waiting:
+            task.cancel()
+    assert guarded.state.guesses._waiting == 0
+
+
 async def test_a_server_without_a_token_needs_no_login(client: httpx.AsyncClient) -> None:
     answer = await client.post("/login", data={"token": "anything"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *((path, 200) for path in ("/", "/healthz", "/metrics", "/docs", "/openapi.json", "/api/pairs")),
+        *((path, 200) for path in ("/static/icon.svg", "/library", "/api/analyses")),
+        *((path, 404) for path in ("/api/analyses/nobody", "/nothing", "/static/nothing.css")),
+        ("/api/analyses?limit=x", 422),
+    ],
+)
+async def test_every_answer_is_what_it_says_it_is(client: httpx.AsyncClient, path: str, status: int) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers.get_list("x-content-type-options")) == (status, ["nosniff"])
+
+
+async def test_so_is_a_refusal(app: FastAPI) -> None:
+    async with client_of(app, Host="evil.example") as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.headers.get_list("x-content-type-options")) == (403, ["nosniff"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +48,30 @@ def tasks() -> list[asyncio.Task[Any]]:
 @pytest.mark.skipif(not HANDLES.is_dir(), reason="counts the process's file handles as Linux shows them")
 async def test_storms_of_cancels_leave_nothing_behind(app: FastAPI) -> None:
     analyses = analyses_of(app)
-    limits = httpx.Limits(max_connections=ASKED)
-    async with (
-        served(app) as address,
-        httpx.AsyncClient(base_url=address, trust_env=False, limits=limits, timeout=120) as web,
-    ):
+    async with served(app) as address, AsyncExitStack() as stack:
+        # A client each: one with a connection for each spends most of the test's time choosing among them.
+        webs = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=120)
+            )
+            for _ in range(ASKED)
+        ]
         for n in range(ROUNDS):
-            ids = await asyncio.gather(*(ask(web, f"{k} of {n}") for k in range(ASKED)))
-            ended = await asyncio.gather(*(cancel(web, id) for id in ids))
+            ids = await asyncio.gather(*(ask(web, f"{k} of {n}") for k, web in enumerate(webs)))
+            ended = await asyncio.gather(*(cancel(web, id) for web, id in zip(webs, ids, strict=True)))
             assert set(ended) <= {"cancelled", "done"}
             if n == 0:
                 before = handles()
-        fresh = await ask(web, "and one that nobody cancels")
+        fresh = await ask(webs[0], "and one that nobody cancels")
         async with asyncio.timeout(60):
             assert (await watch(analyses, fresh))[-1].kind == "done"
             while tasks():  # noqa: ASYNC110 - whoever waited for the last of them has been told
                 await asyncio.sleep(0)
         assert handles() < before + ASKED  # the store may have opened a connection more
-    scheduler, turns = analyses._scheduler, app.state.models._turns
-    assert scheduler.jobs == {}
-    assert (scheduler._queue.length, scheduler._queue._slots._value) == (0, app.state.settings.running)
+    scheduler, turns = app.state.scheduler, app.state.models._turns
+    assert scheduler._jobs == {}
+    _, queue = scheduler._kinds["analysis"]
+    assert (queue.length, queue._slots._value) == (0, app.state.settings.max_running)
     assert (turns.holders, turns.callers, list(turns.waited_for())) == (0, 0, [])
     capacity = app.state.models.resident().capacity
     assert capacity._free == (capacity.limit or 1)

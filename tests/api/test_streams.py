@@ -11,9 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.analyses.asking import analyses_of, chat, until
+from server.app import stop_streams
+from tests.analyses.asking import analyses_of, chat, finish, until
 from tests.conftest import served
-from tests.fakes import FakePair
+from tests.fakes import FakePair, held
 
 pytestmark = pytest.mark.anyio
 
@@ -85,15 +86,29 @@ async def test_a_stream_of_an_unknown_analysis_is_a_problem_not_a_stream(web: ht
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_open_streams_do_not_keep_a_server_from_ending(app: FastAPI, pair: FakePair) -> None:
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("/api/analyses", {"text": "dogs"}),
+        ("/api/analyses/ID/interventions", {"position": 3, "text": "dogs"}),
+        ("/api/analyses/ID/measurements", {}),
+        ("/api/studies", {"kind": "prompts", "prompts": ["dogs"]}),
+    ],
+)
+async def test_open_streams_do_not_keep_a_server_from_ending(
+    app: FastAPI, pair: FakePair, address: str, asked: dict[str, Any]
+) -> None:
+    id = (await finish(analyses_of(app), chat())).id
     pair.verbaliser.limit(0)
-    async with served(app) as address, httpx.AsyncClient(base_url=address, trust_env=False) as web:
-        id = (await web.post("/api/analyses", json={"text": "cats"})).json()["id"]
-        async with web.stream("GET", f"/api/analyses/{id}/events") as answer:
-            lines = answer.aiter_lines()
-            await anext(lines)
-            analyses_of(app).stop_streams()
-            rest = [line async for line in lines]
+    async with served(app) as server, httpx.AsyncClient(base_url=server, trust_env=False) as web:
+        with held(pair.target.hold):
+            told = {"prefer": "respond-async"}
+            begun = await web.post(address.replace("ID", id), json=asked, headers=told)
+            async with web.stream("GET", f"{begun.headers['location']}/events") as answer:
+                lines = answer.aiter_lines()
+                await anext(lines)
+                stop_streams(app)
+                rest = [line async for line in lines]
     assert not any(line.startswith(("event: done", "event: failed")) for line in rest)
 
 

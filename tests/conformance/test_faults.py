@@ -260,7 +260,7 @@ def test_no_room_is_told_before_anything_is_loaded(
     made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = Device(0, "a small machine", 2**10, 2**10, cpu=True)
-    monkeypatch.setattr("server.nla.checkpoints.checks.subject.devices", lambda: [small])
+    monkeypatch.setattr("server.nla.checkpoints.checks.pair_files.devices", lambda: [small])
     assert checked(made, monkeypatch, capsys) == (1, ["memory"])
 
 

@@ -44,7 +44,7 @@ def settings(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "pairs.toml").write_text("".join(lines))
     return Settings(
         pair="tiny",
-        also="low",
+        extra_pairs="low",
         pairs_file=tmp_path / "pairs.toml",
         data_dir=tmp_path / "data",
         cache_dir=tmp_path / "cache",
