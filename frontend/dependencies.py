@@ -1,4 +1,4 @@
-"""What every page is given: the analyses, the state of the models, and what the viewer looks at."""
+"""Dependencies of the pages: the analyses, the state of the models, and what the viewer looks at."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import NlaError
 from server.interventions.service import Interventions
+from server.measurements.service import Measurements
+from server.vectors.service import Vectors
+
+VECTORS = 50
+"""Vectors that the form of an edit offers, the newest."""
 
 
 def analyses(request: Request) -> Analyses:
@@ -36,8 +41,26 @@ def interventions(request: Request) -> Interventions:
 Edits = Annotated[Interventions, Depends(interventions)]
 
 
+def measurements(request: Request) -> Measurements:
+    """The service behind the causal scores."""
+    service: Measurements = request.app.state.measurements
+    return service
+
+
+Measured = Annotated[Measurements, Depends(measurements)]
+
+
+def vectors(request: Request) -> Vectors:
+    """The service behind the vectors."""
+    service: Vectors = request.app.state.vectors
+    return service
+
+
+Kept = Annotated[Vectors, Depends(vectors)]
+
+
 def models(request: Request) -> ModelsContext:
-    """Which pair answers here, and whether it can yet."""
+    """The pair that answers here, and whether it can yet."""
     resident = request.app.state.models
     words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
     said = words.get(resident.state, f"loading: {resident.message}")
@@ -48,7 +71,7 @@ Models = Annotated[ModelsContext, Depends(models)]
 
 
 def view_state(request: Request) -> ViewState:
-    """What the address asks for; a part of a page (htmx says on which) asks for the rest as it stands there."""
+    """Parse the view from the address; a fragment's request takes the rest from the page that htmx names."""
     query = request.query_params.multi_items()
     current = request.headers.get("HX-Current-URL")
     return ViewState.meant(query, current) if current else ViewState.lenient(query)
@@ -58,7 +81,7 @@ RequestedState = Annotated[ViewState, Depends(view_state)]
 
 
 def other_lens(request: Request, view_state: RequestedState) -> bool:
-    """Whether a part of the page asks for another lens than the page's address does."""
+    """Return whether a part of the page asks for another lens than the page's address does."""
     current = request.headers.get("HX-Current-URL")
     return current is not None and ViewState.meant([], current).lens != view_state.lens
 
@@ -84,30 +107,51 @@ async def compare(service: Analyses, analysis: Analysis, view_state: ViewState) 
 
 
 async def panel_data(
-    service: Analyses, interventions: Interventions, analysis: Analysis, view_state: ViewState
+    service: Analyses,
+    interventions: Interventions,
+    vectors: Vectors,
+    analysis: Analysis,
+    view_state: ViewState,
 ) -> PanelData:
-    """What is known of the pinned token from elsewhere."""
+    """Gather what other analyses and edits hold of the pinned token."""
     pinned = View(analysis, view_state).pinned
     if pinned is None:
         return NO_PANEL_DATA
-    beside = await service.beside(analysis, pinned)
-    return *await compare(service, analysis, view_state), beside, await interventions.of(analysis.id, pinned)
+    other_layers = await service.layer_readings(analysis, pinned)
+    edits = (
+        await interventions.of(analysis.id, position=pinned),
+        await interventions.pending(analysis.id, position=pinned),
+    )
+    fitting = await vectors.recent(VECTORS, pair=analysis.pair, layer=analysis.layer)
+    return *await compare(service, analysis, view_state), other_layers, *edits, fitting
 
 
-async def view(id: str, service: Service, interventions: Edits, view_state: RequestedState) -> View:
+async def view(
+    id: str,
+    service: Service,
+    interventions: Edits,
+    measured: Measured,
+    kept: Kept,
+    view_state: RequestedState,
+) -> View:
     """The analysis as this viewer asks to see it; a word that was typed has become an exact one. Raises NotFound."""
     analysis = await service.get(id)
-    found = await panel_data(service, interventions, analysis, view_state)
+    found = await panel_data(service, interventions, kept, analysis, view_state)
     if view_state.typed and found[0]:
         view_state = view_state.replace(words=tuple(curve.word for curve in found[0]), typed="")
-    return View(analysis, view_state, {}, *found)
+    causal, form = await measured.causal(analysis.id), await measured.form(analysis.id)
+    view = View(analysis, view_state, {}, *found, causal=causal, form=form, parts={})
+    if view.pinned is None or not view.final:
+        return view
+    samples = [reading.sample for reading in view.by_position.get(view.pinned, [])]
+    return view.replace(parts=await measured.parts(analysis.id, view.pinned, samples))
 
 
 Viewed = Annotated[View, Depends(view)]
 
 
 def scripted(request: Request) -> bool:
-    """Whether the page asks for a fragment, rather than the browser for a page."""
+    """Return whether the page asks for a fragment, rather than the browser for a page."""
     return request.headers.get("hx-request") == "true"
 
 

@@ -1,4 +1,4 @@
-"""What the page says: scores in plain words, flags as sentences, and text made visible.
+"""Formatting for the page: scores in plain words, flags as sentences, and text made visible.
 
 Everything here turns numbers and raw token text into strings; escaping is the template's business.
 """
@@ -82,7 +82,7 @@ def headline(fve: float | None, cos: float | None) -> str:
 
 
 def rank_sentence(rank: int | None, of: int | None, tokens: int) -> str:
-    """Where the position's own activation stands among those of `of` content tokens; 1 is nearest. Without an
+    """Say the rank of the position's own activation among those of `of` content tokens; 1 is nearest. Without an
     `of`, among those of all `tokens` of the text.
     """
     if rank is None:
@@ -95,7 +95,7 @@ def rank_sentence(rank: int | None, of: int | None, tokens: int) -> str:
 
 
 def precision_sentence(precision: str) -> str:
-    """What was quantised, from `versions.precision` (`av=fp8,target=4bit`); nothing where nothing was."""
+    """Say what was quantised, from `versions.precision` (`av=fp8,target=4bit`); nothing where nothing was."""
     parts = [part.partition("=") for part in precision.split(",") if "=" in part]
     if not parts:
         return ""
@@ -122,7 +122,7 @@ def score_bin(fve: float | None, cos: float | None) -> int | None:
 
 
 def stage(name: str) -> str:
-    """What the server is doing, as the status line says it."""
+    """Return the status line: what the server is doing."""
     return STAGES.get(name) or name.replace("_", " ").capitalize()
 
 
@@ -226,7 +226,7 @@ VARIANTS = {"space": "with a space", "plain": "without the space"}
 
 
 def first_of(count: int) -> str:
-    """What is measured of a word of several tokens: `first of 4 tokens`; empty for a word of one."""
+    """Say which token of a word is measured: `first of 4 tokens`; empty for a word of one."""
     return f"first of {count} tokens" if count > 1 else ""
 
 

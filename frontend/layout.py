@@ -1,4 +1,4 @@
-"""What every page has, and the pages that belong to no feature: login and errors."""
+"""Layout of every page, and the pages that belong to no feature: login and errors."""
 
 from __future__ import annotations
 

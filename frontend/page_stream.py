@@ -8,25 +8,34 @@ no harm, and every connection begins by bringing the page up to date.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
-from frontend import templating
 from frontend.analysis.page import facts, legend, status, table
 from frontend.analysis.panel import pinned_panel
+from frontend.analysis.ribbon import ribbon_context
 from frontend.analysis.tokens import rows, token
 from frontend.analysis.view import NO_PANEL_DATA, PanelData, View
 from frontend.lens.lens_map import lens_map
+from frontend.sent_fragments import SentFragments
 from frontend.view_state import PLAIN, ViewState
-from server.analyses.schema import FINAL, Analysis, Snapshot
+from server.analyses.schema import FINAL, Analysis, Reading, Snapshot
 
+S = TypeVar("S")
 WINDOW = 0.07  # s: at most about fourteen messages a second
 PING = 4.0
 """Seconds after which a page with nothing new hears that the server is there; see QUIET in static/connection.js."""
+RIBBON_EVERY = 1.0
+"""Seconds between two changes of the ribbon: the words of one reading can change every line."""
+RIBBON_SHARE = 20
+"""At most one in so many seconds goes into making it, however long the text."""
 PARTS = {
     "head": "analysis/panel.head",
     "reading": "analysis/reading.reading",
     "edits": "edits/form.edits",
+    "keep": "vectors/keep.keep",
     "flags": "analysis/panel.flags",
     "near": "analysis/panel.neighbours",
     "layers": "lens/layers.layers",
@@ -37,31 +46,35 @@ PARTS = {
 class OpenPage:
     """The fragments that one open page was sent."""
 
-    def __init__(self, view_state: ViewState = PLAIN) -> None:
+    def __init__(self, view_state: ViewState = PLAIN, clock: Callable[[], float] = time.monotonic) -> None:
         self._view_state = view_state
-        self._sent: dict[str, str] = {}
+        self._clock = clock
+        self._ribbon_due = 0.0
+        self._ribbon_of: Sequence[Reading] | None = None
+        self._sent = SentFragments()
         self._before: View | None = None
         self._shown: int | None = None
 
     def fragments(self, snapshot: Snapshot, panel_data: PanelData = NO_PANEL_DATA) -> str:
-        """What the page must be sent to show `snapshot`, as <hx-partial> elements; empty when it shows it."""
-        view = View(snapshot.analysis, self._view_state, snapshot.writing, *panel_data)
+        """Render the <hx-partial> elements by which the page shows `snapshot`; empty when it does already."""
+        view = View(snapshot.analysis, self._view_state, snapshot.writing, *panel_data, parts={})
         changed = "".join(self._changed(view))
         self._before = view
         return changed
 
     def _changed(self, view: View) -> Iterator[str]:
-        yield from self._send("status", "analysis/progress.status", status(view))
-        yield from self._send("facts", "analysis/progress.facts", facts(view))
-        yield from self._send("legend", "analysis/text.legend", legend(view))
+        yield from self._sent.changed("status", "analysis/progress.status", status(view))
+        yield from self._sent.changed("facts", "analysis/progress.facts", facts(view))
+        yield from self._sent.changed("legend", "analysis/text.legend", legend(view))
         if self._before is None or _other_text(self._before, view):
             if view.analysis.tokens:
-                yield from self._send("text", "analysis/text.text", rows(view), swap="innerMorph")
-                yield from self._send("all-readings", "analysis/table.all_readings", table(view))
+                yield from self._sent.changed("text", "analysis/text.text", rows(view), swap="innerMorph")
+                yield from self._sent.changed("all-readings", "analysis/table.all_readings", table(view))
         else:
             for position in _read_anew(self._before, view):
-                yield from self._send(f"tok-{position}", "analysis/text.token", token(view, position))
-        yield from self._send("lens", "lens/map.lens", lens_map(view))
+                yield from self._sent.changed(f"tok-{position}", "analysis/text.token", token(view, position))
+        yield from self._sent.changed("lens", "lens/map.lens", lens_map(view))
+        yield from self._ribbon(view)
         yield from self._panel(view)
 
     def _panel(self, view: View) -> Iterator[str]:
@@ -72,20 +85,37 @@ class OpenPage:
         inside = {f"{target}-{panel.position}": macro for target, macro in PARTS.items()}
         if panel.position != self._shown:
             self._shown = panel.position
-            yield from self._send("panel", "analysis/panel.panel", panel)
-            self._sent |= {target: templating.fragment(macro, panel) for target, macro in inside.items()}
+            yield from self._sent.changed("panel", "analysis/panel.panel", panel)
+            for target, macro in inside.items():
+                self._sent.keep(target, macro, panel)
         for target, macro in inside.items():
-            yield from self._send(target, macro, panel)
+            yield from self._sent.changed(target, macro, panel)
 
-    def _send(self, target: str, macro: str, context: object, swap: str = "outerMorph") -> Iterator[str]:
-        html = templating.fragment(macro, context)
-        if self._sent.get(target) != html:
-            self._sent[target] = html
-            yield str(templating.fragment("analysis/stream.partial", target, html, swap))
+    def _ribbon(self, view: View) -> Iterator[str]:
+        """Changes of the ribbon, now and then and at the end."""
+        start, readings = self._clock(), view.analysis.readings
+        if view.view_state.ribbon != "on" or readings == self._ribbon_of:
+            return
+        if start < self._ribbon_due and not view.final:
+            return
+        ribbon = ribbon_context(view)
+        parts: dict[str, tuple[str, object]] = {"ribbon-head": ("head", ribbon)}
+        for turn in ribbon.turns:
+            parts[turn.id] = ("turn_head", turn)
+            parts |= {chunk.id: ("chunk", chunk) for chunk in turn.chunks}
+        if not self._sent.has(parts):
+            yield from self._sent.changed("ribbon", "analysis/ribbon.ribbon", ribbon)
+            for target, (macro, part) in parts.items():
+                self._sent.keep(target, f"analysis/ribbon.{macro}", part)
+        else:
+            for target, (macro, part) in parts.items():
+                yield from self._sent.changed(target, f"analysis/ribbon.{macro}", part)
+        self._ribbon_of, now = readings, self._clock()
+        self._ribbon_due = now + max(RIBBON_EVERY, RIBBON_SHARE * (now - start))
 
 
 def _other_text(before: View, now: View) -> bool:
-    """Whether more than the colours of tokens has changed."""
+    """Return whether more than the colours of tokens has changed."""
     return (before.pinned, before.final) != (
         now.pinned,
         now.final,
@@ -127,8 +157,8 @@ async def stream(
         yield message("{}", event="done")
 
 
-async def pinged(snapshots: AsyncGenerator[Snapshot], ping: float = PING) -> AsyncGenerator[Snapshot | None]:
-    """The snapshots as they come; None after each `ping` seconds without one."""
+async def pinged(snapshots: AsyncGenerator[S], ping: float = PING) -> AsyncGenerator[S | None]:
+    """The snapshots (or events) as they come; None after each `ping` seconds without one."""
     async with aclosing(snapshots):
         while True:
             following = asyncio.ensure_future(anext(snapshots, None))

@@ -12,7 +12,12 @@ class Urls:
 
     home = "/"
     library_path = "/library"
+    studies_path = "/studies"
+    prompts_study = "/studies/prompts"
+    built_in_study = "/studies/built-in"
     compare_path = "/compare"
+    vectors_path = "/vectors"
+    upload_vector = "/vectors/upload"
     login = "/login"
     models = "/models"
     api_docs = "/docs"
@@ -40,13 +45,25 @@ class Urls:
             return where
         return where + (view_state.query(whole=True) if whole else f"?t={view_state.t}")
 
-    def beside(self, id: str, position: int) -> str:
+    def other_layers(self, id: str, position: int) -> str:
         """The fragment of what is read at other layers at a position."""
         return f"/a/{quote(id, safe='')}/beside?t={position}"
 
     def edit(self, id: str, view_state: ViewState) -> str:
         """POST: patch edited words in at the position of `look`, and come back to that."""
         return f"/a/{quote(id, safe='')}/edit{view_state.query(whole=True)}"
+
+    def quick_edit(self, id: str, view_state: ViewState) -> str:
+        """POST: change the words in the form of an edit, and show it again."""
+        return f"/a/{quote(id, safe='')}/quick-edit{view_state.query(whole=True)}"
+
+    def pending_edit(self, id: str, edit: str, view_state: ViewState) -> str:
+        """The fragment of an edit that is being made: its progress, or the edit once it is made."""
+        return f"/a/{quote(id, safe='')}/edits/{quote(edit, safe='')}{view_state.query(whole=True)}"
+
+    def cancel_edit(self, id: str, edit: str, view_state: ViewState) -> str:
+        """POST: end the making of an edit, and come back to the position of `view_state`."""
+        return f"/a/{quote(id, safe='')}/edits/{quote(edit, safe='')}/cancel{view_state.query(whole=True)}"
 
     def intervention(self, id: str, intervention: str) -> str:
         """An intervention as JSON."""
@@ -67,6 +84,15 @@ class Urls:
     def map_table(self, id: str, view_state: ViewState) -> str:
         """The lens map as a table."""
         return f"/a/{quote(id, safe='')}/lens{view_state.query()}"
+
+    def ribbon(self, id: str, show: str) -> str:
+        """The fragment of the ribbon, `on` or `off`."""
+        return f"/a/{quote(id, safe='')}/ribbon?show={show}"
+
+    def readings(self, id: str, **narrowed: str) -> str:
+        """The table of all readings; sort, q, role and template as in the query, empty ones left out."""
+        query = urlencode({name: value for name, value in narrowed.items() if value})
+        return f"/a/{quote(id, safe='')}/readings" + (f"?{query}" if query else "")
 
     def stream(self, id: str, view_state: ViewState | None = None) -> str:
         """The stream that keeps an open page up to date; without a position it follows the focus."""
@@ -111,9 +137,109 @@ class Urls:
         """The edits of an analysis as a table: csv or parquet."""
         return f"{self.json(id)}/interventions.{extension}"
 
+    def causal(self, id: str) -> str:
+        """POST: have the causal scores measured; GET: the fragment of how far they are."""
+        return f"/a/{quote(id, safe='')}/causal"
+
+    def causal_stream(self, id: str, view_state: ViewState) -> str:
+        """The event stream of the causal scores that are being measured."""
+        return f"{self.causal(id)}/stream{view_state.query()}"
+
+    def cancel_causal(self, id: str) -> str:
+        """POST: stop that."""
+        return f"/a/{quote(id, safe='')}/causal/cancel"
+
+    def form(self, id: str) -> str:
+        """POST: measure how much of the scores is form; GET: the fragment of that."""
+        return f"/a/{quote(id, safe='')}/form"
+
+    def parts(self, id: str, position: int, sample: int) -> str:
+        """POST: find out what carries a reading; GET: the fragment of that."""
+        return f"/a/{quote(id, safe='')}/parts?t={position}&sample={sample}"
+
+    def agreement(self, id: str, position: int) -> str:
+        """The agreement of a token's readings, as a page; with scripts, the fragment of it."""
+        return f"/a/{quote(id, safe='')}/agreement?t={position}"
+
+    def samples(self, id: str, position: int) -> str:
+        """POST: have a token read several times."""
+        return f"/a/{quote(id, safe='')}/samples?t={position}"
+
+    def measurements_export(self, id: str, extension: str) -> str:
+        """The causal scores of an analysis as a table: csv or parquet."""
+        return f"{self.json(id)}/measurements.{extension}"
+
     def siblings_export(self, id: str, extension: str) -> str:
-        """What other pairs read of the same text as a table: csv or parquet."""
+        """Return the address of the siblings' readings as a table: csv or parquet."""
         return f"{self.json(id)}/siblings.{extension}"
+
+    def vectors(self, before: str = "") -> str:
+        """The list of vectors, from the newest or from the one after `before` on."""
+        return self.vectors_path + (f"?before={quote(before, safe='')}" if before else "")
+
+    def vector(self, id: str) -> str:
+        """The page of a vector."""
+        return f"/v/{quote(id, safe='')}"
+
+    def read_vector(self, id: str) -> str:
+        """POST: have a vector read."""
+        return f"{self.vector(id)}/read"
+
+    def vector_reading(self, id: str, reading_id: str) -> str:
+        """Readings of a vector that are being made, asked again by the page until they are."""
+        return f"{self.vector(id)}/readings/{quote(reading_id, safe='')}"
+
+    def cancel_vector_reading(self, id: str, reading_id: str) -> str:
+        """POST: stop readings of a vector that are being made."""
+        return f"{self.vector_reading(id, reading_id)}/cancel"
+
+    def delete_vector(self, id: str) -> str:
+        """POST: remove a vector."""
+        return f"{self.vector(id)}/delete"
+
+    def vector_json(self, id: str) -> str:
+        """A vector with its values as JSON."""
+        return f"/api/vectors/{quote(id, safe='')}"
+
+    def keep_vector(self, id: str, position: int) -> str:
+        """POST: keep the activation at a position as a vector."""
+        return f"/a/{quote(id, safe='')}/vector?t={position}"
+
+    def studies(self, before: str = "") -> str:
+        """The list of studies, or those older than one."""
+        return self.studies_path + (f"?{urlencode({'before': before})}" if before else "")
+
+    def study(self, id: str, show: str = "all", start: int = 0) -> str:
+        """A study's permalink; which cases are in its table, and from which on."""
+        return f"/s/{quote(id, safe='')}" + _looked_at(show, start)
+
+    def study_stream(self, id: str, show: str = "all", start: int = 0) -> str:
+        """The stream that keeps an open page of a study up to date."""
+        return f"/s/{quote(id, safe='')}/stream" + _looked_at(show, start)
+
+    def cancel_study(self, id: str) -> str:
+        """POST: stop a study, keep what is there."""
+        return f"/s/{quote(id, safe='')}/cancel"
+
+    def resume_study(self, id: str) -> str:
+        """POST: take up a failed or cancelled study where it stopped."""
+        return f"/s/{quote(id, safe='')}/continue"
+
+    def delete_study(self, id: str) -> str:
+        """POST: remove a study for good."""
+        return f"/s/{quote(id, safe='')}/delete"
+
+    def study_json(self, id: str) -> str:
+        """A study as JSON."""
+        return f"/api/studies/{quote(id, safe='')}"
+
+    def study_export(self, id: str, extension: str) -> str:
+        """The readings of a study as a table: csv or parquet."""
+        return f"{self.study_json(id)}/results.{extension}"
+
+    def study_html(self, id: str) -> str:
+        """A study as one HTML file."""
+        return f"{self.study_json(id)}/export.html"
 
     def inside(self, position: int) -> str:
         """A token's panel within an exported file."""
@@ -122,6 +248,13 @@ class Urls:
     def json(self, id: str) -> str:
         """The page's JSON twin."""
         return f"/api/analyses/{quote(id, safe='')}"
+
+
+def _looked_at(show: str, start: int) -> str:
+    query = urlencode(
+        {name: value for name, value in (("show", show), ("start", start)) if value not in ("all", 0)}
+    )
+    return f"?{query}" if query else ""
 
 
 urls = Urls()

@@ -1,4 +1,4 @@
-"""What a viewer looks at: all of it stands in the address, so that a colleague opens exactly this view."""
+"""View state: all of it stands in the address, so that a colleague opens exactly this view."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from server.analyses.word_curves import LONGEST, MOST, WhichLens
 from server.errors import BadInput
 from server.urls import split
 
+COLOURED_BY = ("score", "causal")
+RIBBON = ("off", "on")
 PINS = 5
 """Further tokens whose curves are drawn beside the pinned one's."""
 
@@ -23,7 +25,8 @@ class ViewState:
     curve, exactly as they stand, and so is `typed`, once it is known which of its variants is the likelier;
     `edit` is the id of an intervention at the pinned position.
 
-    `lens` is the one that is asked for; not every analysis has a tuned one.
+    `lens` is the one that is asked for; not every analysis has a tuned one. `by` is the score that colours the text;
+    `ribbon` says whether a line of each reading stands below it.
     """
 
     t: int | None = None
@@ -32,11 +35,13 @@ class ViewState:
     metric: str = "prob"
     scale: str = "linear"
     lens: str = "plain"
+    by: str = "score"
+    ribbon: str = "off"
     words: tuple[str, ...] = ()
     typed: str = ""
     edit: str | None = None
     faults: tuple[str, ...] = field(default=(), compare=False)
-    """What was wrong with the address, and was left out of it."""
+    """Errors of the address, whose parts were left out."""
 
     def query(self, *, whole: bool = False) -> str:
         """`?t=17&…` with what differs from the default, empty when nothing does; the `whole` names all there is."""
@@ -44,7 +49,7 @@ class ViewState:
         fields += [("layer", self.layer)]
         fields += [
             (name, getattr(self, name))
-            for name in ("metric", "scale", "lens")
+            for name in ("metric", "scale", "lens", "by", "ribbon")
             if whole or getattr(self, name) != getattr(ViewState, name)
         ]
         fields += [("w", word) for word in self.words or ([""] if whole else [])]
@@ -74,6 +79,8 @@ class ViewState:
             metric=_one_of("metric", last.get("metric", "prob"), list(METRICS)),
             scale=_one_of("scale", last.get("scale", "linear"), get_args(Scale)),
             lens=_one_of("lens", last.get("lens", "plain"), get_args(WhichLens)),
+            by=_one_of("by", last.get("by", "score"), COLOURED_BY),
+            ribbon=_one_of("ribbon", last.get("ribbon", "off"), RIBBON),
             words=_words(given.get("w", [])),
             typed=_word("typed", last.get("typed", "")),
             edit=last.get("edit") or None,
@@ -92,10 +99,13 @@ class ViewState:
 
     @classmethod
     def meant(cls, query: Sequence[tuple[str, str]], current: str) -> ViewState:
-        """The look that a part of the page asks for: what `query` names, the rest as in the address `current`."""
-        named = {name for name, _ in query}
+        """The look that a part of the page asks for: what `query` names, the rest as in the address `current`; so is
+        whether there is a ribbon, which comes and goes while the other parts stay.
+        """
         address = split(current)
         whole = parse_qsl(address.query, keep_blank_values=True) if address else []
+        query = [pair for pair in query if pair[0] != "ribbon" or address is None]
+        named = {name for name, _ in query}
         kept = [pair for pair in whole if pair[0] not in named]
         try:
             return cls.of([*kept, *query])

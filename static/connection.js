@@ -1,5 +1,5 @@
-// What the page says when the server does not answer: the live updates stop, or a click leads to nothing. It tries again by itself
-// where that does no harm, and offers to where somebody must decide.
+// What the page says when the server does not answer: the live updates stop, or a click leads to nothing. It tries
+// again by itself where that does no harm, and offers to where somebody must decide.
 
 const QUIET = 10_000; // ms without a sign of the server, which gives one every 4 s (PING in frontend/page_stream.py)
 const SLOW = 5_000; // ms after which a click is said to be unanswered
@@ -57,6 +57,10 @@ function sign() {
   clear("stream");
 }
 
+// A stream that brought everything is none any more: a click on a token would open it anew.
+document.addEventListener("htmx:sse:close", ({ target, detail }) => {
+  if (detail.reason === "message") target.removeAttribute("hx-sse:connect");
+});
 document.addEventListener("htmx:sse:after:connection", sign);
 document.addEventListener("htmx:sse:after:message", sign);
 document.addEventListener("htmx:sse:error", () => working() && lost());

@@ -1,4 +1,5 @@
-// <layer-curve>: tokens over the layers, drawn by Observable Plot from the numbers in its attribute. The page has the same as a table.
+// <layer-curve>: tokens over the layers, drawn by Observable Plot from the numbers in its attribute. The page has the
+// same as a table.
 (() => {
   const FLOOR = 1e-6; // probabilities below this are drawn here on the logarithmic scale
   const WORST = 1e5; // ranks beyond this are drawn here
@@ -20,11 +21,13 @@
     },
     log: {
       height: (prob) => Math.max(prob, FLOOR),
-      y: { type: "log", domain: [FLOOR, 1], ticks: [FLOOR, 1e-4, 1e-2, 1], tickFormat: (p) => percent(p, Math.max(0, -2 - Math.round(Math.log10(p)))) },
+      y: { type: "log", domain: [FLOOR, 1], ticks: [FLOOR, 1e-4, 1e-2, 1],
+        tickFormat: (p) => percent(p, Math.max(0, -2 - Math.round(Math.log10(p)))) },
     },
     rank: {
       height: (prob, rank) => Math.min(rank + 1, WORST),
-      y: { type: "log", domain: [WORST, 1], ticks: [1, 10, 100, 1e3, 1e4, WORST], tickFormat: (rank) => rank.toLocaleString("en") },
+      y: { type: "log", domain: [WORST, 1], ticks: [1, 10, 100, 1e3, 1e4, WORST],
+        tickFormat: (rank) => rank.toLocaleString("en") },
     },
   };
   // As in the key beneath the drawing (.c0 to .c11 of the page's style).
@@ -62,20 +65,27 @@
       marginRight: 22,
       marginTop: 22,
       marginBottom: 26,
-      style: { fontFamily: "var(--text)", fontSize: "11px", color: "var(--soft)", background: "none", overflow: "visible" },
-      x: { domain: [0, Math.max(1, last)], label: null, ticks: ticks(last), tickSize: 0, tickFormat: (n) => (n === last ? "output" : String(layers[n])) },
+      style: { fontFamily: "var(--text)", fontSize: "11px", color: "var(--soft)", background: "none",
+        overflow: "visible" },
+      x: { domain: [0, Math.max(1, last)], label: null, ticks: ticks(last), tickSize: 0,
+        tickFormat: (n) => (n === last ? "output" : String(layers[n])) },
       y: { label: null, tickSize: 0, ...y },
       marks: [
         Plot.gridY(y.ticks, { stroke: "var(--rule)", strokeOpacity: 1 }),
         scale === "linear" ? Plot.areaY(own, { ...at, fill: "var(--accent)", fillOpacity: 0.08 }) : null,
         rule(chosen, { stroke: "var(--accent)", strokeOpacity: 0.5 }),
         Plot.ruleX(others, { strokeOpacity: 0.35, stroke: "var(--ink)", strokeDasharray: "2 3" }),
-        Plot.text(others, { x: (n) => n, frameAnchor: "top", lineAnchor: "top", dx: 3, dy: 2, textAnchor: "start", fill: "var(--soft)", text: (n) => layers[n] }),
+        Plot.text(others, { x: (n) => n, frameAnchor: "top", lineAnchor: "top", dx: 3, dy: 2, textAnchor: "start",
+          fill: "var(--soft)", text: (n) => layers[n] }),
         rule(row, { stroke: "var(--ink)", strokeDasharray: "2 3", strokeOpacity: 0.6 }),
-        Plot.text(row < 0 ? [] : [row], { x: (n) => n, frameAnchor: "top", lineAnchor: "bottom", dy: -6, dx: before ? -6 : 6, textAnchor: before ? "end" : "start", fill: "var(--ink)", text: () => `read here: layer ${read}` }),
-        ...lines.map((points, n) => Plot.lineY(points, { ...at, stroke: colour(n), strokeWidth: 1.8, strokeLinejoin: "round", strokeDasharray: dashes(n) })).reverse(),
+        Plot.text(row < 0 ? [] : [row], { x: (n) => n, frameAnchor: "top", lineAnchor: "bottom", dy: -6,
+          dx: before ? -6 : 6, textAnchor: before ? "end" : "start", fill: "var(--ink)",
+          text: () => `read here: layer ${read}` }),
+        ...lines.map((points, n) => Plot.lineY(points, { ...at, stroke: colour(n), strokeWidth: 1.8,
+          strokeLinejoin: "round", strokeDasharray: dashes(n) })).reverse(),
         Plot.dot(own, { ...at, r: (point) => (point.x === last ? 4 : 2), fill: "var(--accent)", stroke: "none" }),
-        Plot.tip(lines.flat(), Plot.pointer({ ...at, title: "said", fill: "var(--sheet)", stroke: "var(--rule-strong)", textPadding: 10, fontSize: 12 })),
+        Plot.tip(lines.flat(), Plot.pointer({ ...at, title: "said", fill: "var(--sheet)", stroke: "var(--rule-strong)",
+          textPadding: 10, fontSize: 12 })),
       ],
       r: { type: "identity" },
     });

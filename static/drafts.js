@@ -1,5 +1,5 @@
-// Drafts of edits: what is typed into the form of an edit is kept in this browser, for each token of each analysis, until it has
-// been run or is discarded.
+// Drafts of edits: what is typed into the form of an edit is kept in this browser, for each token of each analysis,
+// until it has been run or is discarded.
 
 const FORM = "form.edit[data-draft]";
 const PREFIX = "draft ";
@@ -52,9 +52,9 @@ function draftOf(key) {
   }
 }
 
-/** The fields as the server has sent them; nothing where it has sent back what could not be run. */
+/** The fields as the server has sent them; nothing where it has sent back what could not be run, or has changed it. */
 function served(form) {
-  if (form.querySelector(".error")) return [];
+  if (form.querySelector(".error") || form.hasAttribute("data-changed")) return [];
   const copy = form.cloneNode(true);
   copy.reset();
   return fieldsOf(copy);
@@ -94,7 +94,8 @@ function hasBeenRun(form, draft) {
   const sent = new Map(draft.fields);
   const shown = new Map(served(form));
   const edited = form.closest(".edits").querySelector(".edited");
-  return Boolean(draft.sent && edited) && sent.get("text").trim() === shown.get("text") && sent.get("mode") === shown.get("mode");
+  return Boolean(draft.sent && edited) && sent.get("text").trim() === shown.get("text")
+    && sent.get("mode") === shown.get("mode");
 }
 
 /** Put the draft of the token that is shown into its form, and mark the tokens that have one. */
@@ -115,7 +116,8 @@ function mark(form) {
   for (const note of form.closest("details").querySelectorAll("[data-drafted]")) note.hidden = !drafted;
   const [analysis] = form.dataset.draft.split(":");
   const start = `${PREFIX}${analysis}:`;
-  const marked = new Set(store.keys().filter((key) => key.startsWith(start)).map((key) => `tok-${key.slice(start.length)}`));
+  const drafts = store.keys().filter((key) => key.startsWith(start));
+  const marked = new Set(drafts.map((key) => `tok-${key.slice(start.length)}`));
   for (const token of document.querySelectorAll("#text .tok")) {
     const has = marked.has(token.id);
     token.classList.toggle("drafted", has);
@@ -138,6 +140,16 @@ document.addEventListener("click", ({ target }) => {
   form.reset();
   mark(form);
   form.elements.text.focus();
+});
+
+// A quick edit comes back from the server with other words: they are the draft from then on.
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  const form = ctx.sourceElement.matches("[name=quick]") && ctx.sourceElement.form;
+  if (form) store.remove(keyOf(form));
+});
+document.addEventListener("htmx:after:swap", () => {
+  const form = document.querySelector(`${FORM}[data-changed]`);
+  if (form) keep(form);
 });
 
 // What the server has run is no draft any more, unless it was changed meanwhile. On any failure it stays.

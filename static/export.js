@@ -4,10 +4,15 @@ document.documentElement.classList.add("is-scripted");
 
 const shown = () => document.querySelector(".panel:target") ?? document.querySelector(".panel.is-first");
 
-/** Outline the token whose panel is shown. */
+/** Outline the token whose panel is shown, and its line of the ribbon. */
 function outline() {
-  for (const token of document.querySelectorAll(".tok[aria-current]")) token.removeAttribute("aria-current");
-  document.getElementById(`tok-${shown()?.dataset.position}`)?.setAttribute("aria-current", "true");
+  for (const mark of document.querySelectorAll(".tok[aria-current], .gloss[aria-current]")) {
+    mark.removeAttribute("aria-current");
+  }
+  const { position } = shown()?.dataset ?? {};
+  for (const id of [`tok-${position}`, `line-${position}`]) {
+    document.getElementById(id)?.setAttribute("aria-current", "true");
+  }
 }
 
 /** Show a token's panel without a jump to it. */
@@ -18,7 +23,7 @@ function show(token) {
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.('a[href^="#t"]');
+  const link = event.target.closest?.('.board a[href^="#t"]'); // one below the board leads up to it
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   show(link);

@@ -1,23 +1,42 @@
-// Moving through an analysis by keys, and finding words in its tokens and readings. Everything here is also a link or a field.
+// Moving through an analysis by keys, and finding words in its tokens and readings. Everything here is also a link or a
+// field.
 
 const $ = (selector) => document.querySelector(selector);
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable], dialog");
 
-/** Keep a token in sight: on a narrow screen the panel is a sheet that covers the lower half. */
-function reveal(token, behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth") {
+/** The part of the window that nothing covers: on a narrow screen the panel is a sheet over the lower half. */
+function floor() {
   const panel = document.getElementById("panel");
-  const box = token.getBoundingClientRect();
   const { width, height } = panel.getBoundingClientRect();
   const sheet = getComputedStyle(panel).position === "sticky" && width > innerWidth * 0.8;
-  const floor = innerHeight - (sheet ? height : 0);
-  if (box.top < 60 || box.bottom > floor) scrollBy({ top: box.top - floor / 3, behavior });
+  return innerHeight - (sheet ? height : 0);
+}
+
+function inSight(place) {
+  const box = place?.checkVisibility() && place.getBoundingClientRect();
+  return Boolean(box) && box.top >= 60 && box.bottom <= floor();
+}
+
+/** Keep a token in sight. */
+function reveal(token, behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth") {
+  if (!inSight(token)) scrollBy({ top: token.getBoundingClientRect().top - floor() / 3, behavior });
+}
+
+/** Where somebody reads who has just pinned another token: along the ribbon, if the line of the token before is in
+ * sight and that token is not. */
+function spot(position, before) {
+  const [token, line] = ["tok", "line"].map((name) => document.getElementById(`${name}-${position}`));
+  if (!line || inSight(token)) return token;
+  const [was, wasLine] = ["tok", "line"].map((name) => document.getElementById(`${name}-${before}`));
+  const along = !inSight(was) && inSight(wasLine);
+  return line.checkVisibility() && (along || inSight(line)) ? line : token;
 }
 
 // However another token was pinned, it is brought into sight; so is the one that an address names.
 let shown = $("#panel")?.dataset.position;
 document.addEventListener("htmx:after:swap", () => {
   const position = $("#panel")?.dataset.position;
-  const token = position !== shown && document.getElementById(`tok-${position}`);
+  const token = position !== shown && spot(position, shown);
   shown = position;
   if (token) reveal(token);
 });
@@ -55,27 +74,34 @@ function sample(number) {
 
 // Up and down belong to the page unless a token or a layer has the focus.
 const onLayers = (target) => target.closest?.(".tok, .cell");
-const KEYS = {
-  ArrowLeft: () => step(-1),
-  ArrowRight: () => step(1),
-  ArrowUp: (target) => onLayers(target) && press("#panel .cell .up"),
-  ArrowDown: (target) => onLayers(target) && press("#panel .cell .down"),
-  "/": () => $("#find")?.focus() === undefined && Boolean($("#find")),
-  p: () => press("#panel .pin"),
-  e: () => press("[data-edit]"),
-  "?": () => ($("#keys")?.showModal(), Boolean($("#keys"))),
+const ACTS = {
+  previous: () => step(-1),
+  next: () => step(1),
+  above: (target) => onLayers(target) && press("#panel .cell .up"),
+  below: (target) => onLayers(target) && press("#panel .cell .down"),
+  sample: (_, key) => sample(key),
+  find: () => $("#find")?.focus() === undefined && Boolean($("#find")),
+  pin: () => press("#panel .pin"),
+  edit: () => press("[data-edit]"),
+  help: () => ($("#keys")?.showModal(), Boolean($("#keys"))),
 };
+// The list of keys on the page says which key does what: what is pressed and what is explained is one element.
+const keys = new Map(
+  [...document.querySelectorAll("#keys [data-act]")].flatMap(({ dataset, textContent }) =>
+    (dataset.on?.split(" ") ?? [textContent]).map((key) => [key, ACTS[dataset.act]])),
+);
 
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || typing(event.target)) return;
-  if (event.key.startsWith("Arrow") && (event.shiftKey || event.target.closest?.("summary, [role=region], lens-map"))) return;
-  const act = KEYS[event.key] ?? (/^[1-9]$/.test(event.key) ? () => sample(event.key) : null);
-  if (act?.(event.target)) event.preventDefault();
+  if (event.key.startsWith("Arrow") && (event.shiftKey || event.target.closest?.("summary, [role=region], lens-map")))
+    return;
+  if (keys.get(event.key)?.(event.target, event.key)) event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-keys]")) $("#keys").showModal();
-  if (event.target.id === "keys" || event.target.closest?.("#keys [data-close]")) $("#keys").close(); // beside it, or its button
+  // A press beside the dialog, or on its button.
+  if (event.target.id === "keys" || event.target.closest?.("#keys [data-close]")) $("#keys").close();
 });
 
 for (const hidden of document.querySelectorAll("[data-needs-script]")) hidden.hidden = false;
@@ -94,7 +120,8 @@ function seek() {
     const tokens = [...document.querySelectorAll("#text .tok")];
     // A word may span tokens: look in the text as a whole.
     let text = "";
-    const starts = tokens.map((token) => [text.length, (text += token.querySelector(".ws:empty, .part") ? " " : token.textContent).length]);
+    const shown = (token) => (token.querySelector(".ws:empty, .part") ? " " : token.textContent);
+    const starts = tokens.map((token) => [text.length, (text += shown(token)).length]);
     const whole = text.toLowerCase();
     for (let at = whole.indexOf(wanted); at >= 0; at = whole.indexOf(wanted, at + 1)) {
       const hit = starts.findIndex(([from, to]) => from <= at && at < to);

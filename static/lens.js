@@ -4,10 +4,13 @@ const SHADE = 10; // colours of the page's scale, --s0 to --s9
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
   :host { display: block; position: relative; }
-  .window { overflow: auto; max-height: min(34rem, 72vh); border: 1px solid var(--rule); border-radius: 8px; background: var(--sheet); overscroll-behavior-x: contain; cursor: crosshair; }
+  .window { overflow: auto; max-height: min(34rem, 72vh); border: 1px solid var(--rule); border-radius: 8px;
+    background: var(--sheet); overscroll-behavior-x: contain; cursor: crosshair; }
   .window:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
   canvas { position: sticky; inset: 0; display: block; }
-  .tip { position: absolute; z-index: 4; width: min(21rem, 92%); background: var(--sheet); border: 1px solid var(--rule-strong); border-radius: 10px; padding: 0.7rem 0.9rem; box-shadow: 0 14px 34px -18px rgb(0 0 0 / 45%); pointer-events: none; font-size: 0.85rem; }
+  .tip { position: absolute; z-index: 4; width: min(21rem, 92%); background: var(--sheet);
+    border: 1px solid var(--rule-strong); border-radius: 10px; padding: 0.7rem 0.9rem;
+    box-shadow: 0 14px 34px -18px rgb(0 0 0 / 45%); pointer-events: none; font-size: 0.85rem; }
   .tip[hidden], .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .failed { padding: 0.8rem; color: var(--accent); font-size: 0.9rem; }
 `);
@@ -20,7 +23,7 @@ const element = (name, className, parent) => {
 };
 
 class LensMap extends HTMLElement {
-  static observedAttributes = ["position", "row"];
+  static observedAttributes = ["position", "row", "tied"];
 
   connectedCallback() {
     if (this.shadowRoot) return;
@@ -31,7 +34,8 @@ class LensMap extends HTMLElement {
     this.frame.setAttribute("role", "application");
     this.frame.setAttribute("aria-roledescription", "map");
     this.frame.setAttribute("aria-busy", "true");
-    this.frame.setAttribute("aria-label", `${this.getAttribute("title-text")}. Arrow keys move over layers and tokens, Enter pins.`);
+    this.frame.setAttribute("aria-label",
+      `${this.getAttribute("title-text")}. Arrow keys move over layers and tokens, Enter pins.`);
     this.room = element("div", "", this.frame);
     this.canvas = element("canvas", "", this.room);
     this.tip = element("div", "tip", root);
@@ -41,7 +45,8 @@ class LensMap extends HTMLElement {
     this.fragments = new Map();
     this.listen();
     // The numbers are asked for when somebody can see the map.
-    this.seen = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && this.load(), { rootMargin: "300px" });
+    this.seen = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && this.load(),
+      { rootMargin: "300px" });
     this.seen.observe(this);
     this.sized = new ResizeObserver(() => this.draw());
     this.sized.observe(this.frame);
@@ -74,7 +79,8 @@ class LensMap extends HTMLElement {
     this.rows = data.layers.length;
     this.columns = data.tokens.length;
     this.wide = Boolean(this.first);
-    this.cellWidth = this.wide ? 76 : Math.max(14, Math.min(30, Math.floor((this.frame.clientWidth - 60) / this.columns)));
+    const fitting = Math.floor((this.frame.clientWidth - 60) / this.columns);
+    this.cellWidth = this.wide ? 76 : Math.max(14, Math.min(30, fitting));
     this.cellHeight = this.wide ? 19 : this.rows > 48 ? 9 : 13;
     this.left = 46;
     this.bottom = this.wide ? 26 : 78;
@@ -90,7 +96,8 @@ class LensMap extends HTMLElement {
   reveal(column) {
     const x = this.left + column * this.cellWidth;
     const { scrollLeft, clientWidth } = this.frame;
-    if (x < scrollLeft + this.left || x + this.cellWidth > scrollLeft + clientWidth) this.frame.scrollLeft = x - clientWidth / 2;
+    if (x < scrollLeft + this.left || x + this.cellWidth > scrollLeft + clientWidth)
+      this.frame.scrollLeft = x - clientWidth / 2;
   }
 
   /** The top of a row; the first layer is the lowest. */
@@ -174,6 +181,12 @@ class LensMap extends HTMLElement {
       pen.strokeRect(x(pinned) - 1, y(this.rows - 1) - 1, this.cellWidth + 1, this.top(0) + this.cellHeight + 1);
       if (this.hasAttribute("row")) outline(pinned, Number(this.getAttribute("row")), "--accent", 2.5);
     }
+    if (this.hasAttribute("tied")) {
+      pen.strokeStyle = ink;
+      pen.lineWidth = 1;
+      pen.strokeRect(x(Number(this.getAttribute("tied"))) - 1, y(this.rows - 1) - 1, this.cellWidth + 1,
+        this.top(0) + this.cellHeight + 1);
+    }
     if (this.at) outline(this.at.column, this.at.row, "--ink", 2);
     pen.restore();
     this.paintRows(pen, y, floor, colour, serif, marked);
@@ -187,10 +200,12 @@ class LensMap extends HTMLElement {
       const at = y(row) + this.cellHeight / 2;
       if (at > floor || at < 0) continue;
       const output = row === this.rows - 1;
-      if (!output && row !== marked && (row % every || row > this.rows - 2 - every / 2 || Math.abs(row - marked) < every)) continue;
+      if (!output && row !== marked && (row % every || row > this.rows - 2 - every / 2
+        || Math.abs(row - marked) < every)) continue;
       pen.fillStyle = colour(output || row === marked ? "--ink" : "--soft");
       pen.font = `${output || row === marked ? 600 : 400} 11.5px ${serif}`;
-      pen.fillText(output ? "output" : row === marked ? `${this.data.layers[row]} ◂` : this.data.layers[row], this.left - 6, at);
+      pen.fillText(output ? "output" : row === marked ? `${this.data.layers[row]} ◂` : this.data.layers[row],
+        this.left - 6, at);
     }
   }
 
@@ -236,7 +251,8 @@ class LensMap extends HTMLElement {
 
   listen() {
     this.frame.addEventListener("scroll", () => this.draw(), { passive: true });
-    this.frame.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.show(this.under(event)));
+    this.frame.addEventListener("pointermove", (event) => event.pointerType === "mouse"
+      && this.show(this.under(event)));
     this.frame.addEventListener("pointerleave", () => this.show(null));
     this.frame.addEventListener("blur", () => this.show(null));
     this.frame.addEventListener("click", (event) => this.pin(this.under(event)));
@@ -253,7 +269,8 @@ class LensMap extends HTMLElement {
     event.preventDefault();
     event.stopPropagation(); // the page's own arrows move the pinned token
     if (!step) return;
-    const from = this.at ?? { column: Number(this.getAttribute("position") ?? 0), row: Number(this.getAttribute("row") ?? this.rows - 1) };
+    const from = this.at ?? { column: Number(this.getAttribute("position") ?? 0),
+      row: Number(this.getAttribute("row") ?? this.rows - 1) };
     const within = (value, count) => Math.max(0, Math.min(count - 1, value));
     const to = { column: within(from.column + step[0], this.columns), row: within(from.row + step[1], this.rows) };
     this.reveal(to.column);
@@ -263,6 +280,8 @@ class LensMap extends HTMLElement {
   /** Show a cell's guesses beside it; nothing for null. */
   show(at, aloud = false) {
     if (at?.column === this.at?.column && at?.row === this.at?.row) return;
+    if (at?.column !== this.at?.column)
+      this.dispatchEvent(new CustomEvent("over", { bubbles: true, detail: at?.column ?? null }));
     this.at = at;
     this.draw();
     clearTimeout(this.soon);
@@ -290,8 +309,11 @@ class LensMap extends HTMLElement {
     const across = this.left + at.column * this.cellWidth - this.frame.scrollLeft;
     const down = this.top(at.row) - this.frame.scrollTop;
     const room = this.frame.clientWidth - this.tip.offsetWidth;
-    this.tip.style.left = `${Math.max(0, Math.min(room, across + this.cellWidth + 10 > room ? across - this.tip.offsetWidth - 10 : across + this.cellWidth + 10))}px`;
-    this.tip.style.top = `${Math.max(-40, Math.min(this.frame.clientHeight - this.tip.offsetHeight + 60, down - 20))}px`;
+    const right = across + this.cellWidth + 10;
+    const left = right > room ? across - this.tip.offsetWidth - 10 : right;
+    this.tip.style.left = `${Math.max(0, Math.min(room, left))}px`;
+    const lowest = this.frame.clientHeight - this.tip.offsetHeight + 60;
+    this.tip.style.top = `${Math.max(-40, Math.min(lowest, down - 20))}px`;
     if (aloud) this.said.textContent = this.textContent.replace(/\s+/g, " ").trim();
   }
 

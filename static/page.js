@@ -15,7 +15,8 @@ function outline() {
   if (next && next !== token) next.setAttribute("aria-busy", "true");
   if (token && !token.hasAttribute("aria-current")) token.setAttribute("aria-current", "true");
   if (!token) return;
-  for (const other of document.querySelectorAll('#text .tok:not([tabindex="-1"])')) if (other !== token) other.tabIndex = -1;
+  for (const other of document.querySelectorAll('#text .tok:not([tabindex="-1"])'))
+    if (other !== token) other.tabIndex = -1;
   token.tabIndex = 0;
   const map = document.querySelector("lens-map");
   const row = document.querySelector("#panel .cell")?.dataset.row;
@@ -57,7 +58,8 @@ function announce() {
   if (pinned() === heard && (writing || !awaited)) return;
   [heard, awaited] = [pinned(), writing];
   const said = (selector) => document.querySelector(`#panel ${selector}`)?.textContent.trim();
-  const words = writing ? said(".sample .waiting-note") ?? "The reading is being written" : said(".sample > :is(blockquote, .failed-note, .waiting-note)");
+  const words = writing ? said(".sample .waiting-note") ?? "The reading is being written"
+    : said(".sample > :is(blockquote, .failed-note, .waiting-note)");
   place.textContent = [said("h2"), words, said(".sample .headline")].filter(Boolean).join(". ");
 }
 document.addEventListener("htmx:after:swap", announce);
@@ -94,7 +96,18 @@ document.addEventListener("input", ({ target }) => {
   if (!most) return;
   const count = (number) => number.toLocaleString("en");
   const long = target.value.length > most;
-  target.setCustomValidity(long ? `This has ${count(target.value.length)} letters; the server takes up to ${count(most)}.` : "");
+  const message = `This has ${count(target.value.length)} letters; the server takes up to ${count(most)}.`;
+  target.setCustomValidity(long ? message : "");
+});
+
+// A file that the server would refuse is not sent: what else was typed would be lost with it.
+document.addEventListener("change", ({ target }) => {
+  const most = Number(target.dataset?.bytes);
+  if (!most) return;
+  const size = target.files[0]?.size ?? 0;
+  const message = `This file has ${size.toLocaleString("en")} bytes: choose one of up to ${most.toLocaleString("en")}.`;
+  target.setCustomValidity(size > most ? message : "");
+  target.reportValidity();
 });
 
 document.addEventListener("submit", (event) => {

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from frontend.analysis.panel_contexts import PanelContext
+from frontend.analysis.ribbon_contexts import RibbonContext
 from frontend.analysis.text_contexts import LegendContext, RowContext, TurnContext
+from frontend.causal.contexts import CausalContext
 from frontend.edits.contexts import ExportedEdit
 from frontend.layout import ModelsContext
 from frontend.lens.contexts import MapContext
@@ -15,7 +17,7 @@ from frontend.lens.contexts import MapContext
 
 @dataclass(frozen=True)
 class StatusContext:
-    """How far the work is, why it stopped, and what can be done about it."""
+    """Progress of the analysis: how far it is, why it stopped, and what can be done about it."""
 
     state: str
     stage: str
@@ -39,6 +41,7 @@ class RowOfAll:
     text: str
     swatch: str
     score: str
+    template: bool
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,19 @@ class AnalysisContext:
     rows: list[RowContext]
     turns: list[TurnContext]
     legend: LegendContext
+    ribbon: RibbonContext
     panel: PanelContext | None
     map: MapContext
+    causal: CausalContext
     waiting: str
     all: list[RowOfAll]
+    readings: str
     again: str
     compare: str
     exports: list[ExportLink]
     delete: str
     stream: str | None
+    causal_stream: str | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,7 @@ class ExportedPage:
     colours: LegendContext
     panels: list[tuple[PanelContext, list[ExportedEdit]]]
     edits: list[ExportedEdit]
+    ribbon: RibbonContext
     first: int | None
     all: list[RowOfAll]
     permalink: str

@@ -1,4 +1,4 @@
-"""Why a position's reading deserves less trust, as far as its pair's own card says so."""
+"""Reasons to trust a position's reading less, as far as its pair's own card says so."""
 
 from __future__ import annotations
 

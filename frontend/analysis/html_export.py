@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 
 from markupsafe import Markup
 
-from frontend import templating
+from frontend import standalone, templating
 from frontend.analysis.contexts import ExportedPage
 from frontend.analysis.other_layers import other_layers
 from frontend.analysis.page import analysis_page
 from frontend.analysis.panel import panel
-from frontend.analysis.panel_contexts import BesideContext, PanelContext
+from frontend.analysis.panel_contexts import OtherLayersContext, PanelContext
+from frontend.analysis.ribbon import ribbon_context
+from frontend.analysis.ribbon_contexts import RibbonChunkContext, RibbonContext
 from frontend.analysis.text_contexts import RowContext
 from frontend.analysis.token_names import token_name
 from frontend.analysis.view import View
 from frontend.edits import edit_context
 from frontend.edits.contexts import ExportedEdit
-from frontend.templating import STATIC, STYLES
 from frontend.urls import urls
 from frontend.view_state import ViewState
-from server.analyses.layer_group import beside_of
+from server.analyses.layer_group import readings_at
 from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
 from server.interventions.schema import Intervention
-
-_FONT = re.compile(r'url\("\.\./(vendor/fonts/[^"]+\.woff2)"\)')
+from server.measurements.schema import Measurement, PendingMeasurement
 
 
 def html_export(
@@ -39,28 +35,29 @@ def html_export(
     now: datetime,
     siblings: Sequence[SiblingReadings] = (),
     made: Sequence[Intervention] = (),
+    causal: Measurement | PendingMeasurement | None = None,
 ) -> str:
     """The file. `origin` is the server's address, for the permalink.
 
-    It holds the text, every reading with its scores, the baselines, the edits that were `made`, and what
-    `siblings` read at the same tokens. The curves are left out, which would make it several times as large;
-    the JSON export has them.
+    It holds the text, every reading with its scores (the `causal` ones too), a line of each along the text, the
+    baselines, the edits that were `made`, and what `siblings` read at the same tokens. The curves are left out, which
+    would make it several times as large; the JSON export has them.
     """
     origin = origin.rstrip("/")
     still = analysis.model_copy(
         update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
     )
-    view = View(still)
+    view = View(still, causal=causal if isinstance(causal, Measurement) else None)
     page = analysis_page(view)
     found = [_edit(view, one, origin) for one in made]
-    style, script = _style(), _text("export.js")
+    style, script = standalone.style(), standalone.text("export.js")
     context = ExportedPage(
         title=page.title,
         said=page.facts,
         notice=_notice(analysis),
         rows=[_inside_row(row) for row in page.rows],
         turns=page.turns,
-        colours=page.legend,
+        colours=replace(page.legend, colours=()),
         panels=[
             (
                 replace(
@@ -71,31 +68,45 @@ def html_export(
             for token in still.tokens
         ],
         edits=found,
+        ribbon=_inside_ribbon(ribbon_context(replace(view, view_state=ViewState(ribbon="on")))),
         first=view.pinned,
         all=[replace(line, href=urls.inside(line.position)) for line in page.all],
         permalink=origin + urls.analysis(analysis.id),
         source=_source(analysis, now),
         exported=f"{now:%d %b %Y}".lstrip("0"),
-        policy=policy(style, script),
-        icon=f"data:image/svg+xml;base64,{_base64(_bytes('icon.svg'))}",
+        policy=standalone.policy(style, script),
+        icon=standalone.icon(),
         style=Markup(style),
         script=Markup(script),
     )
     return templating.render("analysis/export.html", context)
 
 
-def policy(style: str, script: str) -> str:
-    """What the file allows itself: its own style and script, and no request at all."""
-    return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
 def _inside_row(row: RowContext) -> RowContext:
     """Its tokens lead to panels of the same file."""
     tokens = [replace(token, href=urls.inside(token.position), panel="") for token in row.tokens]
     return replace(row, tokens=tokens)
+
+
+def _inside_ribbon(shown: RibbonContext) -> RibbonContext:
+    """Its lines lead to panels of the same file; which of them is shown is for the file to mark."""
+    turns = [
+        replace(turn, open=not turn.template, chunks=[_inside_chunk(chunk) for chunk in turn.chunks])
+        for turn in shown.turns
+    ]
+    return replace(shown, turns=turns)
+
+
+def _inside_chunk(chunk: RibbonChunkContext) -> RibbonChunkContext:
+    items = [
+        replace(
+            item,
+            open=False,
+            lines=[replace(line, href=urls.inside(line.position), pinned=False) for line in item.lines],
+        )
+        for item in chunk.items
+    ]
+    return replace(chunk, items=items)
 
 
 def _inside_panel(shown: PanelContext) -> PanelContext:
@@ -107,10 +118,10 @@ def _inside_panel(shown: PanelContext) -> PanelContext:
     return replace(shown, steps=steps)
 
 
-def _beside(view: View, siblings: Sequence[SiblingReadings], token: Token, origin: str) -> BesideContext:
-    """What siblings read at a token, as the page shows it; their links lead to the server."""
-    there = [found for sibling in siblings if (found := beside_of(sibling, token)) is not None]
-    shown = other_layers(replace(view, beside=there), token.position)
+def _beside(view: View, siblings: Sequence[SiblingReadings], token: Token, origin: str) -> OtherLayersContext:
+    """Return the siblings' readings of a token, as the page shows them; their links lead to the server."""
+    there = [found for sibling in siblings if (found := readings_at(sibling, token)) is not None]
+    shown = other_layers(replace(view, other_layers=there), token.position)
     return replace(
         shown, again="", layers=[replace(layer, href=origin + layer.href) for layer in shown.layers]
     )
@@ -122,13 +133,17 @@ def _edit(view: View, made: Intervention, origin: str) -> ExportedEdit:
         token=token_name(view, position),
         href=urls.inside(position),
         label=edit_context.label(made),
-        result=replace(result, json=origin + result.json),
+        result=replace(
+            result,
+            json=origin + result.json,
+            vector=result.vector and (result.vector[0], origin + result.vector[1]),
+        ),
         permalink=origin + urls.analysis(view.analysis.id, ViewState(t=position, edit=made.id)),
     )
 
 
 def _notice(a: Analysis) -> str:
-    """What is missing, and why."""
+    """Say what is missing, and why."""
     if a.status == "done":
         return ""
     total = f" of {a.progress.total}" if a.progress.total else ""
@@ -152,29 +167,3 @@ def _source(a: Analysis, now: datetime) -> list[tuple[str, str]]:
             ", ".join(f"{name} {version}" for name, version in a.versions.items()) or "not known yet",
         ),
     ]
-
-
-@lru_cache
-def _style() -> str:
-    """The page's own style sheet with its fonts in it, and what an exported file needs more."""
-
-    def font(match: re.Match[str]) -> str:
-        return f'url("data:font/woff2;base64,{_base64(_bytes(match[1]))}")'
-
-    return _FONT.sub(font, "".join(map(_text, STYLES))) + _text("export.css") + _text("print.css")
-
-
-def _bytes(name: str) -> bytes:
-    return (STATIC / name).read_bytes()
-
-
-def _text(name: str) -> str:
-    return _bytes(name).decode()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())

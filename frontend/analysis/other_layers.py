@@ -1,25 +1,27 @@
-"""What pairs of the same target read at other layers, beneath the pinned token's own readings."""
+"""Readings by pairs of other layers, beneath the pinned token's own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from frontend import formatting
-from frontend.analysis.panel_contexts import BesideContext, LayerReadContext
+from frontend.analysis.panel_contexts import LayerReadContext, OtherLayersContext
 from frontend.analysis.reading import reading_context
 from frontend.analysis.view import View
 from frontend.urls import urls
 from server.analyses.schema import FINAL, LayerReadings
 
 
-def other_layers(view: View, position: int) -> BesideContext:
+def other_layers(view: View, position: int) -> OtherLayersContext:
     """One entry a layer, in their order."""
-    waiting = any(there.sibling.status not in FINAL for there in view.beside)
+    waiting = any(there.sibling.status not in FINAL for there in view.other_layers)
     view_state = view.view_state.replace(t=position)
-    return BesideContext(
+    return OtherLayersContext(
         position=position,
-        again=urls.beside(view.analysis.id, position) if waiting else "",
-        layers=[_layer(view, there, urls.analysis(there.sibling.id, view_state)) for there in view.beside],
+        again=urls.other_layers(view.analysis.id, position) if waiting else "",
+        layers=[
+            _layer(view, there, urls.analysis(there.sibling.id, view_state)) for there in view.other_layers
+        ],
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from frontend import formatting
 from frontend.analysis.contexts import AnalysisContext, ExportLink, RowOfAll, StatusContext
 from frontend.analysis.panel import pinned_panel
+from frontend.analysis.ribbon import ribbon_context
 from frontend.analysis.text_contexts import LegendContext, TurnContext
 from frontend.analysis.token_names import token_name
 from frontend.analysis.tokens import rows
 from frontend.analysis.view import View
+from frontend.causal.section import causal_section, causal_stream, colours
 from frontend.lens.lens_map import lens_map
 from frontend.urls import urls
+from server.analyses.ribbon import is_template
 from server.analyses.schema import Analysis, Reading
 
 
@@ -32,11 +35,12 @@ def _line(view: View, reading: Reading) -> RowOfAll:
         text=(reading.error and f"failed: {reading.error}") or formatting.plain(reading.text),
         swatch="" if colour is None else f"s{colour}",
         score="failed" if reading.error else score,
+        template=known and is_template(view.analysis.tokens[reading.position]),
     )
 
 
 def status(view: View) -> StatusContext:
-    """How far the work is."""
+    """Progress of the analysis."""
     a, progress = view.analysis, view.analysis.progress
     return StatusContext(
         state=a.status,
@@ -64,7 +68,7 @@ def facts(view: View) -> list[str]:
 
 
 def notes(view: View) -> list[str]:
-    """What the address asks for and cannot have."""
+    """Errors of the address."""
     t, last = view.view_state.t, len(view.analysis.tokens) - 1
     beyond = t is not None and 0 <= last < t
     place = [f"There is no position {t}: the text ends at {last}."] if beyond else []
@@ -72,7 +76,18 @@ def notes(view: View) -> list[str]:
 
 
 def legend(view: View) -> LegendContext:
-    """What the colours mean; without the pair's variance they show the cosine."""
+    """Legend of the colours; without the pair's variance they show the cosine."""
+    if view.by == "causal":
+        return LegendContext(
+            measure="How much of what the mean activation breaks the words undo",
+            low=formatting.percent(0),
+            high=formatting.percent(1),
+            description="Colours from pale sand for nothing to deep blue for all of it.",
+            bins=formatting.BINS,
+            waiting=False,
+            failed=any(r.error for r in view.analysis.readings),
+            colours=colours(view),
+        )
     known = view.analysis.fve_variance is not None or any(r.fve is not None for r in view.analysis.readings)
     return LegendContext(
         measure="How much of the activation's direction the words hold"
@@ -84,6 +99,7 @@ def legend(view: View) -> LegendContext:
         bins=formatting.BINS,
         waiting=not view.final,
         failed=any(r.error for r in view.analysis.readings),
+        colours=colours(view),
     )
 
 
@@ -98,15 +114,19 @@ def analysis_page(view: View) -> AnalysisContext:
         rows=rows(view),
         turns=_turns(a),
         legend=legend(view),
+        ribbon=ribbon_context(view),
         panel=pinned_panel(view),
         map=lens_map(view),
+        causal=causal_section(view),
         waiting="The text stands here as it was typed; its tokens come with the model's answer.",
         all=table(view),
+        readings=urls.readings(a.id),
         again=urls.composer(a.id),
         compare=urls.compare(a.id),
         exports=_exports(a),
         delete=urls.delete(a.id),
         stream=None if view.final else urls.stream(a.id, view.view_state),
+        causal_stream=causal_stream(view),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from frontend import formatting
 from frontend.analysis import shared_words
 from frontend.analysis.flags import flag
 from frontend.analysis.other_layers import other_layers
 from frontend.analysis.panel_contexts import (
+    AgreementLink,
     NeighbourContext,
     PanelContext,
     ReadingContext,
@@ -15,6 +18,7 @@ from frontend.analysis.panel_contexts import (
 from frontend.analysis.reading import blank_reading, reading_context, with_text
 from frontend.analysis.token_names import next_token_name, token_name
 from frontend.analysis.view import View
+from frontend.causal.parts import parts
 from frontend.edits.edit_context import edit_context
 from frontend.lens.layer_curve import layer_curve
 from frontend.links import Choice
@@ -43,14 +47,26 @@ def panel(view: View, position: int) -> PanelContext:
         steps=[_step(view, position - 1, "prev"), _step(view, position + 1, "next")],
         readings=readings,
         agreed=any(span.shared for r in readings for p in r.paragraphs for span in p),
+        agreement=_agreement(view, position),
         neighbours=_neighbours(view, position),
         beside=other_layers(view, position),
         baselines=[*_means(view), *_baselines(a.baselines)],
         flags=[flag(name, position, a.card) for name in token.flags],
         card=a.card.readings if a.card else "",
         edits=edit_context(view, position),
+        keep=urls.keep_vector(a.id, position) if a.lens is not None else "",
         layers=layer_curve(view, position, next_token_name(view, position)),
     )
+
+
+def _agreement(view: View, position: int) -> AgreementLink | None:
+    """Link to the agreement of this token's readings, or to reading it more often; None before its end, in a file."""
+    readings = [r for r in view.by_position.get(position, []) if r.cos is not None]
+    if not view.final or view.parts is None or not readings:
+        return None
+    several = len(readings) > 1
+    id = view.analysis.id
+    return AgreementLink(urls.agreement(id, position) if several else "", urls.samples(id, position))
 
 
 def _where(a: Analysis, position: int) -> str:
@@ -74,7 +90,7 @@ def _norm(a: Analysis, position: int, norm: float) -> str:
 
 
 def _neighbours(view: View, position: int) -> list[NeighbourContext]:
-    """What stands beside the pinned reading in the text, so that what recurs stands out."""
+    """Gather the readings beside the pinned one in the text, so that what recurs stands out."""
     own = view.by_position.get(position, [])
     mine = set().union(*(shared_words.words(r.text) for r in own)) - view.usual
     found = []
@@ -123,7 +139,8 @@ def _readings(view: View, position: int) -> list[ReadingContext]:
     for sample in samples:
         partial = view.partials.get((position, sample), "")
         if sample in written:
-            found.append(reading_context(view, written[sample], marked.get(sample, ())))
+            context = reading_context(view, written[sample], marked.get(sample, ()))
+            found.append(replace(context, parts=parts(view, written[sample])))
         elif partial and not view.final:
             found.append(
                 with_text(blank_reading(sample, "writing", "The reading is being written."), partial)
@@ -139,7 +156,7 @@ def _readings(view: View, position: int) -> list[ReadingContext]:
 
 
 def _means(view: View) -> list[str]:
-    """What this text's readings score on average: those of its content, and apart those that are left out
+    """Return the mean scores of this text's readings: those of its content, and apart those that are left out
     everywhere.
     """
     scored = [r for r in view.analysis.readings if r.cos is not None]
@@ -160,7 +177,7 @@ def _means(view: View) -> list[str]:
 
 
 def _baselines(b: Baselines | None) -> list[str]:
-    """What chance scores. Those of an earlier version are over all tokens."""
+    """Return the scores of the controls. Those of an earlier version are over all tokens."""
     if b is None:
         return []
     lines = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from frontend.analysis.flags import Flag
 from frontend.analysis.shared_words import Span
+from frontend.causal.contexts import EffectsContext, PartsContext
 from frontend.edits.contexts import EditContext
 from frontend.lens.contexts import LayersContext
 from frontend.links import Choice
@@ -38,11 +39,13 @@ class ReadingContext:
     rank: str
     figures: list[Figure]
     precision: str = ""
+    causal: EffectsContext | None = None
+    parts: PartsContext | None = None
 
 
 @dataclass(frozen=True)
 class LayerReadContext:
-    """What another pair reads of the pinned token, at its layer; `note` says why there is nothing (yet)."""
+    """Readings of the pinned token by another pair, at its layer; `note` says why there is nothing (yet)."""
 
     layer: str
     pair: str
@@ -52,7 +55,7 @@ class LayerReadContext:
 
 
 @dataclass(frozen=True)
-class BesideContext:
+class OtherLayersContext:
     """The readings at other layers. `again` is where they are asked for until all are there, empty after that."""
 
     position: int
@@ -83,6 +86,16 @@ class StepContext:
 
 
 @dataclass(frozen=True)
+class AgreementLink:
+    """Links to where the readings of a token are compared (`href`, empty where it has one), and read again, several
+    times.
+    """
+
+    href: str
+    again: str
+
+
+@dataclass(frozen=True)
 class PanelContext:
     """The pinned token: its readings, its scores, its layers."""
 
@@ -92,12 +105,15 @@ class PanelContext:
     steps: list[StepContext]
     readings: list[ReadingContext]
     agreed: bool
-    """Whether words are marked that several samples share."""
+    """True if words are marked that several samples share."""
+    agreement: AgreementLink | None
     neighbours: list[NeighbourContext]
-    beside: BesideContext
+    beside: OtherLayersContext
     baselines: list[str]
     flags: list[Flag]
     card: str
-    """What the pair's own card says of its readings; empty where it says nothing."""
+    """The sentences of the pair's card on its readings; empty where it has none."""
     edits: EditContext
+    keep: str
+    """The address at which the activation is kept as a vector; empty until there is one."""
     layers: LayersContext

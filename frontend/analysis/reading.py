@@ -8,6 +8,7 @@ from frontend import formatting
 from frontend.analysis import shared_words
 from frontend.analysis.panel_contexts import Figure, ReadingContext
 from frontend.analysis.view import View
+from frontend.causal.effects import effects
 from server.analyses.schema import Reading
 
 
@@ -33,6 +34,7 @@ def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> Rea
         rank=formatting.rank_sentence(r.rank, r.rank_of, len(a.tokens)),
         figures=_figures(r) if scored else [],
         precision=formatting.precision_sentence(a.versions.get("precision", "")) if scored else "",
+        causal=effects(view, r),
     )
 
 

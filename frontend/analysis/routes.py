@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
@@ -13,9 +14,14 @@ from frontend.analysis.contexts import AnalysisPage
 from frontend.analysis.html_export import html_export
 from frontend.analysis.page import analysis_page
 from frontend.analysis.panel import pinned_panel
+from frontend.analysis.readings_table import Narrowed, readings_page
+from frontend.analysis.ribbon import ribbon_context
 from frontend.analysis.view import View
+from frontend.causal.section import follow_scores
 from frontend.dependencies import (
     Edits,
+    Kept,
+    Measured,
     Models,
     OtherLens,
     RequestedState,
@@ -36,14 +42,20 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/a/{id}")
 async def analysis(
-    id: str, service: Service, edits: Edits, view_state: RequestedState, models: Models
+    id: str,
+    service: Service,
+    edits: Edits,
+    measured: Measured,
+    kept: Kept,
+    view_state: RequestedState,
+    models: Models,
 ) -> Response:
     """The permalink: the analysis at whatever stage it is, looked at as the address says. Where the address
     holds a word as it was typed, on to the one that holds the exact word. One that was deleted lately offers
     to undo that.
     """
     try:
-        view = await viewed(id, service, edits, view_state)
+        view = await viewed(id, service, edits, measured, kept, view_state)
     except NotFound:
         gone = await service.summary(id)
         if gone is None or gone.deleted is None:
@@ -60,7 +72,7 @@ async def analysis(
 async def panel(
     id: str, view: Viewed, service: Service, view_state: RequestedState, other_lens: OtherLens
 ) -> HTMLResponse:
-    """One token's panel; while the analysis runs, also the connection that follows this token from now on."""
+    """One token's panel, and the connection that follows this token from now on, where the page has one open."""
     context = await asyncio.to_thread(pinned_panel, view)
     if context is None:
         return HTMLResponse(
@@ -77,16 +89,45 @@ async def panel(
         )
     if not view.final:
         service.pin(view.analysis.id, context.position)
-        connection = templating.fragment("analysis/stream.stream", urls.stream(id, view.view_state))
-        html += templating.fragment("analysis/stream.partial", "stream", connection, "outerHTML")
+    html += templating.fragment("analysis/stream.follow", urls.stream(id, view.view_state))
+    html += follow_scores(view)
     there = view.view_state.replace(t=context.position, edit=view.edit and view.edit.id)
     pushed = {"HX-Push-Url": urls.analysis(id, there)}
     return HTMLResponse(html, headers={**templating.HEADERS, **pushed})
 
 
+@router.get("/a/{id}/ribbon")
+async def ribbon(id: str, service: Service, view_state: RequestedState, show: str = "on") -> HTMLResponse:
+    """The ribbon, shown or not; the page's address follows, and while the analysis runs the connection too."""
+    view = View(await service.get(id), view_state.replace(ribbon="on" if show == "on" else "off"))
+    context = await asyncio.to_thread(ribbon_context, view)
+    html = templating.fragment("analysis/ribbon.ribbon", context)
+    if not view.final:
+        connection = templating.fragment("analysis/stream.stream", urls.stream(id, view.view_state))
+        html += templating.fragment("analysis/stream.partial", "stream", connection, "outerHTML")
+    replaced = {"HX-Replace-Url": urls.analysis(id, view.view_state)}
+    return HTMLResponse(html, headers={**templating.HEADERS, **replaced})
+
+
+@router.get("/a/{id}/readings")
+async def readings(
+    id: str,
+    service: Service,
+    models: Models,
+    sort: str = "position",
+    q: str = "",
+    role: str = "",
+    template: str = "",
+) -> HTMLResponse:
+    """All readings as a table, sorted and narrowed by the address."""
+    view = View(await service.get(id))
+    context = await asyncio.to_thread(readings_page, view, Narrowed(sort, q, role, template))
+    return await asyncio.to_thread(templating.page, "analysis/readings.html", replace(context, models=models))
+
+
 @router.get("/a/{id}/beside")
 async def other_layers(view: Viewed, service: Service) -> HTMLResponse:
-    """What is read at other layers at a position, asked for again and again until all of it is there."""
+    """Show the readings of other layers at a position; the page asks again until all are there."""
     context = await asyncio.to_thread(pinned_panel, view)
     if context is None:
         return HTMLResponse("", headers=templating.HEADERS)
@@ -97,14 +138,16 @@ async def other_layers(view: Viewed, service: Service) -> HTMLResponse:
 
 
 @router.get("/a/{id}/stream")
-async def stream(id: str, service: Service, edits: Edits, view_state: RequestedState) -> StreamingResponse:
-    """What changes on the page from now on, as server-sent HTML. The work does not end with the stream."""
+async def stream(
+    id: str, service: Service, edits: Edits, kept: Kept, view_state: RequestedState
+) -> StreamingResponse:
+    """Stream the page's changes as server-sent HTML. The analysis does not end with the stream."""
     found = await service.get(id)
     pinned = View(found, view_state).pinned
     if pinned is not None:
         service.pin(found.id, pinned)
     body = page_stream.stream(
-        service.watch(id), view_state, lambda now: panel_data(service, edits, now, view_state)
+        service.watch(id), view_state, lambda now: panel_data(service, edits, kept, now, view_state)
     )
     headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
@@ -128,9 +171,11 @@ async def resume(id: str, service: Service) -> RedirectResponse:
 
 
 @router.get("/api/analyses/{id}/export.html")
-async def export(id: str, service: Service, edits: Edits, request: Request) -> HTMLResponse:
+async def export(
+    id: str, service: Service, edits: Edits, measured: Measured, request: Request
+) -> HTMLResponse:
     """The analysis as a file that opens without this server, with its edits and what its siblings read."""
     found = await service.get(id)
-    more = await service.sibling_readings(found), await edits.of(found.id)
+    more = await service.sibling_readings(found), await edits.of(found.id), await measured.causal(found.id)
     html = await asyncio.to_thread(html_export, found, str(request.base_url), datetime.now(UTC), *more)
     return HTMLResponse(html, headers={**templating.HEADERS, **attachment(found, "html")})

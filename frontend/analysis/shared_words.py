@@ -1,19 +1,14 @@
-"""What readings agree on: the words that several of them share, but not those that stand in nearly all of them."""
+"""Words that several readings share, without those that stand in nearly all of them."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-SHORT = 3
-"""Words of fewer letters carry little: they are never marked."""
-COMMON = 0.5
-"""A word of more than this share of all readings belongs to how readings are written, not to what they say."""
-ENOUGH = 8
-"""Readings below which no word can be called common."""
+from server.analyses.vocabulary import WORD, common, words
+
+__all__ = ["Span", "common", "shared", "spans", "words"]
 
 
 @dataclass(frozen=True)
@@ -22,20 +17,6 @@ class Span:
 
     text: str
     shared: bool
-
-
-def words(text: str) -> set[str]:
-    """The words of a text that could be marked."""
-    return {word.casefold() for word in _WORD.findall(text) if len(word) >= SHORT}
-
-
-def common(texts: Iterable[str]) -> frozenset[str]:
-    """The words that stand in more than half of all readings."""
-    sets = [words(text) for text in texts]
-    if len(sets) < ENOUGH:
-        return frozenset()
-    counts = Counter(word for found in sets for word in found)
-    return frozenset(word for word, count in counts.items() if count > COMMON * len(sets))
 
 
 def shared(texts: Sequence[str], usual: Collection[str]) -> list[set[str]]:
@@ -50,7 +31,7 @@ def spans(text: str, marked: Collection[str]) -> list[Span]:
     """A text cut where its marked words begin and end; what stands between two of them is marked with them."""
     found: list[Span] = []
     end = 0
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text):
         if match[0].casefold() not in marked:
             continue
         between = text[end : match.start()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frontend.formatting import Bit, direction
+from frontend.links import Choice
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RowContext:
 
 
 def _spoken(tokens: list[TokenContext]) -> str:
-    """What is written in these tokens, the template's names of turns left out."""
+    """Return the text of these tokens, without the template's names of turns."""
     return "".join(
         bit.text for token in tokens if "special" not in token.classes.split() for bit in token.bits
     )
@@ -73,7 +75,7 @@ class TurnContext:
 
 @dataclass(frozen=True)
 class LegendContext:
-    """What the colours mean."""
+    """Legend of the colours."""
 
     measure: str
     low: str
@@ -82,3 +84,5 @@ class LegendContext:
     bins: int
     waiting: bool
     failed: bool
+    colours: Sequence[Choice] = ()
+    """Links to the scores that can colour the text, where there is a choice."""

@@ -31,7 +31,7 @@ def rows(view: View) -> list[RowContext]:
         found.append(
             RowContext(
                 role=role,
-                label="reply" if raw and generated else LABELS.get(role, role),
+                label=speaker(role, raw and generated),
                 note=notes.get(GENERATED if generated else role, ""),
                 generated=generated,
                 direction=formatting.direction("".join(t.text for t in spoken)),
@@ -39,6 +39,11 @@ def rows(view: View) -> list[RowContext]:
             )
         )
     return found
+
+
+def speaker(role: str, reply: bool) -> str:
+    """Name who speaks in a turn; `reply`: it is what the model wrote after a raw text."""
+    return "reply" if reply else LABELS.get(role, role)
 
 
 def _turns(tokens: Sequence[Token]) -> list[tuple[int, int]]:
@@ -59,7 +64,7 @@ def _turns(tokens: Sequence[Token]) -> list[tuple[int, int]]:
 
 
 def _header(tokens: Sequence[Token], start: int, end: int) -> int:
-    """Where, in a run of template tokens, the header of the turn after it begins.
+    """Find where, in a run of template tokens, the header of the turn after it begins.
 
     It is the last control token that a word follows (`<|im_start|> user`, `<start_of_turn> model`, Llama's
     `<|start_header_id|> user`); where no word does, the second control token, since the first closes a turn.
@@ -78,7 +83,7 @@ def _header(tokens: Sequence[Token], start: int, end: int) -> int:
 
 
 def _voice(token: Token) -> str:
-    """Who speaks: the model, whatever it writes, else the role."""
+    """Return the speaker: the model, whatever it writes, else the role."""
     return GENERATED if token.kind == "generated" else token.role
 
 
@@ -91,9 +96,9 @@ def token(view: View, position: int) -> TokenContext:
     t = view.analysis.tokens[position]
     bits = formatting.visible(t.text)
     span = view.glyphs.get(position)
-    state, colour = _state(view, position)
+    state, colour = token_state(view, position)
     flags = [f for f in t.flags if f not in SILENT]
-    said = _said(view.by_position.get(position, []), state)
+    said = _said(view, view.by_position.get(position, []), state)
     classes = ["tok", state] + ([f"s{colour}"] if colour is not None else [])
     classes += ["special"] if t.special or _voice(t) == TEMPLATE else []
     classes += ["long"] if len(t.text) > LONG else []
@@ -119,14 +124,24 @@ def token(view: View, position: int) -> TokenContext:
     )
 
 
-def _state(view: View, position: int) -> tuple[str, int | None]:
-    """The class of a token's state, and its colour: the mean over its scored samples."""
+def token_score(view: View, position: int) -> float | None:
+    """The score that colours a token: the mean over its scored samples."""
+    scored = [r for r in view.by_position.get(position, []) if r.cos is not None]
+    if view.by == "causal":
+        return _mean([s for r in scored if (s := _causal(view, r)) is not None])
+    fves = [r.fve for r in scored if r.fve is not None]
+    return _mean(fves or [r.cos for r in scored if r.cos is not None])
+
+
+def token_state(view: View, position: int) -> tuple[str, int | None]:
+    """The class of a token's state, and its colour."""
     readings = view.by_position.get(position, [])
-    scored = [r for r in readings if r.cos is not None]
+    scored = [(r.position, r.sample) for r in readings if r.cos is not None]
+    if scored and view.by == "causal" and not view.causal_scores.keys() & scored:
+        return "scoring", None
     if scored:
-        fves = [r.fve for r in scored if r.fve is not None]
-        mean = sum(fves) / len(fves) if fves else None
-        return "scored", formatting.score_bin(mean, sum(r.cos or 0 for r in scored) / len(scored))
+        score = token_score(view, position)
+        return "scored", formatting.score_bin(score, score)
     if any(r.error for r in readings):
         return "failed", None
     if readings:
@@ -134,8 +149,22 @@ def _state(view: View, position: int) -> tuple[str, int | None]:
     return ("waiting" if view.asked(position) else "skipped"), None
 
 
-def _said(readings: Sequence[Reading], state: str) -> str:
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _causal(view: View, reading: Reading) -> float | None:
+    found = view.causal_scores.get((reading.position, reading.sample))
+    return None if found is None else found.score
+
+
+def _said(view: View, readings: Sequence[Reading], state: str) -> str:
     """A token's score for its tooltip and for screen readers."""
+    if state == "scored" and view.by == "causal":
+        causal = [s for r in readings if (s := _causal(view, r)) is not None]
+        return (
+            "; ".join(f"undoes {formatting.percent(s)} in its place" for s in causal) or "hardly matters here"
+        )
     if state == "scored":
         return "; ".join(formatting.headline(r.fve, r.cos) for r in readings if r.cos is not None)
     return {

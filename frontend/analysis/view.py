@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from frontend import formatting
 from frontend.analysis import shared_words
@@ -12,22 +13,36 @@ from frontend.view_state import PLAIN, ViewState
 from server.analyses.lens_table import LensTable
 from server.analyses.schema import FINAL, Analysis, LayerReadings, Reading, Token
 from server.analyses.word_curves import WhichLens, WordCurve
-from server.interventions.schema import Intervention
+from server.interventions.schema import Intervention, PendingIntervention
+from server.measurements.schema import CausalScore, Measurement, PendingMeasurement
+from server.vectors.schema import Vector
 
 Partials = Mapping[tuple[int, int], str]
 Words = tuple[Sequence[WordCurve], str]
 """The curves of compared words, and why there are none if there are none."""
 NO_WORDS: Words = ((), "")
-PanelData = tuple[Sequence[WordCurve], str, Sequence[LayerReadings], Sequence[Intervention]]
-"""What is known of the pinned token from elsewhere: `Words`, what is read at other layers, and its edits."""
-NO_PANEL_DATA: PanelData = (*NO_WORDS, (), ())
+PanelData = tuple[
+    Sequence[WordCurve],
+    str,
+    Sequence[LayerReadings],
+    Sequence[Intervention],
+    Sequence[PendingIntervention],
+    Sequence[Vector],
+]
+"""Data of the pinned token from other analyses: `Words`, readings at other layers, its edits, those being made, and the
+vectors that can be patched in.
+"""
+NO_PANEL_DATA: PanelData = (*NO_WORDS, (), (), (), ())
 
 
 @dataclass(frozen=True)
 class View:
     """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
     written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not;
-    `beside` is what siblings read at the pinned position, `edits` what was edited there.
+    `other_layers` is what siblings read at the pinned position, `edits` what was edited there, `pending` what is being
+    edited, `vectors` what else can be patched in; `causal` are the causal scores of the text, or how far they are;
+    `form` how much of them is form; `parts` what carries the readings at the pinned position, by position and sample
+    (None where that cannot be asked).
     """
 
     analysis: Analysis
@@ -35,8 +50,33 @@ class View:
     partials: Partials = field(default_factory=dict)
     words: Sequence[WordCurve] = ()
     words_note: str = ""
-    beside: Sequence[LayerReadings] = ()
+    other_layers: Sequence[LayerReadings] = ()
     edits: Sequence[Intervention] = ()
+    pending: Sequence[PendingIntervention] = ()
+    vectors: Sequence[Vector] = ()
+    causal: Measurement | PendingMeasurement | None = None
+    form: Measurement | PendingMeasurement | None = None
+    parts: Mapping[tuple[int, int], Measurement | PendingMeasurement] | None = None
+
+    def replace(self, **changes: Any) -> View:
+        """A copy with something changed."""
+        return replace(self, **changes)
+
+    @cached_property
+    def causal_scores(self) -> dict[tuple[int, int], CausalScore]:
+        """The causal scores that have been measured, by position and sample."""
+        found = () if self.causal is None else self.causal.scores
+        return {(score.position, score.sample): score for score in found}
+
+    @property
+    def horizon(self) -> int:
+        """The number of following tokens over which causal scores were measured too."""
+        return 0 if self.causal is None else self.causal.request.horizon
+
+    @property
+    def by(self) -> str:
+        """The score that colours the text: the causal one where it is asked for and there."""
+        return "causal" if self.view_state.by == "causal" and self.causal_scores else "score"
 
     @property
     def title(self) -> str:
@@ -45,7 +85,7 @@ class View:
 
     @property
     def final(self) -> bool:
-        """Whether nothing more will come by itself."""
+        """True if nothing more will come by itself."""
         return self.analysis.status in FINAL
 
     @property
@@ -100,7 +140,7 @@ class View:
         return _glyphs(self.analysis.tokens)
 
     def asked(self, position: int) -> bool:
-        """Whether a reading of this position was asked for."""
+        """Return whether a reading of this position was asked for."""
         wanted = self.analysis.request.positions
         if isinstance(wanted, list):
             return position in wanted

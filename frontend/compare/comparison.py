@@ -11,10 +11,10 @@ from frontend.analysis.text_contexts import RowContext
 from frontend.analysis.token_names import token_name
 from frontend.analysis.tokens import rows
 from frontend.analysis.view import View
-from frontend.compare.alignment import Pairs, aligned, shared_prefix
 from frontend.compare.contexts import CompareContext, DifferenceContext, SideContext
 from frontend.compare.score_gap import gap_sentence
 from frontend.urls import urls
+from server.analyses.alignment import Pairs, aligned, shared_prefix
 from server.analyses.schema import Analysis, Reading
 
 ROWS = 8

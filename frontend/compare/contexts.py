@@ -51,7 +51,7 @@ class CompareContext:
 
 @dataclass(frozen=True)
 class ChooseSide:
-    """What can stand on one side: the `options` name analyses and hold their ids."""
+    """Choices of one side: the `options` name analyses and hold their ids."""
 
     name: str
     options: list[Field]

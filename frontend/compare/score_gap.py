@@ -1,20 +1,14 @@
-"""How much more of the activation one side's readings hold than the other's, and how sure that is."""
+"""Difference between the scores of two sides, with its interval."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from frontend import formatting
 from server.analyses.schema import Reading
-
-DRAWS = 2000
-"""Resamples of the interval."""
-ENOUGH = 12
-"""Tokens below which there is no interval."""
+from server.analyses.score_gap import ENOUGH, interval, run
 
 
 def gap_sentence(pairs: Sequence[tuple[Reading | None, Reading | None]], *, one_text: bool) -> str:
@@ -46,19 +40,3 @@ def gap_sentence(pairs: Sequence[tuple[Reading | None, Reading | None]], *, one_
         f"of {run(len(gap))} "
         f"neighbouring tokens of {texts} it says nothing)."
     )
-
-
-def run(n: int) -> int:
-    """Tokens in a run: the cube root of n, the order that serves a mean best (Künsch 1989)."""
-    return math.ceil(math.cbrt(n))
-
-
-def interval(gap: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % of the mean of `gap` [n], in the order of the text."""
-    n, length = len(gap), run(len(gap))
-    rng = np.random.default_rng(0)
-    starts = rng.integers(0, n, (DRAWS, math.ceil(n / length)))
-    drawn = (starts[:, :, None] + np.arange(length)) % n
-    means = gap[drawn.reshape(DRAWS, -1)[:, :n]].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975]).tolist()
-    return low, high

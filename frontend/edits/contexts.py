@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 
 from frontend.edits.word_diff import WordDiff
 from frontend.lens.contexts import Guess
+from frontend.lens.drawing import Tick
 from frontend.links import Choice
 
 
 @dataclass(frozen=True)
 class EditForm:
-    """What stands in the form, as strings: whatever was typed is shown again, right or wrong. `targets` are
-    exact words whose probability is wanted; `watch` are more of them as they are typed, with commas between
-    them.
+    """Values of the form, as strings: whatever was typed is shown again, right or wrong. `vector` is the id of one that
+    is patched in, in place of the text. `targets` are exact words whose probability is wanted; `watch` are more of them
+    as they are typed, with commas between them. `swap` and `swap_with` are the words of a quick edit; `changed` tells
+    that one has just changed the text.
     """
 
     text: str = ""
+    vector: str = ""
     mode: str = "replace"
     alpha: str = "0.5"
     delta: str = "original"
@@ -27,6 +30,9 @@ class EditForm:
     watch: str = ""
     sweep: str = ""
     sample: str = "0"
+    swap: str = ""
+    swap_with: str = ""
+    changed: str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,13 +80,13 @@ class StrengthRow:
     others: str
     first: str
     probs: list[tuple[str, str]]
-    """Of each watched word: with the edit, and the most that any other reading gives it."""
+    """Probability of a watched word with the edit, and the most that any other reading gives it."""
     chosen: bool
 
 
 @dataclass(frozen=True)
 class SpokenContext:
-    """What the model says, as it is or patched."""
+    """Output of the model, as it is or patched."""
 
     name: str
     guesses: list[Guess]
@@ -90,7 +96,7 @@ class SpokenContext:
 
 @dataclass(frozen=True)
 class StepMoved:
-    """How far the expectation after one token moves, and how far at random."""
+    """KL after one token, with the edit and with random directions."""
 
     name: str
     moved: str
@@ -99,13 +105,42 @@ class StepMoved:
 
 
 @dataclass(frozen=True)
+class DosePanel:
+    """One drawing over the strengths: lines by their colour, a band of random directions, a dot for each other reading;
+    `keys` name the colours.
+    """
+
+    name: str
+    lines: list[tuple[str, str]]
+    keys: list[tuple[str, str]]
+    band: str
+    dots: list[tuple[float, float]]
+    ticks: list[Tick]
+
+
+@dataclass(frozen=True)
+class DoseContext:
+    """Drawings of an edit at each strength; places are in units of the drawing."""
+
+    panels: list[DosePanel]
+    ticks: list[Tick]
+    width: int
+    height: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
 class EditResult:
-    """One intervention. `words` is what was edited; `watched` are the words of the table's last columns,
+    """One intervention. `words` is what was edited, None where `vector` (its name, and where it stands) took the place
+    of words; `watched` are the words of the table's last columns,
     `unpatched` their probabilities as it is.
     """
 
     id: str
-    words: WordDiff
+    words: WordDiff | None
     verdict: list[Bit]
     compared: list[Bit]
     warning: str
@@ -118,6 +153,8 @@ class EditResult:
     strengths: list[StrengthRow]
     along: list[StepMoved]
     json: str
+    vector: tuple[str, str] | None = None
+    dose: DoseContext | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +171,21 @@ class ExportedEdit:
 
 
 @dataclass(frozen=True)
+class PendingEdit:
+    """An edit that is being made. `follow` is asked until it is made, `cancel` ends it; `done` of `total` patches have
+    been run, where that is known.
+    """
+
+    id: str
+    label: str
+    stage: str
+    done: int
+    total: int | None
+    follow: str
+    cancel: str
+
+
+@dataclass(frozen=True)
 class EditContext:
     """The pinned token's edits. Without an `action` there is nothing to edit yet. `draft` is what a draft is
     kept under, in the browser: the analysis and the position.
@@ -147,6 +199,15 @@ class EditContext:
     form: EditForm = EditForm()
     offered: Sequence[Offered] = ()
     """Words to watch: those that are watched, their variants, and the likeliest next tokens."""
+    vectors: Sequence[Offered] = ()
+    """Vectors of this pair and layer, which can be patched in in place of words."""
+    quick: str = ""
+    """Where a quick edit is sent."""
+    sentences: Sequence[tuple[str, str]] = ()
+    """Sentences that can be left out: their numbers, and how they begin."""
+    difference: WordDiff | None = None
+    """What a quick edit has changed against the reading."""
     result: EditResult | None = None
     earlier: Sequence[Choice] = ()
+    pending: Sequence[PendingEdit] = ()
     open: bool = False

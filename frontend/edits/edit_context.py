@@ -15,10 +15,12 @@ from frontend.edits.contexts import (
     EditResult,
     EffectRow,
     Offered,
+    PendingEdit,
     SpokenContext,
     StepMoved,
     StrengthRow,
 )
+from frontend.edits.dose import dose
 from frontend.edits.edit_form import filled, whole
 from frontend.edits.verdict import compared, tried, verdict, warning
 from frontend.edits.word_diff import word_diff
@@ -28,7 +30,8 @@ from frontend.links import choice
 from frontend.urls import urls
 from server.analyses.lens_table import LensTable
 from server.analyses.word_curves import other_variant
-from server.interventions.schema import Control, Intervention, ModelOutput
+from server.interventions.schema import Control, Intervention, ModelOutput, PendingIntervention
+from server.measurements.forms import sentences
 
 KINDS = {
     "random": (
@@ -64,17 +67,42 @@ def edit_context(view: View, position: int, form: EditForm | None = None) -> Edi
         ends=ends if form.until in dict(ends) else [*ends, _end(view, form.until)],
         form=form,
         offered=_offered(a.lens, form, [ends[0][0], form.until]),
+        vectors=_vectors(view, form),
+        quick=urls.quick_edit(a.id, view.view_state.replace(t=position, edit=None)),
+        sentences=_sentences(form.text),
+        difference=word_diff(first.text if first else None, form.text) if form.changed else None,
         result=None if shown is None else result(view, shown),
         earlier=[
             choice(view, view.view_state.replace(t=position, edit=made.id), label(made), made is shown)
             for made in view.edits
         ],
-        open=shown is not None or returned,
+        pending=[pending(view, being_made) for being_made in view.pending],
+        open=shown is not None or returned or bool(view.pending),
+    )
+
+
+def pending(view: View, being_made: PendingIntervention) -> PendingEdit:
+    """An edit that is being made."""
+    there = view.view_state.replace(t=being_made.request.position, edit=being_made.id)
+    progress = being_made.progress
+    stages = {
+        "reconstruct": "The reconstructor reads the words.",
+        "patch": "The model goes on, with the patch and with its controls.",
+        "sweep": "The model goes on with other strengths.",
+    }
+    return PendingEdit(
+        id=being_made.id,
+        label=label(being_made),
+        stage=progress.message or stages.get(progress.stage, "It waits for its turn."),
+        done=progress.done,
+        total=progress.total,
+        follow=urls.pending_edit(view.analysis.id, being_made.id, there),
+        cancel=urls.cancel_edit(view.analysis.id, being_made.id, view.view_state),
     )
 
 
 def _ends(view: View, position: int) -> list[tuple[str, str]]:
-    """Where the model can go on: first, where the reply begins."""
+    """List the tokens after which the model can go on: first, where the reply begins."""
     tokens = view.analysis.tokens
     last = max([position, *(t.position for t in tokens if t.kind == "prompt")])
     ends = [(str(last), f"the end of the prompt, {token_name(view, last)}")] if last != position else []
@@ -90,7 +118,9 @@ def _end(view: View, until: str) -> tuple[str, str]:
 
 
 def _offered(lens: LensTable, form: EditForm, ends: Sequence[str]) -> list[Offered]:
-    """What is watched, the same words with or without their space, and the likeliest tokens where the model goes on."""
+    """List the watched words, the same words with or without their space, and the likeliest tokens where the model goes
+    on.
+    """
     places = [place for end in ends if (place := whole(end)) is not None and place < lens.positions]
     words = list(form.targets)
     words += [other for word in form.targets for other in other_variant(word)]
@@ -98,9 +128,30 @@ def _offered(lens: LensTable, form: EditForm, ends: Sequence[str]) -> list[Offer
     return [Offered(word, formatting.quoted(word), word in form.targets) for word in dict.fromkeys(words)]
 
 
-def label(made: Intervention) -> str:
-    """An edit by the beginning of its words."""
-    return formatting.quoted(" ".join(made.request.text.split()), 60)
+def _sentences(text: str) -> list[tuple[str, str]]:
+    """List the sentences that can be left out, by their numbers; none where there is but one."""
+    parts = sentences(text)
+    return [(str(n), _beginning(part)) for n, part in enumerate(parts)] if len(parts) > 1 else []
+
+
+def _vectors(view: View, form: EditForm) -> list[Offered]:
+    """List the vectors that fit; one that is chosen stands there even if it has been deleted."""
+    names = {vector.id: vector.name for vector in view.vectors}
+    if form.vector and form.vector not in names:
+        used = None if view.edit is None else view.edit.vector
+        names[form.vector] = used.name if used is not None and used.id == form.vector else form.vector
+    return [Offered(id, _beginning(name), id == form.vector) for id, name in names.items()]
+
+
+def label(made: Intervention | PendingIntervention) -> str:
+    """An edit by the beginning of its words, or by its vector."""
+    if made.vector is not None:
+        return f"the vector {_beginning(made.vector.name)}"
+    return _beginning(made.request.text or "")
+
+
+def _beginning(text: str) -> str:
+    return formatting.quoted(" ".join(text.split()), 60)
 
 
 def result(view: View, made: Intervention) -> EditResult:
@@ -109,7 +160,10 @@ def result(view: View, made: Intervention) -> EditResult:
     most = max([kl for kl, _ in effects] + [1e-9])
     return EditResult(
         id=made.id,
-        words=word_diff(made.original, made.request.text),
+        words=None if made.request.text is None else word_diff(made.original, made.request.text),
+        vector=None
+        if made.vector is None
+        else (formatting.plain(made.vector.name), urls.vector(made.vector.id)),
         verdict=verdict(view, made),
         compared=compared(made),
         warning=warning(made),
@@ -120,17 +174,20 @@ def result(view: View, made: Intervention) -> EditResult:
         rows=[_row(made, control, 100 * kl / most) for kl, control in effects],
         spoken=[_spoken("as it is", made.before), _spoken("patched", made.after)],
         strengths=_strengths(made),
+        dose=dose(made),
         along=_along(view, made),
         json=urls.intervention(view.analysis.id, made.id),
     )
 
 
 def _how(view: View, made: Intervention) -> list[Bit]:
-    """What was done, and how much of the activation the edited words hold."""
+    """Describe the edit, and how much of the activation the edited words hold."""
     asked = made.request
     onwards = asked.scope == "onwards"
     later = " and at every later token" if onwards else ""
-    if asked.mode == "replace":
+    if made.vector is not None:
+        done = f"{later} {_by_vector(made)}"
+    elif asked.mode == "replace":
         length = " All of them then point the same way, each as long as it was." if onwards else ""
         done = f"{later} is replaced by what the reconstructor makes of the words.{length}"
     else:
@@ -143,8 +200,15 @@ def _how(view: View, made: Intervention) -> list[Bit]:
     return [Bit(f"The activation of layer {made.layer} at "), at, Bit(f"{done} {_held(view, made)}")]
 
 
+def _by_vector(made: Intervention) -> str:
+    if made.request.mode == "replace":
+        return "is turned to the direction of the vector, and keeps its length."
+    strength = formatting.number(made.request.alpha, 2)
+    return f"is steered along the vector, each step {strength} times as long as the activation."
+
+
 def _ratio(made: Intervention) -> str:
-    """How large \u0394 was before it was stretched to the step."""
+    """Say the length of \u0394 before it was stretched to the step."""
     if made.delta_ratio is None:
         return ""
     of = (
@@ -157,6 +221,8 @@ def _ratio(made: Intervention) -> str:
 
 def _held(view: View, made: Intervention) -> str:
     score = made.score
+    if made.vector is not None:
+        return f"The cosine of the vector with the activation is {formatting.number(score.cos)}."
     said = f"What they make {formatting.headline(score.fve, score.cos)}"
     place = (made.request.position, made.request.sample)
     scored = (r for r in view.analysis.readings if (r.position, r.sample) == place and r.cos is not None)
@@ -171,7 +237,7 @@ def _row(made: Intervention, control: Control | None, width: float) -> EffectRow
     if control is None:
         kept = made.before.top[0][0] == made.after.top[0][0]
         return EffectRow(
-            name="these words",
+            name="these words" if made.vector is None else "this vector",
             explained="The edit",
             moved=_nats(made.kl),
             span="",
@@ -234,7 +300,7 @@ def _strengths(made: Intervention) -> list[StrengthRow]:
 
 
 def _along(view: View, made: Intervention) -> list[StepMoved]:
-    """How far what is expected after each token moves; nothing to tell for one token alone."""
+    """Return the KL after each token, for a figure; None for one token alone."""
     if len(made.kls) < 2:
         return []
     random: Sequence[float] = next(

@@ -10,16 +10,23 @@ from pydantic import ValidationError
 
 from frontend import formatting
 from frontend.edits.contexts import EditForm
-from frontend.home.forms import FormError, sent
 from frontend.lens.typed_words import typed_words
+from frontend.typed_form import FormError, sent
 from server.interventions.schema import ALPHA, Intervention, InterventionRequest, Mode, Scope, SteerOrigin
 
 TARGET = "target-"
 """The fields of the words that are offered; a number follows."""
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""What a sweep tries, as parts of the strength that is asked for."""
+"""Strengths of a sweep, as multiples of the strength that is asked for."""
 # Where a field of the API stands in the form; all else goes to the form's head.
-PLACES = {"targets": "watch", "sweep": "alpha", "until": "until", "alpha": "alpha", "text": "text"}
+PLACES = {
+    "targets": "watch",
+    "sweep": "alpha",
+    "until": "until",
+    "alpha": "alpha",
+    "text": "text",
+    "vector": "vector",
+}
 
 
 def read(fields: Mapping[str, str]) -> EditForm:
@@ -29,10 +36,10 @@ def read(fields: Mapping[str, str]) -> EditForm:
 
 
 def request(form: EditForm, position: int) -> InterventionRequest:
-    """What the form asks for, with its words as they are typed. Raises FormError with one message a field."""
+    """Parse the form, with its words as they are typed. Raises FormError with one message a field."""
     errors = {}
     text = form.text.strip()
-    if not text:
+    if not text and not form.vector:
         errors["text"] = "Write what the activation is to say."
     alpha = None
     if form.mode == "steer":  # otherwise nobody sees the field
@@ -53,11 +60,12 @@ def request(form: EditForm, position: int) -> InterventionRequest:
         return InterventionRequest.model_validate(
             {
                 "position": position,
-                "text": text,
+                "text": None if form.vector else text,
+                "vector": form.vector or None,
                 "mode": form.mode,
                 "alpha": alpha,
                 "sweep": [alpha * part for part in STRENGTHS] if alpha and form.sweep else [],
-                "delta": form.delta,
+                "delta": None if form.vector else form.delta,
                 "scope": form.scope,
                 "targets": [*form.targets, *(word.text for word in typed_words(form.watch))],
                 "until": whole(form.until),
@@ -91,7 +99,8 @@ def filled(made: Intervention) -> EditForm:
     """The form as it was sent for an edit."""
     asked = made.request
     return EditForm(
-        text=asked.text,
+        text=asked.text or made.original or "",
+        vector=asked.vector or "",
         mode=asked.mode,
         alpha=f"{ALPHA if asked.alpha is None else asked.alpha:g}",
         delta=asked.delta or "original",

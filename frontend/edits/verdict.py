@@ -1,4 +1,4 @@
-"""What an edit shows, in sentences: whether the watched words change the model's mind, and what it is compared with."""
+"""Verdict of an edit, in sentences: whether the watched words change the model's mind, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.interventions.verdict import SMALL_DELTA
 
 
 def verdict(view: View, made: Intervention) -> list[Bit]:
-    """What the model says now, and whether that is a change of its mind; without a watched word that is not said."""
+    """Say the model's first choice now; with a watched word, also whether that is a change of its mind."""
     (was_id, was, p), (now_id, now, q) = made.before.top[0], made.after.top[0]
     where = Bit(token_name(view, made.until), token=True)
     said = Bit(formatting.quoted(now), token=True)
@@ -48,7 +48,7 @@ def _opening(found: Verdict | None) -> tuple[str, str]:
 
 
 def compared(made: Intervention) -> list[Bit]:
-    """How the edit stands beside the other readings and the floor."""
+    """Compare the edit with the other readings and the floor."""
     others, random = (_control(made, kind) for kind in ("other", "random"))
     bits = _of_the_word(made) if made.verdict else [Bit(_why_none(made))]
     if others is not None:
@@ -85,7 +85,7 @@ def _of_the_word(made: Intervention) -> list[Bit]:
 
 
 def _why_none(made: Intervention) -> str:
-    """Why there is no verdict on the model's mind."""
+    """Say why there is no verdict on the model's mind."""
     said = made.before.top[0][0]
     if all(target.id == said for target in made.before.targets):
         return (
@@ -102,7 +102,7 @@ def _why_none(made: Intervention) -> str:
 
 
 def warning(made: Intervention) -> str:
-    """What to know of a step that is nearly nothing, stretched."""
+    """Warn of a step that was stretched from nearly nothing."""
     ratio = made.delta_ratio
     if ratio is None or ratio >= SMALL_DELTA:
         return ""
@@ -114,7 +114,7 @@ def warning(made: Intervention) -> str:
 
 
 def tried(made: Intervention, here: Sequence[Intervention]) -> str:
-    """How many edits this token has had: the best of many is no longer what it would be alone."""
+    """Say the number of edits that this token has had: the best of many is no longer what it would be alone."""
     ids = [each.id for each in here]
     if len(ids) < 2 or made.id not in ids:
         return ""

@@ -1,4 +1,4 @@
-"""What an edit changes in a reading, word by word."""
+"""Differences of an edited reading from the original, word by word."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from server.analyses.schema import AnalysisRequest, Message
 
 ROLES = ("user", "assistant", "system")
 ADD, REMOVE = "add", "remove-"
-"""What the buttons beside the turns ask for; after REMOVE comes the number of one."""
+"""Actions of the buttons beside the turns; after REMOVE comes the number of a turn."""
 _FIELD = re.compile(r"turn-(\d{1,4})-(role|content)")
 
 
@@ -24,7 +24,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Chat:
-    """What a chat's fields hold: the `system` prompt, the `first` turn, those after it, and the beginning of
+    """Fields of a chat: the `system` prompt, the `first` turn, those after it, and the beginning of
     the reply.
     """
 
@@ -52,7 +52,7 @@ class Chat:
 
     @property
     def messages(self) -> list[Message]:
-        """What is asked of the API; with a `prefill`, the last message is to be continued."""
+        """Return the messages for the API; with a `prefill`, the last message is to be continued."""
         return [Message(role=turn.role, content=turn.content) for _, turn in self.spoken]
 
     @property

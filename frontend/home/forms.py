@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from frontend.home import chat_turns
 from frontend.home.chat_turns import Chat, Turn
 from frontend.home.examples import BY_KEY, SUGGESTED
+from frontend.typed_form import FormError, TypedForm, sent
 from server.analyses.content_id import SEVERAL
 from server.analyses.limits import LETTERS_PER_TOKEN
 from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Verbalise
 from server.errors import FieldError
 from server.settings import Settings
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-F = TypeVar("F", bound="DataclassInstance")
 POSITIONS = ("all", "prompt", "generated")
 
 # Where a field of the API stands in the form; the longest prefix wins, all else goes to the form's head.
@@ -43,8 +40,8 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What this server takes, for the fields' own bounds. It refuses what is beyond them by the same settings, whatever
-    a browser makes of these.
+    """Limits of this server, for the bounds of the fields. It refuses what is beyond them by the same settings,
+    whatever a browser makes of these.
     """
 
     prompt_letters: int
@@ -62,14 +59,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Form:
-    """What stands in the composer, as strings: whatever was typed is shown again, right or wrong.
+class Form(TypedForm):
+    """Values of the composer.
 
     `prompt` is raw text or, by `role`, the first turn of a chat; `turns` are those after it; `prefill` is the
     beginning of the reply. `focus` is the field to type in next. Without a `reply_seed`, `seed` is the
     reply's too.
     """
 
+    # Not `causal`: on a GPU it is ticked from the start.
+    FOLDED = ("reply_temperature", "av_temperature", "samples", "reading_tokens", "seed", "reply_seed")
     mode: str = "chat"
     pair: str = ""
     also: str = ""
@@ -87,14 +86,7 @@ class Form:
     reading_tokens: str = "200"
     seed: str = "0"
     reply_seed: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def more_open(self) -> bool:
-        """Whether the folded settings must be seen: one of them is wrong or was changed."""
-        folded = ("reply_temperature", "av_temperature", "samples", "reading_tokens", "seed", "reply_seed")
-        default = Form()
-        return any(name in self.errors or getattr(self, name) != getattr(default, name) for name in folded)
+    causal: str = ""
 
     @property
     def chat(self) -> Chat:
@@ -103,7 +95,7 @@ class Form:
 
     @property
     def several(self) -> bool:
-        """Whether it must be said who speaks first."""
+        """True if it must be said who speaks first."""
         return bool(self.turns) or self.role != "user"
 
     @property
@@ -111,28 +103,6 @@ class Form:
         """The positions, where they are asked for by number."""
         parts = self.positions.split(",")
         return [int(part) for part in parts] if all(map(_is_position, parts)) else None
-
-    def __getitem__(self, name: str) -> str:
-        return str(getattr(self, name))
-
-
-class FormError(ValueError):
-    """Some fields cannot be used; `errors` maps each to its message."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{name}: {message}" for name, message in errors.items()))
-        self.errors = dict(errors)
-
-
-def sent(form: type[F], fields: Mapping[str, str]) -> F:
-    """A form of this kind as it was sent: of its strings, those that were."""
-    names = [
-        name
-        for name, its in form.__dataclass_fields__.items()
-        if isinstance(its.default, str) and name in fields
-    ]
-    typed: dict[str, Any] = {name: fields[name].replace("\r\n", "\n") for name in names}
-    return form(**typed)
 
 
 def blank(limits: Limits) -> Form:
@@ -240,7 +210,7 @@ def fill(asked: AnalysisRequest) -> Form:
 
 
 def place(problems: tuple[FieldError, ...], detail: str, form: Form) -> dict[str, str]:
-    """Where each of the server's complaints belongs; what has no field goes to the head of the form."""
+    """Sort the server's errors by field; those without a field go to the head of the form."""
     errors: dict[str, str] = {}
     for problem in problems:
         parts = problem.field.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from frontend import templating
 from frontend.dependencies import (
+    Measured,
     Models,
     Service,
     fields,
@@ -22,9 +24,11 @@ from frontend.home.examples import EXAMPLES
 from frontend.layout import ModelsContext
 from frontend.library import listing
 from frontend.library.contexts import Option
+from frontend.typed_form import FormError
 from frontend.urls import urls
 from server.analyses.service import Analyses
 from server.errors import NlaError
+from server.measurements.schema import MeasurementRequest
 from server.pairs.model_pool import ModelPool
 
 router = APIRouter(include_in_schema=False)
@@ -36,15 +40,18 @@ async def home(
     request: Request,
     service: Service,
     models: Models,
+    measurements: Measured,
     source: Annotated[str | None, Query(alias="from")] = None,
 ) -> HTMLResponse:
     """The composer and what was asked lately; `?from=ID` fills the form from an earlier analysis."""
     form = forms.fill((await service.get(source)).request) if source else forms.blank(_limits(request))
+    if source is None and measurements.is_wanted(None):
+        form = replace(form, causal="1")
     return await _home(request, service, models, form)
 
 
 @router.post(urls.home)
-async def create(request: Request, service: Service, models: Models) -> Response:
+async def create(request: Request, service: Service, measurements: Measured, models: Models) -> Response:
     """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a
     turn more or less.
     """
@@ -54,11 +61,14 @@ async def create(request: Request, service: Service, models: Models) -> Response
         return await _home(request, service, models, forms.changed(form, asked["turn"]))
     try:
         analysis, _ = await service.create(forms.request(form))
-    except forms.FormError as error:
+    except FormError as error:
         return await _home(request, service, models, replace(form, errors=error.errors), status=422)
     except NlaError as error:
         errors = forms.place(error.errors, error.detail, form)
         return await _home(request, service, models, replace(form, errors=errors), status=error.status)
+    if form.causal:
+        with suppress(NlaError):  # the queue is full, say: the page offers to ask again, and says why
+            await measurements.submit(analysis.id, MeasurementRequest())
     return RedirectResponse(urls.analysis(analysis.id), status_code=303)
 
 
@@ -69,7 +79,7 @@ async def _home(
     context = Home(
         form=form,
         examples=EXAMPLES,
-        recent=listing.listed(await service.recent(RECENT), datetime.now(UTC)),
+        recent=listing.listed(await service.recent(RECENT, studies=False), datetime.now(UTC)),
         models=models,
         limits=_limits(request),
         pairs=listing.offered(resident.names, models, form.pair),

@@ -57,7 +57,7 @@ class Curve:
 
     @property
     def data(self) -> str:
-        """What the drawing needs, as JSON. Four significant digits are more than a pixel shows."""
+        """Return the drawing's data as JSON. Four significant digits are more than a pixel shows."""
         return json.dumps(
             {
                 "scale": self.scale,

@@ -79,7 +79,7 @@ METRICS = {
 
 
 def cells(lens: LensTable, tokens: list[Token], metric: str, layer: int | None) -> dict[str, Any]:
-    """What the map is drawn from: one byte a cell, row by row from the first layer, in base64.
+    """Data of the map: one byte a cell, row by row from the first layer, in base64.
 
     `first` gives each cell's place in `texts` (32 bits, little endian), for the metric that shows text.
     """

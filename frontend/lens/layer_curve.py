@@ -82,7 +82,7 @@ def _curve(view: View, position: int, following: str) -> charts.Curve | None:
 
 
 def _keys(view: View, curve: charts.Curve, view_state: ViewState) -> list[KeyContext]:
-    """What each line is, how it ends, and how to take it away."""
+    """List each line with its last value and the link that removes it."""
     keys = []
     others = {word.word: word.other for word in view.words}
     for series in curve.series:
@@ -123,7 +123,7 @@ def _instead(view: View, view_state: ViewState, word: str, other: str) -> Choice
 
 
 def _likeliest(view: View, position: int, view_state: ViewState) -> list[Choice]:
-    """What the model finds likeliest after the token, without what is drawn already."""
+    """List the likeliest tokens after the token, without those that are drawn already."""
     if view.lens is None or len(view_state.words) >= MOST:
         return []
     last, tokens = len(view.lens.layers) - 1, view.analysis.tokens
@@ -151,7 +151,7 @@ def _pin(view: View, position: int, view_state: ViewState) -> Choice | None:
 
 
 def _fields(view_state: ViewState) -> list[Field]:
-    """What a form must carry along so that the rest of the view stays."""
+    """List the hidden fields by which a form keeps the rest of the view."""
     fields = [
         Field("t", str(view_state.t)),
         Field("p", ",".join(map(str, view_state.pins))),
@@ -163,7 +163,7 @@ def _fields(view_state: ViewState) -> list[Field]:
 
 
 def _said(view: View, view_state: ViewState) -> list[str]:
-    """What of the address cannot be shown, and words that are more than one token."""
+    """List the messages on parts of the address that cannot be shown, and on words of more than one token."""
     last = len(view.analysis.tokens) - 1
     said = [
         f"There is no position {pin} to pin: the text ends at {last}."

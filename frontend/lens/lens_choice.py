@@ -1,4 +1,6 @@
-"""Which lens: the switch between the logit lens and the tuned one, and what each of them does and does not show."""
+"""The choice of a lens: the switch between the logit lens and the tuned one, and what each of them does and does not
+show.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from server.analyses.service import Analyses
 from server.analyses.word_curves import WhichLens
 
 SPACES = "\u00b7\u2423"
-"""How the page draws a token's leading space; a word may be typed so."""
+"""The sign that the page draws for a token's leading space; a word may be typed with it."""
 
 
 @dataclass(frozen=True)

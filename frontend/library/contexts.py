@@ -19,7 +19,9 @@ class FoundEditContext:
 
 @dataclass(frozen=True)
 class ListedContext:
-    """One analysis in a list. Without an address to delete it at there is no button for that."""
+    """One analysis in a list. Without an address to delete it at there is no button for that. `study` is the address of
+    the study that began it.
+    """
 
     href: str
     title: str
@@ -33,6 +35,7 @@ class ListedContext:
     delete: str
     restore: str
     edits: list[FoundEditContext] = field(default_factory=list)
+    study: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Library:
-    """library/library.html: `found` says how many there are; `gone` is what was deleted just now."""
+    """library/library.html: `found` says how many there are; `gone` is what was deleted just now; `studies`: those that
+    studies began are listed too.
+    """
 
     q: str
     found: str
@@ -58,6 +63,7 @@ class Library:
     older: str = ""
     newest: str = ""
     gone: ListedContext | None = None
+    studies: bool = False
     here: str = "library"
 
 

@@ -45,6 +45,7 @@ def listed(
             delete=urls.delete(a.id) if changeable else "",
             restore=urls.restore(a.id),
             edits=[_edit(edit, query.split()) for edit in a.edits],
+            study=urls.study(a.study) if a.study else "",
         )
         for a in found
     ]
@@ -112,12 +113,13 @@ def along(pairs: Sequence[tuple[str, int | None]], chosen: str) -> list[Option]:
     ]
 
 
-def found(count: int, q: str) -> str:
-    """How many analyses there are, or what a search came back with."""
+def found(count: int, q: str, left_out: int = 0) -> str:
+    """Say the number of analyses, or of those that a search found, and of those of studies that are not listed."""
     analyses = f"{count:,} {'analysis' if count == 1 else 'analyses'}"
-    return f"{analyses} with \u201c{formatting.quoted(q, 60)}\u201d" if q else analyses
+    analyses += f" with \u201c{formatting.quoted(q, 60)}\u201d" if q else ""
+    return f"{analyses}; {left_out:,} more of studies" if left_out else analyses
 
 
 def empty(*, narrowed: bool) -> str:
-    """What stands in place of a list without lines."""
+    """Say why the list is empty."""
     return "Nothing fits." if narrowed else "Nothing yet: the first analysis will stand here."

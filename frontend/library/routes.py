@@ -59,24 +59,29 @@ async def library(
     status: ListedStatus | Literal[""] = "",
     before: str = "",
     deleted: str = "",
+    studies: bool = False,
 ) -> HTMLResponse:
-    """All analyses, or those that hold `q` in prompt, reply, readings or edits; `deleted` was deleted just now."""
+    """All analyses, or those that hold `q` in prompt, reply, readings or edits; `deleted` was deleted just now. Those
+    that a study began are listed with `studies` alone.
+    """
     now, words = datetime.now(UTC), q.strip()
     chosen = (words or None, pair or None, status or None)
-    page = await service.recent(LISTED + 1, *chosen, before or None)
+    page = await service.recent(LISTED + 1, *chosen, before or None, studies=studies)
+    count, every = await service.count(*chosen, studies=studies), await service.count(*chosen)
     items, more = page[:LISTED], len(page) > LISTED
-    narrowed = {"q": words, "pair": pair, "status": status}
+    narrowed = {"q": words, "pair": pair, "status": status, "studies": "1" if studies else ""}
     gone = await service.summary(deleted) if deleted else None
     context = Library(
         q=q,
         pairs=listing.options([(name, name) for name in await service.pairs()], pair, "all"),
         states=listing.options(listing.FILTERS, status, "any"),
-        found=listing.found(await service.count(*chosen), words),
-        empty=listing.empty(narrowed=any(narrowed.values())),
+        found=listing.found(count, words, every - count),
+        empty=listing.empty(narrowed=any(chosen) or every > 0),
         items=listing.listed(items, now, changeable=True, query=words),
         older=urls.library(**narrowed, before=items[-1].id) if more else "",
         newest=urls.library(**narrowed) if before else "",
         gone=listing.listed([gone], now)[0] if gone is not None and gone.deleted is not None else None,
+        studies=studies,
         models=models,
     )
     return templating.page("library/library.html", context)

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.test_edits import edited
 from tests.browser.test_fake import ask
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 SERIOUS = {"serious", "critical"}
 
 
@@ -46,9 +46,29 @@ async def test_no_page_has_a_serious_fault(browser: Browser, address: str, schem
     looked = "?t=3&p=5&w=x&metric=top&scale=log"
     await edited(page)
     edit = page.url.removeprefix(address)
+    await page.get_by_role("button", name="Measure causal scores").click()
+    await page.get_by_role("button", name="Shuffle the readings").click()
+    await expect(page.locator("#form-test tbody tr")).to_have_count(3)
+    await page.get_by_role("button", name="Which words carry it?").first.click()
+    await expect(page.locator("#panel .carried").first).to_be_visible()
+    found["measured"] = await faults(page)
+    await page.locator("#panel .keep summary").click()
+    await page.get_by_label("less that of position").fill("1")
+    await page.get_by_role("button", name="Keep", exact=True).click()
+    await page.get_by_role("button", name="Read it").click()
+    await expect(page.locator(".read-once blockquote")).to_be_visible()
+    found["read"] = await faults(page)
+    await page.goto(f"{address}/vectors")
+    await page.get_by_label("its weight, then its permalink").fill("nonsense")
+    await page.get_by_role("button", name="Keep", exact=True).click()
+    found["refused"] = await faults(page)
     for path in (
+        "/vectors",
         analysis,
+        analysis + "?by=causal",
         analysis + looked,
+        analysis + "?t=3&ribbon=on",
+        analysis + "/readings?sort=-score",
         edit,
         analysis + "/lens",
         "/library",

@@ -15,7 +15,7 @@ from server.app import create_app
 from server.settings import Settings
 from tests.browser.conftest import LINES, Watched, answering
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.demo]
 
 LOADING = 300_000  # ms: the first start builds the pair's folders
 READING = 240_000

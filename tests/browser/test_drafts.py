@@ -13,7 +13,7 @@ from tests.browser.test_edits import SENT, WORDS
 from tests.browser.test_fake import ask
 from tests.fakes import FakePair
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 MARKED = "#text .tok.drafted"
 NOTE = "p[data-drafted]"
 

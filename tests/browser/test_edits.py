@@ -7,10 +7,12 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from frontend import made_soon
 from tests.browser.conftest import Watched
 from tests.browser.test_fake import ask
+from tests.fakes import FakePair
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 WORDS, SENT = "[name=text]", "Patch and go on"
 
 
@@ -33,6 +35,25 @@ async def test_an_edit_stands_in_the_address_and_comes_into_sight(page: Page) ->
     await page.reload()
     await expect(page.locator(".verdict")).to_be_in_viewport()
     assert await page.locator(".edited").inner_text() == before
+
+
+async def test_a_quick_edit_is_a_draft_until_it_is_run(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_text("Edit the words, patch the model").click()
+    await page.fill(WORDS, "It is 6 or 66. And more.")
+    await page.get_by_text("Quick edits").click()
+    await page.fill("[name=swap]", "6")
+    await page.fill("[name=swap_with]", "7")
+    await page.get_by_role("button", name="Everywhere").click()
+    await expect(page.locator(WORDS)).to_have_value("It is 7 or 77. And more.")
+    await expect(page.locator(".edit .word-diff ins").first).to_be_visible()
+    await page.get_by_role("button", name="And more.").click()
+    await expect(page.locator(WORDS)).to_have_value("It is 7 or 77.")
+    await page.reload()
+    await expect(page.locator(WORDS)).to_have_value("It is 7 or 77.")
+    await page.locator("[name=watch]").press("Enter")  # it runs the edit: a quick edit takes a click
+    await expect(page.locator(".earlier [aria-current]")).to_have_text("It is 7 or 77.")
 
 
 async def test_back_and_forth_between_edits(page: Page) -> None:
@@ -81,3 +102,39 @@ async def test_keys_that_move_the_pin_are_letters_while_one_types(page: Page, wa
     await page.keyboard.press("ArrowLeft")
     await expect(page.locator("#panel")).to_have_attribute("data-position", place or "")
     assert watched.paths("/panel") == []
+
+
+async def test_an_edit_that_takes_long_shows_its_progress_and_then_itself(
+    page: Page, pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_soon, "SOON", 0.1)
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_text("Edit the words, patch the model").click()
+    await page.fill(WORDS, "Something else.")
+    pair.target.hold.clear()
+    await page.get_by_role("button", name=SENT).click()
+    pending = page.locator(".pending li")
+    await expect(pending).to_contain_text("Something else.")
+    await expect(pending.locator("progress")).to_be_visible()
+    await page.reload()  # whoever comes back finds it
+    await expect(pending.get_by_role("status")).to_contain_text("The model goes on")
+    pair.target.hold.set()
+    await expect(page.locator(".verdict")).to_be_visible()
+    await expect(pending).to_have_count(0)
+    await expect(page).to_have_url(re.compile(r"\?t=\d+&edit=\w+$"))
+
+
+async def test_an_edit_that_takes_long_can_be_cancelled(
+    page: Page, pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_soon, "SOON", 0.1)
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await page.get_by_text("Edit the words, patch the model").click()
+    pair.target.hold.clear()
+    await page.get_by_role("button", name=SENT).click()
+    await page.locator(".pending").get_by_role("button", name="Cancel").click()
+    await expect(page.locator(".pending")).to_have_count(0)
+    pair.target.hold.set()
+    await expect(page.locator(".earlier")).to_have_count(0)

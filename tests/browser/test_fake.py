@@ -12,7 +12,7 @@ from tests.browser.conftest import LINES, Watched, answering
 from tests.conftest import running
 from tests.fakes import FakePair, FakeSource
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 PROMPT = "Hi you"  # <start>, six letters, <end>, <start>, then the reply of eleven
 FOCUS, COUNT = 6, 20

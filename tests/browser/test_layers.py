@@ -9,7 +9,7 @@ from server.settings import Settings
 from tests.browser.test_accessibility import faults
 from tests.fakes import FakePair, FakeSource
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def source() -> FakeSource:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"also": "deep"})
+    return settings.model_copy(update={"extra_pairs": "deep"})
 
 
 async def test_what_another_layer_says_comes_without_a_reload(page: Page, source: FakeSource) -> None:

@@ -12,7 +12,7 @@ from tests.browser.conftest import LINES, Watched
 from tests.browser.test_fake import COUNT, FOCUS, ask
 from tests.fakes import LAYERS, FakePair
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 CELL = 30  # px: the map's widest cell
 LEFT, GAP, HEIGHT = 46, 5, 13
 

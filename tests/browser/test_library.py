@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.conftest import Watched
 from tests.browser.test_fake import ask
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 
 async def analysed(page: Page, address: str, *prompts: str) -> None:
@@ -65,6 +65,9 @@ async def test_an_exported_file_works_without_a_server(browser: Browser, exporte
     await expect(page.locator("#text [aria-current]")).to_have_id("tok-3")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#reading-4")).to_be_visible()
+    await page.click("#line-5")
+    await expect(page.locator("#reading-5")).to_be_in_viewport()
+    await expect(page.locator(".gloss[aria-current]")).to_have_id("line-5")
     fonts = await page.evaluate(
         "document.fonts.ready.then(() => document.fonts.check('1rem \"Source Serif\"'))"
     )

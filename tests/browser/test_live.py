@@ -17,7 +17,7 @@ from frontend import page_stream, templating
 from tests.browser.conftest import Watched
 from tests.fakes import FakePair
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 COUNT = 20  # tokens of the analysis below
 ASKED = {"messages": [{"role": "user", "content": "Hi you"}], "generate": {"max_new_tokens": 48}}
@@ -50,7 +50,7 @@ class Delayed:
 class Served:
     """An app behind a real socket that can be closed for good, its connections with it, and opened again."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self.app = app
         self.port = 0
 
@@ -60,7 +60,7 @@ class Served:
 
     async def start(self) -> None:
         config = uvicorn.Config(
-            self.app, host="127.0.0.1", port=self.port, lifespan="off", log_level="critical"
+            Delayed(self.app), host="127.0.0.1", port=self.port, lifespan="off", log_level="critical"
         )
         self.server = uvicorn.Server(config)
         sockets = [config.bind_socket()]
@@ -85,7 +85,7 @@ async def page(context: BrowserContext, watched: Watched) -> Page:
 @pytest.fixture
 async def served(app: FastAPI) -> AsyncIterator[Served]:
     """The app at an address whose server the test may stop and start."""
-    there = Served(Delayed(app))
+    there = Served(app)
     await there.start()
     yield there
     app.state.analyses.stop_streams()
@@ -104,14 +104,16 @@ async def test_a_page_is_live_whichever_script_comes_late(
     browser: Browser, served: Served, pair: FakePair, seconds: float
 ) -> None:
     pair.verbaliser.limit(0)
+    some = asyncio.Semaphore(3)  # two cores would open them all at once too slowly for the browser's patience
     async with AsyncExitStack() as contexts:
 
         async def opened(name: str) -> Page:
             context = await contexts.enter_async_context(
                 await browser.new_context(extra_http_headers={"X-Delay": f"{name}={seconds}"})
             )
-            page = await context.new_page()
-            await page.goto(await begun(context, served.address))
+            async with some:
+                page = await context.new_page()
+                await page.goto(await begun(context, served.address))
             return page
 
         pages = await asyncio.gather(*(opened(name) for name in SCRIPTS))
@@ -132,6 +134,23 @@ async def test_a_lost_connection_is_said_and_taken_up_again(
     await expect(page.locator("#status.is-done")).to_be_visible()
     await expect(page.locator(".tok.scored")).to_have_count(COUNT)
     await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+async def test_what_comes_late_does_not_take_a_chosen_token_back(
+    page: Page, served: Served, pair: FakePair
+) -> None:
+    pair.verbaliser.limit(1)
+    address = await begun(page.context, served.address)
+    await page.goto(address)
+    await expect(page.locator(".tok.scored")).to_have_count(1)
+    await page.context.set_extra_http_headers({"X-Delay": "stream=2"})
+    await page.reload()  # its stream opens after the analysis has ended
+    pair.verbaliser.allow()
+    async for _ in served.app.state.analyses.watch(address.rsplit("/", 1)[-1]):
+        pass
+    await page.click("#tok-3")
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
 
 
 async def test_a_silent_stream_is_said_and_opened_again(

@@ -1,43 +1,67 @@
+"""The agreement of a token's readings on the page."""
+
 from __future__ import annotations
 
-from frontend.analysis.shared_words import Span, common, shared, spans
+import httpx
+import pytest
+from bs4 import BeautifulSoup
+from fastapi import FastAPI
 
-TEXTS = ["Cats purr loudly.", "The cats purr.", "A dog barks at the cats."]
+from frontend import templating
+from frontend.agreement.agreement import agreement_context, refused
+from server.measurements.agreement_schema import BestOf, Claim, PositionAgreement
+from tests.api.test_analyses import done
 
-
-def test_what_most_others_say_is_shared() -> None:
-    assert shared(TEXTS, ()) == [{"cats", "purr"}, {"the", "cats", "purr"}, {"the", "cats"}]
-
-
-def test_of_two_both_must_say_it() -> None:
-    assert shared(["Rain and wind", "wind or hail"], ()) == [{"wind"}, {"wind"}]
-
-
-def test_words_of_nearly_all_readings_are_not_shared() -> None:
-    assert shared(TEXTS, {"cats", "the"}) == [{"purr"}, {"purr"}, set()]
-
-
-def test_common_words_stand_in_more_than_half_of_the_readings() -> None:
-    readings = [f"The final token is number{n}" + (" rare" if n < 4 else "") for n in range(8)]
-    assert common(readings) == {"the", "final", "token"}
+FOUND = PositionAgreement(
+    position=7, samples=4, cos=0.9, cos_other=0.4, recurring=0.62, recurring_other=0.08, score=0.42,
+    claims=[Claim(text="It is <b>news</b>.", samples=[0, 2, 3])], best=BestOf(sample=2, score=0.55), averaged=0.5,
+)  # fmt: skip
 
 
-def test_of_few_readings_no_word_is_common() -> None:
-    assert common(["the same"] * 7) == frozenset()
+def shown(found: PositionAgreement) -> BeautifulSoup:
+    html = templating.fragment("agreement/agreement.agreement", agreement_context(found, fve=True))
+    return BeautifulSoup(html, "html.parser")
 
 
-def test_marked_words_that_follow_each_other_are_one_span() -> None:
-    assert spans("So cats purr, he said", {"cats", "purr"}) == [
-        Span("So ", False),
-        Span("cats purr", True),
-        Span(", he said", False),
-    ]
+def test_every_figure_stands_beside_its_null() -> None:
+    cosines, claims, best = [p.text for p in shown(FOUND).select("section > p")[:3]]
+    assert "0.90 with each other, and of 0.40 with those of other tokens" in cosines
+    assert "62\u202f% of the others, and by 8\u202f% of other tokens" in claims
+    assert "The best, reading 3, scores 55\u202f%; it was chosen by that score" in best
 
 
-def test_spans_put_together_are_the_text() -> None:
-    text = "“Cats’ paws” — CATS\n\nand cats."
-    assert "".join(span.text for span in spans(text, {"cats", "paws"})) == text
+def test_claims_are_escaped_and_say_which_readings_make_them() -> None:
+    (row,) = shown(FOUND).tbody("tr")
+    assert row.get_text(" ", strip=True) == "It is <b>news</b>. 3 of 4 1, 3, 4"
 
 
-def test_case_does_not_matter() -> None:
-    assert spans("CATS", {"cats"}) == [Span("CATS", True)]
+def test_what_cannot_be_compared_says_why() -> None:
+    html = templating.fragment("agreement/agreement.agreement", refused(7, "No token has two."))
+    assert "No token has two." in html and "<table" not in html
+
+
+@pytest.mark.anyio
+async def test_a_token_is_read_several_times_and_compared_from_its_panel(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    id = (await done(app, client, {"text": "cats purr"}))["id"]
+    page = BeautifulSoup((await client.get(f"/a/{id}?t=3")).text, "html.parser")
+    answer = await client.post(page.select_one(".agree form")["action"])
+    assert answer.status_code == 303
+    again = answer.headers["location"]
+    async for _ in app.state.analyses.events(again.removeprefix("/a/").partition("?")[0]):
+        pass
+    page = BeautifulSoup((await client.get(again)).text, "html.parser")
+    assert len(page.select(".sample")) == 8
+    link = page.select_one(".agree a")["href"]
+    whole = BeautifulSoup((await client.get(link)).text, "html.parser")
+    assert whole.h1 is not None and len(whole.select("section.agreement")) == 1
+    part = await client.get(link, headers={"HX-Request": "true"})
+    assert part.text.lstrip().startswith("<section")
+
+
+@pytest.mark.anyio
+async def test_one_reading_has_nothing_to_agree_with(app: FastAPI, client: httpx.AsyncClient) -> None:
+    id = (await done(app, client, {"text": "cats"}))["id"]
+    answer = await client.get(f"/a/{id}/agreement?t=2")
+    assert answer.status_code == 200 and "has two scored readings" in answer.text

@@ -47,8 +47,9 @@ def test_every_script_and_style_is_ours_and_checked() -> None:
         assert tag["integrity"] == "sha256-" + base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-# What the server sends; an exported file has its style and script in it, see test_exported.py.
-SENT = sorted(path for path in templating.TEMPLATES.rglob("*.html") if path.name != "export.html")
+# What the server sends; an exported file has its style and script in it, see test_html_export.py.
+EXPORTED = {templating.TEMPLATES / name for name in ("standalone.html", "analysis/export.html")}
+SENT = sorted(set(templating.TEMPLATES.rglob("*.html")) - EXPORTED)
 
 
 @pytest.mark.parametrize("path", SENT, ids=lambda path: str(path.name))
@@ -84,5 +85,13 @@ def test_the_scripts_of_an_analysis_stay_under_200_kilobytes_on_the_wire() -> No
     named = re.findall(r"asset\('([\w./-]+\.js)'\)", (templating.TEMPLATES / "layout.html").read_text())
     listed = re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / "analysis/analysis.html").read_text())
     scripts = {*named, *listed}
-    assert len(scripts) == 10
+    assert len(scripts) == 11
     assert sum(len(gzip.compress((templating.STATIC / name).read_bytes())) for name in scripts) < 200_000
+
+
+def test_all_that_the_page_of_an_analysis_fetches_stays_under_250_kilobytes_on_the_wire() -> None:
+    """Its fonts apart, which a browser keeps."""
+    listed = re.findall(r"'([\w./-]+\.js)'", (templating.TEMPLATES / "analysis/analysis.html").read_text())
+    named = re.findall(r"asset\('([\w./-]+\.js)'\)", (templating.TEMPLATES / "layout.html").read_text())
+    files = {*named, *listed, *templating.STYLES, "print.css", "icon.svg"}
+    assert sum(len(gzip.compress((templating.STATIC / name).read_bytes())) for name in files) < 250_000

@@ -7,11 +7,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend import templating
-from frontend.compare.alignment import aligned, shared_prefix
 from frontend.compare.comparison import Side, compare
 from frontend.compare.contexts import ComparePage
-from frontend.compare.score_gap import interval
+from server.analyses.alignment import aligned, shared_prefix
 from server.analyses.schema import Analysis, Reading, Token
+from server.analyses.score_gap import interval
 from tests.frontend import made
 from tests.frontend.parsed import READY, one, words
 

@@ -13,7 +13,7 @@ from frontend.analysis.view import View
 from frontend.edits import edit_context, edit_form
 from frontend.edits.contexts import EditForm
 from frontend.edits.verdict import ordinal
-from frontend.home.forms import FormError
+from frontend.typed_form import FormError
 from frontend.view_state import ViewState
 from server.analyses.schema import AnalysisRequest
 from server.interventions.schema import Control, Intervention, TargetToken, Verdict
@@ -374,7 +374,7 @@ def test_every_error_is_seen(field: str) -> None:
     view = View(made.analysis(), ViewState(t=PLACE))
     context = edit_context.edit_context(view, PLACE, EditForm(errors={field: "That cannot be."}))
     soup = BeautifulSoup(templating.fragment("edits/form.edit", context), "html.parser")
-    assert one(soup, "details").has_attr("open")
+    assert one(soup, ".edits > details").has_attr("open")
     assert [words(error) for error in soup.select(".error")] == ["That cannot be."]
 
 
@@ -398,6 +398,38 @@ def test_other_strengths_stand_beside_random_directions_of_theirs() -> None:
     rows = [[words(cell) for cell in row.select("th, td")] for row in table.select("tbody tr")]
     assert rows[0] == ["0.5", "2.00", "0.70", "0.30 0.10 to 0.60", "·Madrid", "0.4 % up to 3.0 %"]
     assert [row.get("class") for row in table.select("tbody tr")] == [None, ["output"]]
+
+
+def test_a_sweep_is_drawn_beside_random_directions_and_other_readings() -> None:
+    request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 1.0, "targets": [" Paris"]}
+    others = {"other_kls": [0.5, 0.9], "other_probs": [[0.01], [0.03]]}
+    others |= {"old_first": 0.25, "elsewhere": 0.5}
+    strengths = [
+        STRENGTH | AT_RANDOM | others | {"alpha": alpha, "kl": kl}
+        for alpha, kl in ((2.0, 4.0), (0.5, 1.0), (1.0, 2.0))
+    ]
+    soup = shown(intervention(request=request, sweep=strengths), edit="edit1")
+    moved, watched = soup.select(".dose svg")
+    (line,) = moved.select("polyline")
+    places = [tuple(map(float, place.split(","))) for place in str(line["points"]).split()]
+    assert [x for x, _ in places] == [42, 166, 290]  # ½, 1 and 2 are equally far apart
+    assert [round((156 - y) / (156 - 24), 2) for _, y in places] == [0.25, 0.5, 1]
+    assert len(moved.select("circle")) == 6 and len(moved.select("polygon")) == 1
+    heights = {
+        str(line["class"][0]): {float(place.split(",")[1]) for place in str(line["points"]).split()}
+        for line in watched.select("polyline")
+    }
+    assert heights["old"] == {123.0} and heights["elsewhere"] == {
+        90.0
+    }  # ¼ and ½ of the way up from 156 to 24
+    assert "·Paris" in words(one(soup, ".dose figcaption"))
+
+
+@pytest.mark.parametrize("alphas", [[0.5, 1.0], [-0.5, 0.5, 1.0]])
+def test_too_few_strengths_or_both_signs_are_not_drawn(alphas: list[float]) -> None:
+    request = {"position": PLACE, "text": "x", "mode": "steer", "alpha": 1.0, "targets": [" Paris"]}
+    strengths = [STRENGTH | AT_RANDOM | {"alpha": alpha} for alpha in alphas]
+    assert shown(intervention(request=request, sweep=strengths), edit="edit1").select(".dose") == []
 
 
 def test_the_wish_for_other_strengths_stays_in_the_form() -> None:

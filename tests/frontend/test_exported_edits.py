@@ -20,7 +20,7 @@ from tests.frontend import made
 from tests.frontend.parsed import one, words
 from tests.frontend.test_edit_routes import EDIT
 from tests.frontend.test_edits import PLACE, intervention
-from tests.frontend.test_exported import EVIL
+from tests.frontend.test_html_export import EVIL
 from tests.frontend.test_routes import FORM, HTML, finished
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -33,7 +33,7 @@ def source() -> FakeSource:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"also": "deep"})
+    return settings.model_copy(update={"extra_pairs": "deep"})
 
 
 def sibling(**fields: Any) -> SiblingReadings:

@@ -6,6 +6,7 @@ import pytest
 
 from frontend.home import forms
 from frontend.home.chat_turns import Turn
+from frontend.typed_form import FormError
 from server.analyses.content_id import normalised
 from server.analyses.schema import AnalysisRequest
 from server.errors import FieldError
@@ -67,7 +68,7 @@ def test_an_example_may_be_raw_text() -> None:
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: str) -> None:
-    with pytest.raises(forms.FormError) as caught:
+    with pytest.raises(FormError) as caught:
         forms.request(forms.read(SENT | {field: value}))
     assert list(caught.value.errors) == [field]
 
@@ -167,7 +168,7 @@ def test_an_example_leaves_no_turn_of_before() -> None:
     ],
 )
 def test_what_is_wrong_with_a_turn_stands_beside_it(fields: dict[str, str], place: str) -> None:
-    with pytest.raises(forms.FormError) as caught:
+    with pytest.raises(FormError) as caught:
         forms.request(forms.read(SENT | fields))
     assert list(caught.value.errors) == [place]
 

@@ -246,7 +246,13 @@ async def test_a_panel_pushes_its_permalink(client: httpx.AsyncClient) -> None:
     await finished(client, address)
     answer = await client.get(f"{address}/panel?t=3")
     assert answer.headers["hx-push-url"] == f"{address}?t=3"
-    assert "hx-sse" not in answer.text
+
+
+async def test_a_page_that_still_listens_hears_of_the_token_it_asked_for(client: httpx.AsyncClient) -> None:
+    address = (await send(client)).headers["location"]
+    await finished(client, address)
+    soup = BeautifulSoup((await client.get(f"{address}/panel?t=3")).text, "html.parser")
+    assert one(soup, r"hx-partial[hx-target='#stream[hx-sse\\:connect]'] [hx-sse\:connect$='t=3']")
 
 
 async def library(client: httpx.AsyncClient, query: str = "") -> BeautifulSoup:

@@ -21,7 +21,7 @@ def source() -> FakeSource:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"also": "deep,foreign"})
+    return settings.model_copy(update={"extra_pairs": "deep,foreign"})
 
 
 async def sent(client: httpx.AsyncClient, **fields: str | list[str]) -> httpx.Response:

@@ -26,7 +26,7 @@ def there(layer: int, status: Status = "done", *readings: Reading, error: str | 
 def shown(*siblings: LayerReadings, **fields: Any) -> BeautifulSoup:
     """The panel of position 10."""
     analysis = made.analysis(siblings=[b.sibling for b in siblings], **fields)
-    panel = pinned_panel(View(analysis, ViewState(t=10), beside=siblings))
+    panel = pinned_panel(View(analysis, ViewState(t=10), other_layers=siblings))
     return BeautifulSoup(templating.fragment("analysis/panel.panel", panel), "html.parser")
 
 

@@ -33,6 +33,15 @@ def test_every_token_leads_to_its_panel_in_the_same_file() -> None:
         assert one(soup, f".panel[id='{str(token['href'])[1:]}']")
 
 
+def test_the_ribbon_leads_to_panels_of_the_same_file() -> None:
+    readings = [made.reading(n, text=f"Token {n} says {word}.") for n, word in ((5, "cats"), (6, "purr"))]
+    soup = file(readings=readings)
+    lines = soup.select(".ribbon a.gloss")
+    assert [line["href"] for line in lines] == [f"#t{n}" for n in range(len(made.CHAT))]
+    assert "purr" in words(one(soup, ".ribbon #line-6 .says"))
+    assert soup.select(".ribbon [aria-current], .ribbon [hx-get]") == []
+
+
 def test_a_panel_shows_readings_scores_baselines_and_flags() -> None:
     said = words(one(file(), "#t8"))
     assert "The recent words ask why cats purr" in said

@@ -76,7 +76,7 @@ def test_a_finished_reading_recolours_its_token() -> None:
 
 def test_the_lens_brings_the_curve() -> None:
     page = settled(running(lens=None), 12)
-    assert set(targets(page.fragments(snapshot(running())))) == {"#layers-12", "#lens"}
+    assert set(targets(page.fragments(snapshot(running())))) == {"#layers-12", "#lens", "#keep-12"}
 
 
 def test_progress_sends_the_status_line() -> None:

@@ -1,0 +1,1 @@
+"""Agreement of several readings of one token, on the page."""

@@ -1,0 +1,1 @@
+"""Studies: listed, started, and each on a page of its own."""

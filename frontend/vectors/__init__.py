@@ -1,0 +1,1 @@
+"""Vectors under addresses of their own: the list, the page of one, and keeping a token's activation."""
