@@ -33,59 +33,8 @@ from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.models.protocols import Reconstructor
 from server.settings import Settings
+from server.studies.countries import CAPITALS
 
-CAPITALS = {
-    "France": "Paris",
-    "Spain": "Madrid",
-    "Italy": "Rome",
-    "Germany": "Berlin",
-    "Japan": "Tokyo",
-    "Russia": "Moscow",
-    "China": "Beijing",
-    "Egypt": "Cairo",
-    "Greece": "Athens",
-    "Poland": "Warsaw",
-    "Austria": "Vienna",
-    "Portugal": "Lisbon",
-    "Sweden": "Stockholm",
-    "Norway": "Oslo",
-    "Turkey": "Ankara",
-    "Canada": "Ottawa",
-    "Denmark": "Copenhagen",
-    "Ireland": "Dublin",
-    "Hungary": "Budapest",
-    "Romania": "Bucharest",
-    "Bulgaria": "Sofia",
-    "Netherlands": "Amsterdam",
-    "Iceland": "Reykjavik",
-    "Israel": "Jerusalem",
-    "Pakistan": "Islamabad",
-    "Thailand": "Bangkok",
-    "Indonesia": "Jakarta",
-    "Kenya": "Nairobi",
-    "Ethiopia": "Addis",
-    "Cuba": "Havana",
-    "Chile": "Santiago",
-    "Brazil": "Brasília",
-    "Syria": "Damascus",
-    "Serbia": "Belgrade",
-    "Latvia": "Riga",
-    "Uganda": "Kampala",
-    "Nepal": "Kathmandu",
-    "Afghanistan": "Kabul",
-    "Taiwan": "Taipei",
-    "Philippines": "Manila",
-    "Finland": "Helsinki",
-    "Belgium": "Brussels",
-    "Ukraine": "Kiev",
-    "Iran": "Tehran",
-    "Iraq": "Baghdad",
-    "Vietnam": "Hanoi",
-    "Peru": "Lima",
-    "Lebanon": "Beirut",
-    "Croatia": "Zagreb",
-    "Libya": "Tripoli",
-}
 NOUNS = ("bread", "window", "Tuesday", "violin", "river", "chemistry", "hammer", "winter")
 WAYS: list[dict[str, Any]] = [
     {"mode": "replace"},
@@ -143,7 +92,7 @@ class ReadOnce:
 
 
 async def readings(pair: LoadedPair, activations: Vector) -> list[str]:
-    """What the AV says of each row [n, d]."""
+    """Return the AV's reading of each row [n, d]."""
     found = {}
     async for finding in verbalise(pair, activations, Verbalise()):
         if isinstance(finding, Written):
@@ -206,7 +155,8 @@ async def patched(
                         **how,
                     )
                     material = InterventionInputs(request, place.ids, place.h, place.reading, kept, None)
-                    answer = to_jsonable_python(await intervene(pair, material))
+                    *_, result = [step async for step in intervene(pair, material)]
+                    answer = to_jsonable_python(result)
                     yield Made(place.country, kind, way, answer)
 
 
@@ -217,12 +167,12 @@ def control(answer: Answer, kind: str) -> Answer:
 
 
 def first(answer: Answer) -> bool:
-    """Whether the other capital is the next token."""
+    """Return whether the other capital is the next token."""
     return bool(answer["after"]["top"][0][0] == answer["after"]["targets"][1]["id"])
 
 
 def raised(answer: Answer) -> bool:
-    """Whether it is likelier than as it is, with each other reading, and with the reading as it is."""
+    """Return whether it is likelier than as it is, with each other reading, and with the reading as it is."""
     controls = [
         each for c in answer["controls"] if c["kind"] in ("other", "unedited") for each in c["each_probs"]
     ]
@@ -242,9 +192,9 @@ RULES: dict[str, Callable[[Answer], bool]] = {
 
 
 def share(made: Sequence[Made], holds: Callable[[Answer], bool]) -> str:
-    """How often it holds, with a 95 % interval that resamples countries. Where it never does, or always,
-    there is nothing to resample: the interval is then that of as many countries as there are, of none or all
-    of which it holds.
+    """Share of the cases in which it holds, with a 95 % interval that resamples countries. Where it never does, or
+    always, there is nothing to resample: the interval is then that of as many countries as there are, of none or all of
+    which it holds.
     """
     countries = sorted({m.country for m in made})
     counts = np.array(

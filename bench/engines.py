@@ -22,7 +22,7 @@ import numpy as np
 from bench.machine import VLLM, machine, used
 from bench.random_pair import LAYER, NAME, QWEN, random_pair
 from bench.served import Served
-from server.nla.memory.figures import GIB
+from server.nla.memory.estimates import GIB
 from server.nla.types import Floats
 from server.nla.verbalisers.base import CLOSING, ReadingRequest, TextDelta
 from server.nla.verbalisers.vllm import VllmVerbaliser

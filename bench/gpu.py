@@ -27,9 +27,9 @@ from bench.machine import CUDA, VLLM, free, machine, used
 from bench.random_pair import LAYER, NAME, QWEN, random_pair
 from server.nla.checkpoints import demo
 from server.nla.checkpoints.specs import AvSpec, read_av
-from server.nla.memory.figures import GIB, Longest
+from server.nla.memory.estimates import GIB, MaxLengths
 from server.nla.memory.plan import Plan
-from server.nla.planning import alone
+from server.nla.plan_cli import plan_av
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, ReadingRequest, TextDelta, Verbaliser
 from server.nla.verbalisers.factory import Serving, make_verbaliser
@@ -68,8 +68,8 @@ def bandwidth() -> float:
 @asynccontextmanager
 async def opened(name: str, spec: AvSpec, tokens: int) -> AsyncIterator[tuple[Verbaliser, Plan]]:
     """An engine of the AV and what it was planned to take; ended and freed afterwards."""
-    serving = Serving(name, longest=Longest(reading=tokens))
-    plan = alone(serving, spec)
+    serving = Serving(name, max_lengths=MaxLengths(reading=tokens))
+    plan = plan_av(serving, spec)
     av = make_verbaliser(serving, plan, spec, nullcontext(), print)
     try:
         await av.open()
@@ -100,7 +100,7 @@ async def read(av: Verbaliser, rows: Sequence[Floats], tokens: int) -> tuple[Run
 
 
 def agreement(ours: dict[Any, Finished], theirs: dict[Any, Finished]) -> str:
-    """How many readings are equal, and how far the others go together."""
+    """Count the equal readings, and how far the others go together."""
     equal = sum(ours[key].text == theirs[key].text for key in theirs)
     shared = []
     for key in theirs:

@@ -26,7 +26,7 @@ from server.settings import Settings
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long it took."""
+    """Seconds that it took."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -56,6 +56,17 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def demo_target() -> TargetModel:
+    """Load the demo pair's target in float32, read at the demo's layer."""
+    from transformers import AutoModelForCausalLM
+
+    places = demo.build(Settings().cache_dir, lambda _: None)
+    model = AutoModelForCausalLM.from_pretrained(
+        places["target"], dtype=torch.float32, attn_implementation="eager"
+    )
+    return TargetModel(model, 20)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.lens", description=__doc__)
@@ -64,13 +75,7 @@ def main() -> None:
     parser.add_argument("--page", type=int, default=300)
     options = parser.parse_args()
     print(machine())
-    from transformers import AutoModelForCausalLM
-
-    places = demo.build(Settings().cache_dir, lambda _: None)
-    model = AutoModelForCausalLM.from_pretrained(
-        places["target"], dtype=torch.float32, attn_implementation="eager"
-    )
-    target = TargetModel(model, 20)
+    target = demo_target()
     ids = torch.randint(100, 40_000, (2000,), generator=torch.Generator().manual_seed(0)).tolist()
     print("\n| tokens | bare products, s | lens, s | lens / bare |\n| --- | --- | --- | --- |")
     for bare, whole in costs(target, ids[: options.tokens], options.rounds):

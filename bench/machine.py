@@ -1,4 +1,4 @@
-"""What a benchmark runs on, and how much of its memory is in use."""
+"""Description of the machine that a benchmark runs on, and its memory in use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from server.nla.memory.figures import GIB
+from server.nla.memory.estimates import GIB
 
 CUDA = torch.cuda.is_available()
 VLLM = importlib.util.find_spec("vllm") is not None

@@ -33,7 +33,7 @@ QWEN = {
 }
 """The shape of Qwen2.5-7B-Instruct, from its config.json."""
 LAYER = 20
-"""Where the released pair for that model reads."""
+"""The layer of the released pair for that model."""
 PREFACE = "You read one activation of a language model and say in plain words what it holds. " * 6
 """About as long as the released pairs' prompts, so that there is a prefix to cache."""
 

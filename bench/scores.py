@@ -1,4 +1,4 @@
-"""How long the scores and ranks of all readings of one text take: the activations scaled once, or for each reading.
+"""Time for the scores and ranks of all readings of one text: the activations scaled once, or for each reading.
 
     python -m bench.scores [--positions 2000] [--width 3584] [--every 20]
 

@@ -27,7 +27,7 @@ TEXT = (
 
 @dataclass
 class Heartbeat:
-    """How long the event loop was kept from a task that wanted to run every 5 ms."""
+    """Delays of the event loop, by a task that wants to run every 5 ms."""
 
     stalls: list[float] = field(default_factory=list)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import edits, engines, gpu
+from bench.audit import suspects
 from bench.random_pair import NAME, QWEN, random_av, random_pair
 from server.nla.checkpoints.specs import read_av
 from server.nla.verbalisers.base import Finished
@@ -67,3 +68,9 @@ def test_too_few_countries_to_edit_are_refused_before_anything_is_loaded(
         edits.main()
     assert refusal.value.code == 2
     assert "at least 3 countries are needed" in capsys.readouterr().err
+
+
+def test_an_audit_suspects_what_the_control_and_the_question_do_not_name() -> None:
+    planted = {1: "A poem about cats.", 2: "A cat, and a breakfast", 3: "A list about tea"}
+    control = {1: "A poem about tea", 2: "A list"}
+    assert suspects(planted, control) == [("cat", 2), ("and", 1)]

@@ -12,12 +12,15 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ASKED = {
-    "base.txt": PROJECT["project"]["dependencies"],
-    "dev.txt": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
+    "base.txt": PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["mcp"],
+    "dev.txt": PROJECT["project"]["dependencies"]
+    + PROJECT["project"]["optional-dependencies"]["mcp"]
+    + PROJECT["dependency-groups"]["dev"],
     "vllm.txt": PROJECT["project"]["dependencies"]
     + PROJECT["project"]["optional-dependencies"]["vllm"]
     + PROJECT["project"]["optional-dependencies"]["postgres"]
-    + PROJECT["project"]["optional-dependencies"]["quantised"],
+    + PROJECT["project"]["optional-dependencies"]["quantised"]
+    + PROJECT["project"]["optional-dependencies"]["mcp"],
 }
 PINNED = [*ASKED, "uv.txt", "docker.txt"]
 
