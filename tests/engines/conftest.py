@@ -22,8 +22,8 @@ from transformers import AutoTokenizer
 
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import AvSpec, read_av
-from server.nla.memory.figures import Longest
-from server.nla.planning import alone
+from server.nla.memory.estimates import MaxLengths
+from server.nla.plan_cli import plan_av
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, Verbaliser
 from server.nla.verbalisers.factory import Serving, make_verbaliser
@@ -32,6 +32,8 @@ from tests.nla.conftest import cache_dir, places
 __all__ = ["cache_dir", "places"]
 
 LONGEST = 96
+SHORT = 16
+"""Tokens of readings that need not end."""
 OPTIONS = {"max_num_seqs": 64, "kv_cache_memory_bytes": 2**29}
 
 
@@ -72,8 +74,8 @@ def engine(name: str, spec: AvSpec, **serving: Any) -> Verbaliser:
     """An engine of that name, yet to be opened."""
     from threading import Lock
 
-    chosen = Serving(name, longest=Longest(reading=LONGEST), **({"options": OPTIONS} | serving))
-    return make_verbaliser(chosen, alone(chosen, spec), spec, Lock(), lambda _: None)
+    chosen = Serving(name, max_lengths=MaxLengths(reading=LONGEST), **({"options": OPTIONS} | serving))
+    return make_verbaliser(chosen, plan_av(chosen, spec), spec, Lock(), lambda _: None)
 
 
 class Server:
