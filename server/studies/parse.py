@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.studies.numbers import FIGURES, WORDS, value
+from server.analyses.numbers import FIGURES, WORDS, value
 
 
 @dataclass(frozen=True)

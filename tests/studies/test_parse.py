@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from server.studies.numbers import value
+from server.analyses.numbers import value
 from server.studies.parse import Problem, hinted_digits, problems, stated_result
 
 
