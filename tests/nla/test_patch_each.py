@@ -13,9 +13,9 @@ from scipy.special import log_softmax
 from transformers import AutoModelForCausalLM
 
 from server.errors import ModelError
+from server.nla.models import branches
 from server.nla.models.loaded_pair import LoadedPair
 from server.nla.models.target import TargetModel
-from server.nla.patching import patch_each as module
 from server.nla.patching.patch_each import PatchEffects
 from server.nla.patching.patched_forward import Continuation
 from server.nla.patching.patches import replacing
@@ -102,7 +102,7 @@ def test_small_passes_find_what_one_pass_finds(pair: LoadedPair, monkeypatch: py
     positions = list(range(len(ids)))
     vectors = np.random.default_rng(0).normal(size=(len(ids), target.d_model)).astype(np.float32)
     whole = together(target, ids, positions, vectors)
-    monkeypatch.setattr(module, "SCORES_BYTES", 1)
+    monkeypatch.setattr(branches, "SCORES_BYTES", 1)
     assert len(list(target.patch_each(ids, positions, vectors, HORIZON))) == len(ids)
     small = together(target, ids, positions, vectors)
     np.testing.assert_allclose(small.kls, whole.kls, atol=1e-5)

@@ -12,6 +12,7 @@ import numpy as np
 
 from server.nla.cancellation import check_cancelled, run_cancellable
 from server.nla.lens.logit_lens import Lens
+from server.nla.lens.word_lens import WordLens
 from server.nla.models.reconstructor import ReconstructorModel
 from server.nla.models.target import TargetModel, Trace
 from server.nla.patching.patch_each import PatchEffects
@@ -71,6 +72,13 @@ class LocalTarget:
         self, ids: Sequence[int], tokens: Sequence[int], *, tuned: bool = False
     ) -> tuple[Floats, Ints]:
         return await self._thread.run(self.model.token_curves, ids, tokens, tuned=tuned)
+
+    async def word_lens(
+        self, ids: Sequence[int], words: Sequence[Sequence[int]], *, tuned: bool = False
+    ) -> AsyncIterator[tuple[int, int] | WordLens]:
+        steps = await self._thread.run(self.model.word_lens, ids, words, tuned=tuned)
+        while (step := await self._thread.run(next, steps, None)) is not None:
+            yield step
 
     async def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation

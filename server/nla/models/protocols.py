@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from server.nla.lens.logit_lens import Lens
+    from server.nla.lens.word_lens import WordLens
     from server.nla.models.target import Trace
     from server.nla.patching.patch_each import PatchEffects
     from server.nla.patching.patched_forward import Continuation, PatchedOutput
@@ -40,6 +41,13 @@ class Target(Protocol):
         self, ids: Sequence[int], tokens: Sequence[int], *, tuned: bool = False
     ) -> tuple[Floats, Ints]:
         """(probability, rank), each [layers, tokens]: every layer's lens after `ids` on `tokens` as the next token."""
+
+    def word_lens(
+        self, ids: Sequence[int], words: Sequence[Sequence[int]], *, tuned: bool = False
+    ) -> AsyncIterator[tuple[int, int] | WordLens]:
+        """Every layer's lens after every position of `ids` on each of `words`, given as the ids of their tokens: (steps
+        done, all steps) after each, then the lens. Raises BadInput for a tuned lens that there is not.
+        """
 
     def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation

@@ -13,6 +13,7 @@ from server.errors import BadInput, ModelError
 from server.nla.cancellation import check_cancelled
 from server.nla.lens.logit_lens import Lens, lens
 from server.nla.lens.tuned_lens import Translators
+from server.nla.lens.word_lens import WordLens, word_lens
 from server.nla.models.model_parts import head, text_config, text_model
 from server.nla.models.sampling import next_tokens, row_generator
 from server.nla.patching.patch_each import PatchEffects, patch_each
@@ -87,6 +88,15 @@ class TargetModel:
         prob = (own - logits.logsumexp(-1, keepdim=True)).exp()
         rank = torch.stack([(logits > column[:, None]).sum(-1) for column in own.unbind(1)], 1)
         return prob.cpu().numpy(), rank.to(torch.int32).cpu().numpy()
+
+    def word_lens(
+        self, ids: Sequence[int], words: Sequence[Sequence[int]], *, tuned: bool = False
+    ) -> Iterator[tuple[int, int] | WordLens]:
+        """The lens on some words after every position, with how far it is; see `server.nla.lens.word_lens`."""
+        if tuned and self.translators is None:
+            raise BadInput("lens", "This target has no tuned lens.")
+        translate = self.translators if tuned else None
+        return word_lens(self.model, self.residuals(ids), ids, words, self.logits, translate)
 
     def patched_forward(
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation

@@ -1,9 +1,9 @@
 """Run the target with many positions of one text patched, each by itself, in a few passes through the blocks above K.
 
 A patch after block K at position p changes nothing before p, and nothing below K anywhere: all other residuals after
-block K are those of the unpatched text. So each patch is a group of rows (the patched p, then the tokens that follow it
-up to a horizon), which enter block K + 1 together, at the positions of their tokens. A row attends to the unpatched
-text before p, whose keys and values are kept from one plain pass, and to its own group up to itself.
+block K are those of the unpatched text. So each patch is a branch of rows (the patched p, then the tokens that follow
+it up to a horizon), which enter block K + 1 together, at the positions of their tokens. A row attends to the unpatched
+text before p, whose keys and values are kept from one plain pass, and to its own branch up to itself.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from server.errors import ModelError
 from server.nla.cancellation import check_cancelled
 from server.nla.lens.logit_lens import CHUNK_BYTES
+from server.nla.models.branches import PlainPass, branch_masks, branches_at_once, plain_pass
 from server.nla.models.model_parts import head, text_config, text_model
 from server.nla.types import Floats
-
-SCORES_BYTES = 128 * 2**20
-"""Bound on the attention scores of one pass, in float32, all heads."""
-ROWS = 512
-"""Rows of one pass: with more, most of the scores are between groups that do not see each other (bench.causal)."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +36,6 @@ class PatchEffects:
     kept: Any  # bool [n]
 
 
-@dataclass(frozen=True)
-class _Base:
-    """The unpatched text: `residuals` [T, d] after block K, `hidden` [T, d] after the final norm, the keys and values
-    of each block, and whether blocks return tuples.
-    """
-
-    ids: Tensor
-    residuals: Tensor
-    hidden: Tensor
-    cache: DynamicCache
-    tuples: bool
-
-
 @torch.inference_mode()
 def patch_each(
     model: Any, layer: int, ids: Sequence[int], positions: Sequence[int], vectors: Floats, horizon: int
@@ -62,62 +44,35 @@ def patch_each(
     scaled to the residual's own length (h <- ‖h‖ v/‖v‖), one at a time; a batch of effects at a time, in this order.
     Positions that stand together share work. Raises ModelError where the output is not finite.
     """
-    base = _plain(model, layer, ids)
-    layers: list[Any] = base.cache.layers
-    kept = [(kv.keys, kv.values) for kv in layers]
-    size = _groups(model, len(ids), horizon + 1)
+    base = plain_pass(model, ids, [layer])
+    size = branches_at_once(model, len(ids), horizon + 1)
     for first in range(0, len(positions), size):
         check_cancelled()
         part = slice(first, first + size)
-        made = torch.from_numpy(vectors[part]).to(base.residuals.device)
+        made = torch.from_numpy(vectors[part]).to(base.residuals[layer].device)
         yield _effects(model, layer, base, list(positions[part]), made, horizon)
-        for kv, (keys, values) in zip(layers, kept, strict=True):
-            kv.keys, kv.values = keys, values
-
-
-def _groups(model: Any, tokens: int, rows: int) -> int:
-    """Return the number of groups of `rows` that keep to ROWS and their attention scores to SCORES_BYTES, one at
-    least.
-    """
-    budget = SCORES_BYTES / (4 * text_config(model).num_attention_heads)
-    most = (tokens**2 / 4 + budget) ** 0.5 - tokens / 2  # of n rows: n (n + tokens) <= budget
-    return max(1, min(ROWS, int(most)) // rows)
-
-
-def _plain(model: Any, layer: int, ids: Sequence[int]) -> _Base:
-    caught: list[Any] = []
-    hook = text_model(model).layers[layer].register_forward_hook(lambda _m, _i, out: caught.append(out))
-    # Without a configuration every layer of the cache keeps all positions, those of a sliding window too.
-    cache = DynamicCache()
-    tokens = torch.tensor([list(ids)], dtype=torch.long, device=model.device)
-    try:
-        hidden = text_model(model)(input_ids=tokens, past_key_values=cache, use_cache=True).last_hidden_state
-    finally:
-        hook.remove()
-    tuples = isinstance(caught[0], tuple)
-    return _Base(tokens[0], (caught[0][0] if tuples else caught[0])[0], hidden[0], cache, tuples)
 
 
 def _effects(
-    model: Any, layer: int, base: _Base, positions: list[int], vectors: Tensor, horizon: int
+    model: Any, layer: int, base: PlainPass, positions: list[int], vectors: Tensor, horizon: int
 ) -> PatchEffects:
-    device, count = base.residuals.device, len(base.residuals)
+    residuals = base.residuals[layer]
+    device, count = residuals.device, len(residuals)
     start = torch.tensor(positions, device=device)
     at = start[:, None] + torch.arange(horizon + 1, device=device)  # [n, horizon + 1]
     inside = at < count
-    group = torch.arange(len(positions), device=device)[:, None].expand_as(at)[inside]
+    branch = torch.arange(len(positions), device=device)[:, None].expand_as(at)[inside]
     place = at[inside]
-    rows = base.residuals[place].clone()
-    own = base.residuals[start].float()
+    rows = residuals[place].clone()
+    own = residuals[start].float()
     units = torch.nn.functional.normalize(vectors.float(), dim=-1)
-    rows[place == start[group]] = (own.norm(dim=-1, keepdim=True) * units).to(rows.dtype)
-    masks = _masks(model, base, start[group], group, place)
-    with _above(model, layer, tuples=base.tuples):
+    rows[place == start[branch]] = (own.norm(dim=-1, keepdim=True) * units).to(rows.dtype)
+    with base.kept() as cache, _above(model, layer, tuples=base.tuples):
         hidden = text_model(model)(
             inputs_embeds=rows[None],
-            attention_mask=masks,
+            attention_mask=branch_masks(model, base, start[branch], branch, place),
             position_ids=place[None],
-            past_key_values=base.cache,
+            past_key_values=cache,
             use_cache=True,
         ).last_hidden_state[0]
     kls, losses, kept = _compared(model, base, hidden, place)
@@ -125,28 +80,8 @@ def _effects(
         raise ModelError("The target's output with this patch is not finite: load it in bfloat16 or float32.")
     spread = torch.full(at.shape, float("nan"), device=device)
     spread[inside] = kls.to(device)
-    first = (place == start[group]).to(losses.device)
+    first = (place == start[branch]).to(losses.device)
     return PatchEffects(spread.cpu().numpy(), losses[first].cpu().numpy(), kept[first].cpu().numpy())
-
-
-def _masks(model: Any, base: _Base, start: Tensor, group: Tensor, place: Tensor) -> Any:
-    """Additive masks [1, 1, rows, T + rows] for the blocks: one by the kind of a block where a model has several."""
-    config = text_config(model)
-    before = torch.arange(len(base.residuals), device=place.device)
-    of_text = before[None] < start[:, None]
-    of_group = (group[:, None] == group[None]) & (place[None] <= place[:, None])
-    seen = torch.cat([of_text, of_group], dim=1)
-    distance = place[:, None] - torch.cat([before, place])[None]
-    window = getattr(config, "sliding_window", None)
-    near = seen & (distance < window) if window else seen
-
-    def additive(mask: Tensor) -> Tensor:
-        out = torch.zeros(mask.shape, dtype=base.residuals.dtype, device=mask.device)
-        return out.masked_fill_(~mask, torch.finfo(out.dtype).min)[None, None]
-
-    if getattr(config, "layer_types", None):
-        return {"full_attention": additive(seen), "sliding_attention": additive(near)}
-    return additive(near)
 
 
 @contextmanager
@@ -169,7 +104,7 @@ def _above(model: Any, layer: int, *, tuples: bool) -> Iterator[None]:
                 block.forward = before
 
 
-def _compared(model: Any, base: _Base, hidden: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _compared(model: Any, base: PlainPass, hidden: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """KL [rows], loss [rows] and whether the first choice is kept [rows], of rows at the positions `place`. Rows of one
     position stand beside each other in the chunks of logits, so that the unpatched ones are made once for all.
     """
