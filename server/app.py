@@ -23,6 +23,7 @@ from frontend.library import routes as library_pages
 from frontend.studies import routes as study_pages
 from frontend.templating import page
 from frontend.vectors import routes as vector_pages
+from frontend.words import routes as word_pages
 from server import __version__
 from server.api import (
     agents,
@@ -74,6 +75,7 @@ ROUTERS = (
     lens_pages,
     compare_pages,
     vector_pages,
+    word_pages,
     study_pages,
 )
 STATIC = Path(__file__).resolve().parent.parent / "static"

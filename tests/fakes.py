@@ -22,6 +22,7 @@ from server.errors import ModelError, NlaError, PromptError
 from server.nla.cancellation import check_cancelled
 from server.nla.checkpoints.checks.run import Verdict
 from server.nla.lens.logit_lens import Lens
+from server.nla.lens.word_lens import WordLens
 from server.nla.models.target import Trace
 from server.nla.patching.patch_each import PatchEffects
 from server.nla.patching.patched_forward import Continuation, PatchedOutput
@@ -124,6 +125,25 @@ class FakeTarget:
         if self.untunable:
             raise ModelError(self.untunable)
         return lens_of([*ids, 0], len(ids))
+
+    async def word_lens(
+        self, ids: Sequence[int], words: Sequence[Sequence[int]], *, tuned: bool = False
+    ) -> AsyncIterator[tuple[int, int] | WordLens]:
+        """A word's probability grows with layers and positions, faster by the tuned lens and for one that begins with a
+        space; its rank is the position.
+        """
+        self.followed.append((list(ids), [word[0] for word in words]))
+        if not self.hold.is_set():
+            self.begun.set()
+            await asyncio.to_thread(self.hold.wait)
+        steps = np.outer(np.arange(1, LAYERS + 1), np.arange(1, len(ids) + 1)) / (LAYERS * len(ids))
+        for n in range(LAYERS):
+            yield n + 1, LAYERS
+        spaced = [0.5 if word[0] == ord(" ") else 0.25 for word in words]
+        prob = np.stack([steps * share * (1.5 if tuned else 1.0) for share in spaced]).astype(np.float32)
+        rank = np.tile(np.arange(len(ids), dtype=np.int32), (len(words), LAYERS, 1))
+        whole = np.stack([row[-1] ** len(word) for row, word in zip(prob, words, strict=True)])
+        yield WordLens(prob, rank, whole)
 
     async def token_curves(
         self, ids: Sequence[int], tokens: Sequence[int], *, tuned: bool = False

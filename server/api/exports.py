@@ -19,6 +19,7 @@ from server.api.measurements import Service as Measurements
 from server.interventions.export import edits_csv, edits_parquet
 from server.measurements.export import measurements_csv as causal_csv
 from server.measurements.export import measurements_parquet as causal_parquet
+from server.measurements.export import tracked_word_csv
 from server.measurements.exported import ExportedAnalysis, exported_json
 
 router = APIRouter(prefix="/api/analyses", tags=["exports"])
@@ -101,6 +102,18 @@ async def measurements_parquet(
     analysis = await analyses.get(analysis_id)
     made = await measurements.of(analysis.id)
     return _parquet(analysis, await asyncio.to_thread(causal_parquet, analysis, made), "causal.parquet")
+
+
+@router.get("/{analysis_id}/measurements/{measurement_id}/word.csv", response_class=Response)
+async def word_csv(
+    analysis_id: str, measurement_id: str, analyses: Service, measurements: Measurements
+) -> Response:
+    """A word that was tracked, one layer at one position a row, in both variants. Tokens are guarded as in
+    export.csv.
+    """
+    analysis = await analyses.get(analysis_id)
+    made = await measurements.get(analysis.id, measurement_id)
+    return _csv(analysis, await asyncio.to_thread(tracked_word_csv, analysis, made), "word.csv")
 
 
 @router.get("/{analysis_id}/siblings.csv", response_class=Response)

@@ -1,4 +1,6 @@
-"""/api/analyses/{id}/causal, /tests and /agreement: causal scores, tests and agreement of readings."""
+"""/api/analyses/{id}/causal, /tests, /agreement and /mentions: causal scores, tests and agreement of readings, and the
+words that they mention.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from server.analyses.word_curves import LONGEST
 from server.api.measurements import Service, answer
 from server.measurements.agreement_schema import Agreement
 from server.measurements.form_tests import measurement_request
@@ -17,6 +20,7 @@ from server.measurements.schema import (
     Measurement,
     MeasurementRequest,
     PendingMeasurement,
+    WordMentions,
 )
 
 router = APIRouter(prefix="/api", tags=["measurements"])
@@ -60,6 +64,16 @@ async def agreement(
 ) -> Agreement:
     """Compare the readings of each token, or of one `position`, with each other: several samples of one analysis."""
     return await measurements.agreement(analysis_id, position)
+
+
+@router.get("/analyses/{analysis_id}/mentions")
+async def mentions(
+    analysis_id: str, measurements: Service, word: Annotated[str, Query(min_length=1, max_length=LONGEST)]
+) -> WordMentions:
+    """Find the readings that mention `word`, in any case, in the plural, a number in figures or in words. How likely
+    the model finds it along the text is a measurement of the kind `word`.
+    """
+    return await measurements.mentions(analysis_id, word)
 
 
 @router.get("/tests/{test_id}")

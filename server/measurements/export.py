@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from server.analyses.export import guarded, metadata, table_csv
 from server.analyses.schema import Analysis
-from server.measurements.schema import CONTROLS, Effect, Measurement
+from server.errors import Conflict
+from server.measurements.schema import CONTROLS, Effect, Measurement, PendingMeasurement
 
 EFFECTS = ("reading", *CONTROLS)
 COLUMNS: dict[str, pa.DataType] = (
@@ -39,6 +40,33 @@ def measurements_parquet(analysis: Analysis, made: Sequence[Measurement]) -> IO[
     pq.write_table(pa.Table.from_pylist(list(_rows(analysis, made)), schema=schema), file, compression="zstd")
     file.seek(0)
     return file
+
+
+def tracked_word_csv(analysis: Analysis, made: Measurement | PendingMeasurement) -> bytes:
+    """A word that was tracked as CSV in UTF-8. `whole`: the probability of all its tokens, in the output's rows. Raises
+    Conflict for what is no word, or not made yet.
+    """
+    if isinstance(made, PendingMeasurement) or made.word is None:
+        raise Conflict("No word has been tracked here, or its measurement has not ended.")
+    track = made.word
+    columns = ("word", "lens", "layer", "position", "token", "prob", "rank", "whole")
+    output = len(track.layers) - 1
+    rows = [
+        (
+            guarded(variant.word),
+            track.lens,
+            "output" if row == output else layer,
+            token.position,
+            guarded(token.text),
+            variant.prob[row][token.position],
+            variant.rank[row][token.position],
+            variant.whole[token.position] if row == output else None,
+        )
+        for variant in track.variants
+        for row, layer in enumerate(track.layers)
+        for token in analysis.tokens
+    ]
+    return table_csv(columns, rows)
 
 
 def _rows(analysis: Analysis, made: Sequence[Measurement]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -19,7 +20,7 @@ from server.analyses.schema import FINAL, Analysis, Progress
 from server.analyses.service import Analyses
 from server.errors import Conflict, StoreUnavailable, Unreadable
 from server.jobs.job import JobKind
-from server.measurements import causal, form, form_tests, parts
+from server.measurements import causal, form, form_tests, parts, tracked_words
 from server.measurements.causal import CausalScores
 from server.measurements.inputs import Key, MeasurementInputs, ScoredReading
 from server.measurements.schema import (
@@ -29,6 +30,7 @@ from server.measurements.schema import (
     Measurement,
     MeasurementRequest,
     Parts,
+    WordTrack,
 )
 from server.metrics import Metrics
 from server.settings import Settings
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
 
 
-Result = CausalScores | Parts | FormResult | FormTestResult
+Result = CausalScores | Parts | FormResult | FormTestResult | WordTrack
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class MeasurementKind(JobKind[StoredMeasurement, MeasurementJob]):
         async with aclosing(await self._measure(pair, analysis, job)) as steps:
             async for step in steps:
                 if isinstance(step, tuple):
-                    job.tell(Progress(stage="patch", done=step[0], total=step[1]))
+                    stage = "lens" if job.request.kind == "word" else "patch"
+                    job.tell(Progress(stage=stage, done=step[0], total=step[1]))
                 elif isinstance(step, list):
                     await job.keep(step)
                 else:
@@ -180,6 +183,8 @@ class MeasurementKind(JobKind[StoredMeasurement, MeasurementJob]):
         self, pair: LoadedPair, analysis: Analysis, job: MeasurementJob
     ) -> AsyncGenerator[tuple[int, int] | list[CausalScore] | Result]:
         request = job.request
+        if request.kind == "word":
+            return tracked_words.measure(pair, analysis, request)
         inputs = await self._inputs(analysis, request)
         if request.kind == "causal":
             return causal.measure(pair, inputs, dict(job.scores))
@@ -236,6 +241,11 @@ def score_of(row: CausalScoreRow) -> CausalScore:
 
 
 def measurement_url(analysis_id: str, request: MeasurementRequest) -> str:
-    """The permalink's path: the analysis at the reading that was measured, or coloured by its causal scores."""
+    """The permalink's path: the analysis at the reading that was measured, or coloured by its causal scores; the page
+    of a word that was tracked.
+    """
+    if request.word is not None:
+        lens = {} if request.lens == "plain" else {"lens": request.lens}
+        return f"/a/{analysis_id}/word?{urlencode({'word': request.word} | lens)}"
     position = request.position if request.positions is None else request.positions[0]
     return f"/a/{analysis_id}?" + ("by=causal" if position is None else f"t={position}")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from server.analyses.schema import Progress, RequestModel, ResponseModel, Seed
+from server.analyses.word_curves import LONGEST, WhichLens, WordTokens
 
 MAX_HORIZON = 32
 FormKind = Literal["shuffle_sentences", "shuffle_words", "lowercase"]
@@ -24,7 +25,8 @@ CONTROLS: tuple[ControlName, ...] = ("mean", "other", "shuffled", "random")
 class MeasurementRequest(RequestModel):
     """The body of POST /api/analyses/{id}/measurements. `causal`: the causal score of every reading of the analysis.
     `parts`: what carries the signal of one reading, that of `sample` at `position`. `form`: what all readings lose when
-    only their form changes. `test`: the `test` of the readings of `positions`.
+    only their form changes. `test`: the `test` of the readings of `positions`. `word`: how likely every layer finds
+    `word` as what comes next, after every position.
 
     h is the activation at a position and v a vector; h ← ‖h‖ v/‖v‖ takes its place after block K, at one position at a
     time. v is the reconstruction of the reading there, and of the controls:
@@ -34,7 +36,7 @@ class MeasurementRequest(RequestModel):
     turned to that angle as well; it does little and is no null.
     """
 
-    kind: Literal["causal", "parts", "form", "test"] = "causal"
+    kind: Literal["causal", "parts", "form", "test", "word"] = "causal"
     horizon: Annotated[int, Field(ge=0, le=MAX_HORIZON)] = 4
     """The number of following tokens over which the effect is also measured."""
     seed: Seed = 0
@@ -52,10 +54,14 @@ class MeasurementRequest(RequestModel):
         None
     )
     """The positions whose readings are tested; those of content unless they are given."""
+    word: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
+    """The word that is tracked, exactly as it is given: a leading space is a part of it."""
+    lens: WhichLens = "plain"
+    """The lens by which a word is tracked."""
 
     @property
     def what(self) -> str:
-        """The measurement that is asked for, apart from its parameters: `causal`, `form`, `parts:12:0` or
+        """The measurement that is asked for, apart from its parameters: `causal`, `form`, `word`, `parts:12:0` or
         `test:translate`.
         """
         return {
@@ -258,9 +264,61 @@ class FormTest(ResponseModel):
     summary: FormResult | None = None
 
 
+class TrackedWord(WordTokens):
+    """A word over layers and positions. `prob` and `rank` (0 = the first choice), [layer][position]: of its first token
+    as the next one. `whole`, [position]: of all its tokens one after another, by the model's output.
+    """
+
+    word: str
+    prob: list[list[float]]
+    rank: list[list[int]]
+    whole: list[float]
+
+
+class WordTrack(ResponseModel):
+    """How likely each of `layers` finds a word as what comes next: the last one is the model's output, the others are a
+    lens. `variants`: the word as it was given, then the one that differs in the space before it.
+    """
+
+    lens: WhichLens
+    layers: list[int]
+    variants: list[TrackedWord]
+
+
+class WordMention(ResponseModel):
+    """A reading that mentions a word. `places`: where each mention begins and ends in its text, in characters."""
+
+    position: int
+    sample: int
+    places: list[tuple[int, int]]
+
+
+class MentionCount(ResponseModel):
+    """Of `of` readings, `n` mention the word."""
+
+    n: int
+    of: int
+
+
+class WordMentions(ResponseModel):
+    """GET /api/analyses/{id}/mentions: the readings that mention a word: in any case, in the plural, a number in
+    figures or in words. `written`: the positions at which the text itself has it. `before` counts the readings of the
+    positions before the first of these, all where there is none; `after` the others. `elsewhere`, the null: readings
+    that the pair has made of other texts, up to `server.measurements.word_mentions.ELSEWHERE` of the newest. Readings
+    of one text are not independent of each other.
+    """
+
+    word: str
+    written: list[int]
+    readings: list[WordMention]
+    before: MentionCount
+    after: MentionCount
+    elsewhere: MentionCount
+
+
 class Measurement(ResponseModel):
-    """A measurement: causal scores with their summaries, `parts`, `form` or `test`. `content` sums up the positions of
-    content, `left_out` those of template, special tokens and sinks, by themselves.
+    """A measurement: causal scores with their summaries, `parts`, `form`, `test` or `word`. `content` sums up the
+    positions of content, `left_out` those of template, special tokens and sinks, by themselves.
     """
 
     id: str
@@ -276,14 +334,16 @@ class Measurement(ResponseModel):
     parts: Parts | None = None
     form: FormResult | None = None
     test: FormTestResult | None = None
+    word: WordTrack | None = None
     status: Literal["done"] = "done"
     versions: dict[str, str]
     seconds: float
 
 
 class PendingMeasurement(ResponseModel):
-    """A measurement that is being made or waits. Stages of its progress: loading, waiting, queued, patch; `done` of
-    `total` patches or forms have been run. `scores`: the causal scores that have been measured so far.
+    """A measurement that is being made or waits. Stages of its progress: loading, waiting, queued, patch (or lens, of
+    a word); `done` of `total` patches, forms or layers have been run. `scores`: the causal scores that have been
+    measured so far.
     """
 
     id: str

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import lru_cache, partial
+from typing import Any
 
 from server.analyses.attached import AnalysisJobs
 from server.analyses.content_id import digest, short
@@ -14,6 +15,7 @@ from server.analyses.service import Analyses
 from server.errors import BadInput, Conflict, NotFound
 from server.jobs.event_log import EventLog
 from server.jobs.scheduler import Scheduler
+from server.measurements import word_mentions
 from server.measurements.agreement import agreement
 from server.measurements.agreement_schema import Agreement
 from server.measurements.form_tests import form_test
@@ -30,6 +32,7 @@ from server.measurements.schema import (
     Measurement,
     MeasurementRequest,
     PendingMeasurement,
+    WordMentions,
 )
 from server.measurements.shares import with_causal
 from server.metrics import Metrics
@@ -69,7 +72,7 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         """
         _check(request)
         analysis = await self._analyses.get(analysis_id)
-        id = short(digest([FORMAT, analysis.id, request.model_dump(mode="json")]))
+        id = short(digest([FORMAT, analysis.id, _asked(request)]))
         if await self.is_made(analysis.id, id):
             return id, True
         if analysis.pair not in self._models.names:
@@ -171,6 +174,18 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         """The losses of the readings in other forms, made or being made; None where nobody has asked."""
         return await self.latest(analysis_id, what="form")
 
+    async def words(self, analysis_id: str) -> list[Measurement]:
+        """List the words that have been tracked in an analysis, oldest first. Raises NotFound."""
+        return await self.of(analysis_id, what="word")
+
+    async def mentions(self, analysis_id: str, word: str) -> WordMentions:
+        """Find the readings of an analysis that mention a word, beside those of other texts. Raises NotFound."""
+        analysis = await self._analyses.get(analysis_id)
+        others = await self._store.read(
+            partial(repository.readings_of_other_texts, analysis.id, word_mentions.ELSEWHERE)
+        )
+        return await asyncio.to_thread(word_mentions.mentions, analysis, word, others)
+
     async def parts(
         self, analysis_id: str, position: int, samples: Sequence[int]
     ) -> dict[tuple[int, int], Measurement | PendingMeasurement]:
@@ -214,6 +229,11 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         )
 
 
+def _asked(request: MeasurementRequest) -> dict[str, Any]:
+    """What decides the id. Fields that came later count only where they are used: what was made before keeps its id."""
+    return request.model_dump(mode="json", exclude=set() if request.kind == "word" else OF_KIND["word"])
+
+
 @lru_cache(maxsize=32)
 def _parsed(result: str) -> Measurement:
     """A document that is kept. That of a long text takes a while, and every panel of its page asks for it."""
@@ -225,6 +245,7 @@ OF_KIND = {
     "parts": {"position", "sample", "texts", "reword", "language"},
     "form": set[str](),
     "test": {"test", "positions", "sample", "texts", "language"},
+    "word": {"word", "lens"},
 }
 """The fields that go with each kind of measurement, beside the seed."""
 
@@ -233,6 +254,8 @@ def _check(request: MeasurementRequest) -> None:
     """Raise BadInput for fields that do not go with the kind of measurement."""
     if request.kind == "parts" and request.position is None:
         raise BadInput("position", "This is a measurement of one reading: say at which position.")
+    if request.kind == "word" and request.word is None:
+        raise BadInput("word", "Say which word; a leading space is a part of it.")
     if request.kind == "test" and request.test is None:
         raise BadInput("test", "Say which test.")
     given = request.model_dump(exclude_defaults=True)

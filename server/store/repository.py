@@ -155,6 +155,20 @@ def same_text(text_id: str, session: Session) -> list[AnalysisRow]:
     return list({row.pair: row for row in rows}.values())
 
 
+def readings_of_other_texts(analysis_id: str, limit: int, session: Session) -> Sequence[str]:
+    """The texts of readings that the same pair has made of other texts, those of the newest analyses."""
+    row = session.get_one(AnalysisRow, analysis_id)
+    query = select(ReadingRow.text).join(AnalysisRow, AnalysisRow.id == ReadingRow.analysis_id)
+    query = query.where(AnalysisRow.pair == row.pair, AnalysisRow.id != row.id)
+    query = query.where(AnalysisRow.deleted.is_(None), ReadingRow.text != "")
+    if row.text_id is not None:
+        query = query.where(or_(AnalysisRow.text_id.is_(None), AnalysisRow.text_id != row.text_id))
+    newest = query.order_by(
+        AnalysisRow.created.desc(), AnalysisRow.id, ReadingRow.position, ReadingRow.sample
+    )
+    return session.scalars(newest.limit(limit)).all()
+
+
 def sibling(text_id: str | None, pair: str, session: Session) -> AnalysisRow | None:
     """The newest analysis of a text by this pair."""
     query = select(AnalysisRow).where(AnalysisRow.text_id == text_id, AnalysisRow.pair == pair)
