@@ -37,6 +37,7 @@ STYLES = [
             "studies",
             "compare",
             "vectors",
+            "words",
             "keys",
         ),
         *("tables", "narrow"),

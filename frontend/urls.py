@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from frontend.view_state import ViewState
@@ -84,6 +85,26 @@ class Urls:
     def map_table(self, id: str, view_state: ViewState) -> str:
         """The lens map as a table."""
         return f"/a/{quote(id, safe='')}/lens{view_state.query()}"
+
+    def word(self, id: str, **asked: str) -> str:
+        """A word along the text; word, lens, variant and metric as in the query, empty ones left out."""
+        return f"/a/{quote(id, safe='')}/word" + _given(asked)
+
+    def word_cells(self, id: str, **asked: str) -> str:
+        """The numbers of a word's map."""
+        return f"/a/{quote(id, safe='')}/word/cells" + _given(asked)
+
+    def word_cell(self, id: str, **asked: str) -> str:
+        """The fragment of one cell of a word's map, less its `t` and `layer`."""
+        return f"/a/{quote(id, safe='')}/word/cell" + _given(asked)
+
+    def word_svg(self, id: str, **asked: str) -> str:
+        """A word's map as a drawing."""
+        return f"/a/{quote(id, safe='')}/word.svg" + _given(asked)
+
+    def cancel_word(self, id: str, measurement_id: str) -> str:
+        """POST: stop a word that is being measured."""
+        return f"/a/{quote(id, safe='')}/word/{quote(measurement_id, safe='')}/cancel"
 
     def ribbon(self, id: str, show: str) -> str:
         """The fragment of the ribbon, `on` or `off`."""
@@ -248,6 +269,11 @@ class Urls:
     def json(self, id: str) -> str:
         """The page's JSON twin."""
         return f"/api/analyses/{quote(id, safe='')}"
+
+
+def _given(fields: Mapping[str, str]) -> str:
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"?{query}" if query else ""
 
 
 def _looked_at(show: str, start: int) -> str:

@@ -76,6 +76,8 @@ class LensMap extends HTMLElement {
     this.cells = bytes(data.cells);
     this.first = data.first && new Uint32Array(bytes(data.first).buffer);
     this.data = data;
+    this.marks = new Set(data.marks); // tokens whose reading mentions the word that the map follows
+    this.written = new Set(data.written); // tokens at which the text has it
     this.rows = data.layers.length;
     this.columns = data.tokens.length;
     this.wide = Boolean(this.first);
@@ -84,6 +86,8 @@ class LensMap extends HTMLElement {
     this.cellHeight = this.wide ? 19 : this.rows > 48 ? 9 : 13;
     this.left = 46;
     this.bottom = this.wide ? 26 : 78;
+    this.markHeight = this.marks.size ? 8 : 0;
+    this.bottom += this.markHeight;
     this.gap = 5; // between the model's output and the lens
     this.room.style.width = `${this.left + this.columns * this.cellWidth + 2}px`;
     this.room.style.height = `${this.rows * this.cellHeight + this.gap + this.bottom + 4}px`;
@@ -218,16 +222,25 @@ class LensMap extends HTMLElement {
     pen.rect(this.left - 14, floor, this.canvas.width, height - floor);
     pen.clip();
     for (let column = first; column < last; column++) {
-      pen.fillStyle = colour(column === pinned ? "--accent" : "--soft");
-      pen.font = `${column === pinned ? 700 : 400} 11px ${mono}`;
+      if (this.marks.has(column)) {
+        pen.fillStyle = colour("--accent");
+        pen.beginPath();
+        pen.moveTo(x(column) + this.cellWidth / 2, floor + 2);
+        pen.lineTo(x(column) + this.cellWidth / 2 + 4, floor + 9);
+        pen.lineTo(x(column) + this.cellWidth / 2 - 4, floor + 9);
+        pen.fill();
+      }
+      const strong = column === pinned || this.written.has(column);
+      pen.fillStyle = colour(strong ? "--accent" : "--soft");
+      pen.font = `${strong ? 700 : 400} 11px ${mono}`;
       pen.save();
       if (this.wide) {
         pen.beginPath();
         pen.rect(x(column), floor, this.cellWidth - 3, height - floor);
         pen.clip();
-        pen.fillText(this.data.tokens[column], x(column) + 4, floor + 12);
+        pen.fillText(this.data.tokens[column], x(column) + 4, floor + this.markHeight + 12);
       } else {
-        pen.translate(x(column) + this.cellWidth / 2 + 3, floor + 8);
+        pen.translate(x(column) + this.cellWidth / 2 + 3, floor + this.markHeight + 8);
         pen.rotate(-Math.PI / 3.2);
         pen.fillText(this.data.tokens[column].slice(0, 11), 0, 0);
       }

@@ -38,9 +38,11 @@ document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
 
 // A cell of the lens map: its layer goes into the address, from which the panel takes all but the token.
 document.addEventListener("pin", ({ detail: { column, row } }) => {
-  const address = new URL(location.href);
-  address.searchParams.set("layer", row);
-  history.replaceState(history.state, "", address);
+  if (document.getElementById("panel")) {
+    const address = new URL(location.href);
+    address.searchParams.set("layer", row);
+    history.replaceState(history.state, "", address);
+  }
   document.getElementById(`tok-${column}`)?.click();
 });
 

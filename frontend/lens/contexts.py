@@ -83,11 +83,14 @@ class LayersContext:
 class MapContext:
     """The lens of the whole text as a map; `source` is where its numbers are, empty until there are any.
 
-    `name` is the lens's, `about` says what its rows are.
+    `name` is the lens's, `about` says what its rows are; `word` is where a word is followed, of `longest` characters at
+    most.
     """
 
     source: str
     cell: str
+    word: str
+    longest: int
     name: str
     lenses: list[Choice]
     about: str

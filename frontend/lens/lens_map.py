@@ -13,6 +13,7 @@ from frontend.lens.layer_curve import selected_row
 from frontend.lens.lens_choice import KINDS, lens_choices
 from frontend.links import Choice
 from frontend.urls import urls
+from server.analyses.word_curves import LONGEST
 
 SPAN = 8
 """Tokens on each side of the pinned one in the table."""
@@ -26,6 +27,8 @@ def lens_map(view: View) -> MapContext:
     return MapContext(
         source=urls.cells(a.id, view_state.metric, view.which) if view.lens is not None else "",
         cell=urls.cell(a.id, view.which),
+        word=urls.word(a.id),
+        longest=LONGEST + 1,
         name=kind.title,
         lenses=lens_choices(view, view_state),
         about=kind.rows,

@@ -70,6 +70,8 @@ async def test_no_page_has_a_serious_fault(browser: Browser, address: str, schem
         analysis + "?t=3&ribbon=on",
         analysis + "/readings?sort=-score",
         edit,
+        analysis + "/word",
+        analysis + "/word?word=at",
         analysis + "/lens",
         "/library",
         f"/compare?a={id}&b={id}",

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, ViewportSize, expect
 
+from frontend.formatting import small
 from server.app import create_app
 from server.settings import Settings
 from tests.browser.conftest import LINES, Watched, answering
+from tests.browser.test_ribbon import SIZES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.demo]
 
@@ -85,4 +87,34 @@ async def test_from_a_prompt_to_a_permalink_that_lasts(
         await page.goto(address + path)
         assert await page.locator("#panel blockquote").inner_text() == reading
         assert await page.locator("#status.is-done").count() == 1
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["desk", "phone"])
+async def test_it_says_whether_a_word_was_expected_before_it_was_written(
+    context: BrowserContext, watched: Watched, settings: Settings, size: ViewportSize
+) -> None:
+    """A newcomer's question, in two actions from the analysis's page: did it know Paris before it wrote it?"""
+    page = await context.new_page()
+    await page.set_viewport_size(size)
+    async with server(settings) as address:
+        listed = await (await page.request.get(f"{address}/api/analyses")).json()
+        (id,) = [found["id"] for found in listed if found["title"] == "The capital of France is"]
+        analysis = await (await page.request.get(f"{address}/api/analyses/{id}")).json()
+        await page.goto(f"{address}/a/{id}")
+        await expect(page.locator("#models")).to_contain_text("resident", timeout=LOADING)
+        await page.get_by_label("Follow a word").fill("Paris")
+        await page.get_by_label("Follow a word").press("Enter")
+        await expect(page.locator("h1")).to_have_text("·Paris along the text")
+        position = next(t["position"] for t in analysis["tokens"] if t["text"] == " Paris") - 1
+        by_the_lens = small(analysis["lens"]["prob"][-1][position])  # of the token that came next
+        said = page.locator(".word-facts li", has_text="Right before it")
+        await expect(said).to_contain_text(f"the model's output gives it {by_the_lens}.", use_inner_text=True)
+        row = page.locator(".word-table tr", has=page.locator(f"#tok-{position}"))
+        await expect(row).to_contain_text(by_the_lens)
+        frame = page.locator("lens-map").get_by_role("application")
+        await frame.scroll_into_view_if_needed()
+        await expect(frame).to_have_attribute("aria-busy", "false")
+        assert await page.evaluate("document.documentElement.scrollWidth") == size["width"]
+        assert watched.elsewhere(address) == []
     assert watched.complaints == []
