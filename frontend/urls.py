@@ -158,6 +158,10 @@ class Urls:
         """The edits of an analysis as a table: csv or parquet."""
         return f"{self.json(id)}/interventions.{extension}"
 
+    def read_patched(self, id: str, edit: str) -> str:
+        """POST: analyse the text with the patched reply, and compare both."""
+        return f"/a/{quote(id, safe='')}/edits/{quote(edit, safe='')}/read"
+
     def causal(self, id: str) -> str:
         """POST: have the causal scores measured; GET: the fragment of how far they are."""
         return f"/a/{quote(id, safe='')}/causal"

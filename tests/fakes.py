@@ -100,6 +100,8 @@ class FakeTarget:
         self.traced: list[list[int]] = []
         self.followed: list[tuple[list[int], list[int]]] = []
         self.patched: list[tuple[list[int], list[Patch]]] = []
+        self.replayed: list[tuple[list[int], list[Patch]]] = []
+        """Replies that were read again with patches: what `patched` was last, and more tokens."""
         self.patches = 0
         """How many `patch_each` has run."""
         self.most_patches = math.inf
@@ -157,7 +159,11 @@ class FakeTarget:
         self, ids: Sequence[int], patches: Sequence[Patch], words: Sequence[int], continuation: Continuation
     ) -> AsyncIterator[list[PatchedOutput]]:
         """KL is how far the activation is moved; from 1 on, the first choice is another letter."""
-        self.patched.append((list(ids), list(patches)))
+        before = self.patched[-1][0] if self.patched else ()
+        again = (
+            not continuation.max_new_tokens and len(ids) > len(before) and list(ids[: len(before)]) == before
+        )
+        (self.replayed if again else self.patched).append((list(ids), list(patches)))
         await self._work()
         h = activation(ids[: patches[0].position + 1])
         for patch in (None, *patches):

@@ -95,6 +95,33 @@ class SpokenContext:
 
 
 @dataclass(frozen=True)
+class ReplayColumn:
+    """One token of each reply, or of one of them. `moved` is the KL there along the unpatched reply, `beside` that with
+    the controls, `width` a bar in percent, `shade` its colour.
+    """
+
+    before: str
+    after: str
+    same: bool
+    moved: str
+    width: float
+    beside: str
+    shade: str
+
+
+@dataclass(frozen=True)
+class ReplayContext:
+    """Both replies, aligned. `same`: they say the same; `beside`: the controls; `again`: where the patched text is
+    posted to be read, empty where it cannot be.
+    """
+
+    columns: list[ReplayColumn]
+    same: bool
+    beside: str
+    again: str
+
+
+@dataclass(frozen=True)
 class StepMoved:
     """KL after one token, with the edit and with random directions."""
 
@@ -155,6 +182,7 @@ class EditResult:
     json: str
     vector: tuple[str, str] | None = None
     dose: DoseContext | None = None
+    replay: ReplayContext | None = None
 
 
 @dataclass(frozen=True)

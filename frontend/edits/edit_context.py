@@ -22,6 +22,7 @@ from frontend.edits.contexts import (
 )
 from frontend.edits.dose import dose
 from frontend.edits.edit_form import filled, whole
+from frontend.edits.replay import replay
 from frontend.edits.verdict import compared, tried, verdict, warning
 from frontend.edits.word_diff import word_diff
 from frontend.lens.contexts import Guess
@@ -175,6 +176,7 @@ def result(view: View, made: Intervention) -> EditResult:
         spoken=[_spoken("as it is", made.before), _spoken("patched", made.after)],
         strengths=_strengths(made),
         dose=dose(made),
+        replay=replay(view.analysis, made),
         along=_along(view, made),
         json=urls.intervention(view.analysis.id, made.id),
     )

@@ -22,6 +22,7 @@ from frontend.made_soon import made_soon
 from frontend.typed_form import FormError
 from frontend.urls import urls
 from server.errors import BadInput, Conflict, NlaError, NotFound
+from server.interventions.continued import continued
 from server.interventions.schema import Intervention, PendingIntervention
 
 router = APIRouter(include_in_schema=False)
@@ -100,6 +101,21 @@ async def cancel(id: str, edit_id: str, view_state: RequestedState, intervention
     with suppress(NotFound):  # it has ended meanwhile
         await interventions.cancel_one(id, edit_id)
     return RedirectResponse(urls.analysis(id, view_state), status_code=303)
+
+
+@router.post("/a/{id}/edits/{edit_id}/read")
+async def read_patched(id: str, edit_id: str, service: Service, interventions: Edits) -> RedirectResponse:
+    """Analyse the text with the patched reply in it, and go to both beside each other."""
+    analysis = await service.get(id)
+    made = await interventions.get(analysis.id, edit_id)
+    if isinstance(made, PendingIntervention):
+        raise Conflict("This edit is still being made.")
+    wanted = continued(analysis, made)
+    if wanted is None:
+        raise Conflict("The model goes on within the prompt here, so there is no text to be read again.")
+    again, _ = await service.create(wanted)
+    there = urls.compare(analysis.id, again.id, t=made.until, u=made.until)
+    return RedirectResponse(there, status_code=303)
 
 
 @router.get("/a/{id}/edit")

@@ -126,6 +126,7 @@ class InterventionKind(JobKind[InterventionRow, InterventionJob]):
             delta_ratio=result.delta_ratio,
             verdict=result.verdict,
             sweep=result.sweep,
+            replay=result.replay,
             versions=dict(pair.versions),
             seconds=round(time.monotonic() - began, 3),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,7 @@ from server.interventions.schema import (
     ControlKind,
     InterventionRequest,
     ModelOutput,
+    Replay,
     SweepPoint,
     TargetToken,
     Verdict,
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
     from server.nla.patching.patched_forward import PatchedOutput
     from server.nla.patching.patches import Patch
+    from server.nla.prompt import Piece
 
 Vector = NDArray[np.float32]
 RANDOM = 16
 """Random directions: enough for an interval."""
 OTHERS = 16
 """Positions whose readings are put in the edit's place, where there are so many."""
+REPLAYED = 8
+"""Controls with which the reply is read again."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Result:
     delta_ratio: float | None
     verdict: Verdict | None
     sweep: list[SweepPoint]
+    replay: Replay | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ async def intervene(pair: LoadedPair, material: InterventionInputs) -> AsyncGene
             yield Step("sweep", found)
         else:
             points.append(found)
+    replay = await _replay(pair, material, edit, by_kind, own.reply)
     yield Result(
         kls=after.kls.tolist(),
         cos_original=_cos(edit, material.h),
@@ -125,6 +131,31 @@ async def intervene(pair: LoadedPair, material: InterventionInputs) -> AsyncGene
         delta_ratio=delta_ratio,
         verdict=judge(before, patched, controls, delta_ratio),
         sweep=points,
+        replay=replay,
+    )
+
+
+async def _replay(
+    pair: LoadedPair,
+    material: InterventionInputs,
+    edit: Patch,
+    controls: Mapping[ControlKind, Sequence[tuple[Patch, PatchedOutput]]],
+    reply: Sequence[int],
+) -> Replay | None:
+    """Read the unpatched reply again with the edit and with some controls; None where there is no reply."""
+    from server.nla.patching.patched_forward import Continuation
+
+    null: ControlKind = "other" if controls.get("other") else "random"
+    patches = [patch for patch, _ in controls.get(null, ())][:REPLAYED]
+    if not reply:
+        return None
+    ids = [*material.ids, *reply[:-1]]
+    said: list[PatchedOutput] = []
+    async for batch in pair.target.patched_forward(ids, [edit, *patches], [], Continuation(0)):
+        said += batch
+    _, own, *others = (output.kls[-len(reply) :].tolist() for output in said)
+    return Replay(
+        kls=own, null=null, n=len(others), null_kls=np.mean(others, axis=0).tolist() if others else []
     )
 
 
@@ -250,7 +281,8 @@ def _cos(patch: Patch, h: Vector) -> float:
 def _spoken(
     pair: LoadedPair, said: PatchedOutput, targets: Sequence[str], words: Sequence[WordTokens]
 ) -> ModelOutput:
-    text, ended = _reply(pair, said)
+    pieces, ended = _reply(pair, said)
+    text = "".join(piece.text for piece in pieces)
     token_text = pair.prompter.token_text
     return ModelOutput(
         top=[
@@ -263,13 +295,14 @@ def _spoken(
         ],
         text=text,
         ended=ended,
+        tokens=[(piece.id, piece.text) for piece in pieces],
     )
 
 
-def _reply(pair: LoadedPair, said: PatchedOutput) -> tuple[str, bool]:
+def _reply(pair: LoadedPair, said: PatchedOutput) -> tuple[Sequence[Piece], bool]:
+    """The tokens of how it goes on, and whether it has ended its turn."""
     ended = bool(said.reply) and said.reply[-1] in pair.prompter.stop_ids
-    ids = said.reply[:-1] if ended else said.reply
-    return "".join(piece.text for piece in pair.prompter.pieces([], ids)), ended
+    return pair.prompter.pieces([], said.reply[:-1] if ended else said.reply), ended
 
 
 def _control(
@@ -293,7 +326,7 @@ def _control(
         kept=sum(int(said.top_ids[0]) == int(own.top_ids[0]) for _, said in made),
         above=int((last >= after.kls[-1]).sum()),
         probs=np.mean([said.probs for _, said in made], axis=0).tolist(),
-        text=_reply(pair, made[0][1])[0],
+        text="".join(piece.text for piece in _reply(pair, made[0][1])[0]),
         each_kl=last.tolist(),
         each_probs=[said.probs.tolist() for _, said in made],
         each_first=[pair.prompter.token_text(int(said.top_ids[0])) for _, said in made],

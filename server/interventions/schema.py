@@ -81,13 +81,27 @@ class TargetToken(WordTokens):
 
 class ModelOutput(ResponseModel):
     """The model's output: its likeliest next tokens `[id, text, probability]`, the targets, and how it goes
-    on. `ended`: it ended its turn.
+    on. `ended`: it ended its turn. `tokens`: those of how it goes on, `[id, text]`, the one that ends its turn left
+    out; none in what was kept before they were there.
     """
 
     top: list[tuple[int, str, float]]
     targets: list[TargetToken]
     text: str
     ended: bool
+    tokens: list[tuple[int, str]] = Field(default_factory=list)
+
+
+class Replay(ResponseModel):
+    """The reply as it is without the patch, read again with it. `kls`: KL(before ‖ after) of each token of `before`, in
+    nats, given the tokens before it; the last one may be of the token that ends the turn. `null_kls`: the means of `n`
+    controls of the kind `null`, which are other readings, or random directions where the text has no others.
+    """
+
+    kls: list[float]
+    null: ControlKind
+    n: int
+    null_kls: list[float]
 
 
 class Control(ResponseModel):
@@ -200,6 +214,8 @@ class Intervention(ResponseModel):
     delta_ratio: float | None = None
     verdict: Verdict | None = None
     sweep: list[SweepPoint] = Field(default_factory=list)
+    replay: Replay | None = None
+    """None in what was kept before it was there."""
     versions: dict[str, str]
     seconds: float
 

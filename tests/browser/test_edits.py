@@ -138,3 +138,16 @@ async def test_an_edit_that_takes_long_can_be_cancelled(
     await expect(page.locator(".pending")).to_have_count(0)
     pair.target.hold.set()
     await expect(page.locator(".earlier")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_patched_text_is_read_beside_the_one_as_it_is(page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await edited(page)
+    await expect(page.locator(".replay .strip span").first).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await page.get_by_role("button", name="Read the patched text").click()
+    await expect(page).to_have_url(re.compile(r"/compare\?a=\w+&b=\w+&.*t=\d+&u=\d+$"))
+    await expect(page.locator("h1")).to_be_visible()
