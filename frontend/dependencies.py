@@ -123,7 +123,8 @@ async def panel_data(
         await interventions.pending(analysis.id, position=pinned),
     )
     fitting = await vectors.recent(VECTORS, pair=analysis.pair, layer=analysis.layer)
-    return *await compare(service, analysis, view_state), other_layers, *edits, fitting
+    edited = await interventions.positions(analysis.id)
+    return *await compare(service, analysis, view_state), other_layers, *edits, fitting, edited
 
 
 async def view(

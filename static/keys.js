@@ -58,6 +58,38 @@ function step(by) {
   return Boolean(next);
 }
 
+/** The first of some tokens after the pinned one, or else the first of all. */
+function after(tokens) {
+  const position = (token) => Number(token.id.slice(4));
+  const here = Number($("#panel")?.dataset.position ?? -1);
+  const next = tokens.find((token) => position(token) > here) ?? tokens[0];
+  go(next);
+  return Boolean(next);
+}
+
+/** The first token of the next turn that is not the template's. */
+function turn() {
+  const firsts = [...document.querySelectorAll("#text .row")].map((row) => row.querySelector(".tok:not(.special)"));
+  return after(firsts.filter(Boolean));
+}
+
+/** The next token with a low score: one of a colour that at most a fifth of the text's content is paler than. */
+function low() {
+  const tokens = [...document.querySelectorAll("#text .tok.scored:not(.special)")];
+  const shade = (token) => Number([...token.classList].find((name) => /^s\d$/.test(name))?.slice(1) ?? 9);
+  const most = tokens.map(shade).sort((a, b) => a - b)[Math.floor(tokens.length / 5)];
+  return after(tokens.filter((token) => shade(token) <= most));
+}
+
+/** The editor of the reading's words, opened. */
+function words() {
+  const editor = $("#panel .edits textarea");
+  if (!editor) return false;
+  editor.closest("details").open = true;
+  editor.focus();
+  return true;
+}
+
 function press(selector) {
   const link = $(selector);
   link?.click();
@@ -81,6 +113,9 @@ const ACTS = {
   below: (target) => onLayers(target) && press("#panel .cell .down"),
   sample: (_, key) => sample(key),
   find: () => $("#find")?.focus() === undefined && Boolean($("#find")),
+  turn,
+  low,
+  words,
   pin: () => press("#panel .pin"),
   edit: () => press("[data-edit]"),
   help: () => ($("#keys")?.showModal(), Boolean($("#keys"))),
@@ -135,7 +170,30 @@ function seek() {
   place = -1;
   for (const position of found) document.getElementById(`tok-${position}`)?.classList.add("found");
   $("#find-count").textContent = !wanted ? "" : found.length ? `${found.length} found` : "nothing found";
+  highlight();
 }
+
+/** Mark what is sought in the readings that are shown, where the browser can mark text. */
+function highlight() {
+  if (!globalThis.Highlight) return;
+  const wanted = $("#find")?.value.trim().toLowerCase();
+  const ranges = [];
+  const places = wanted ? document.querySelectorAll("#panel blockquote, #ribbon .says, #all-readings .words") : [];
+  for (const place of places) {
+    const texts = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+      const text = node.data.toLowerCase();
+      for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+        const range = new Range();
+        range.setStart(node, at);
+        range.setEnd(node, Math.min(node.length, at + wanted.length));
+        ranges.push(range);
+      }
+    }
+  }
+  CSS.highlights.set("found", new Highlight(...ranges));
+}
+document.addEventListener("htmx:after:swap", highlight);
 
 function jump(by) {
   if (!found.length) return;

@@ -47,7 +47,11 @@ def html_export(
     still = analysis.model_copy(
         update={"lens": None, "status": analysis.status if analysis.status in FINAL else "cancelled"}
     )
-    view = View(still, causal=causal if isinstance(causal, Measurement) else None)
+    view = View(
+        still,
+        edited=frozenset(edit.request.position for edit in made),
+        causal=causal if isinstance(causal, Measurement) else None,
+    )
     page = analysis_page(view)
     found = [_edit(view, one, origin) for one in made]
     style, script = standalone.style(), standalone.text("export.js")

@@ -86,6 +86,7 @@ def legend(view: View) -> LegendContext:
             bins=formatting.BINS,
             waiting=False,
             failed=any(r.error for r in view.analysis.readings),
+            edited=bool(view.edited),
             colours=colours(view),
         )
     known = view.analysis.fve_variance is not None or any(r.fve is not None for r in view.analysis.readings)
@@ -99,6 +100,7 @@ def legend(view: View) -> LegendContext:
         bins=formatting.BINS,
         waiting=not view.final,
         failed=any(r.error for r in view.analysis.readings),
+        edited=bool(view.edited),
         colours=colours(view),
     )
 

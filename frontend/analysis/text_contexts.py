@@ -84,5 +84,6 @@ class LegendContext:
     bins: int
     waiting: bool
     failed: bool
+    edited: bool
     colours: Sequence[Choice] = ()
     """Links to the scores that can colour the text, where there is a choice."""

@@ -102,6 +102,8 @@ def token(view: View, position: int) -> TokenContext:
     classes = ["tok", state] + ([f"s{colour}"] if colour is not None else [])
     classes += ["special"] if t.special or _voice(t) == TEMPLATE else []
     classes += ["long"] if len(t.text) > LONG else []
+    classes += ["has-edit"] if position in view.edited else []
+    edits = ["its words were edited"] if position in view.edited else []
     shown = formatting.quoted(t.text) or (
         f"part {position - span[0] + 1} of a character" if span else "empty"
     )
@@ -111,8 +113,8 @@ def token(view: View, position: int) -> TokenContext:
         classes=" ".join(classes),
         href=urls.analysis(view.analysis.id, view.view_state.replace(t=position)),
         panel=urls.panel(view.analysis.id, view.view_state.replace(t=position)),
-        tip=" \u00b7 ".join([shown, f"position {position}", said, *(title(f) for f in flags)]),
-        label=f"{shown}, {said}",
+        tip=" \u00b7 ".join([shown, f"position {position}", said, *edits, *(title(f) for f in flags)]),
+        label=", ".join([shown, said, *edits]),
         marked=bool(flags) and not (t.special or _voice(t) == TEMPLATE),
         pinned=position == view.pinned,
         part=0 if span is None else position - span[0] + 1,

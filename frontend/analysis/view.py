@@ -28,11 +28,12 @@ PanelData = tuple[
     Sequence[Intervention],
     Sequence[PendingIntervention],
     Sequence[Vector],
+    frozenset[int],
 ]
 """Data of the pinned token from other analyses: `Words`, readings at other layers, its edits, those being made, and the
-vectors that can be patched in.
+vectors that can be patched in; and the positions that have edits.
 """
-NO_PANEL_DATA: PanelData = (*NO_WORDS, (), (), (), ())
+NO_PANEL_DATA: PanelData = (*NO_WORDS, (), (), (), (), frozenset())
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class View:
     """One analysis as one viewer sees it. `look` is what the address asks for; `partials` are the readings being
     written, by (position, sample); `words` are the curves of the words that are compared, or `words_note` why not;
     `other_layers` is what siblings read at the pinned position, `edits` what was edited there, `pending` what is being
-    edited, `vectors` what else can be patched in; `causal` are the causal scores of the text, or how far they are;
-    `form` how much of them is form; `parts` what carries the readings at the pinned position, by position and sample
-    (None where that cannot be asked).
+    edited, `vectors` what else can be patched in, `edited` the positions that have edits; `causal` are the causal
+    scores of the text, or how far they are; `form` how much of them is form; `parts` what carries the readings at the
+    pinned position, by position and sample (None where that cannot be asked).
     """
 
     analysis: Analysis
@@ -54,6 +55,7 @@ class View:
     edits: Sequence[Intervention] = ()
     pending: Sequence[PendingIntervention] = ()
     vectors: Sequence[Vector] = ()
+    edited: frozenset[int] = frozenset()
     causal: Measurement | PendingMeasurement | None = None
     form: Measurement | PendingMeasurement | None = None
     parts: Mapping[tuple[int, int], Measurement | PendingMeasurement] | None = None

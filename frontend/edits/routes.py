@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from frontend import templating
 from frontend.analysis.contexts import AnalysisPage
 from frontend.analysis.page import analysis_page
+from frontend.analysis.tokens import token
 from frontend.analysis.view import View
 from frontend.dependencies import Edits, Models, RequestedState, Service, Viewed, fields, scripted
 from frontend.edits import edit_context, edit_form
@@ -71,10 +72,18 @@ def _shown(view: View, position: int, made: Intervention, *, as_partial: bool = 
     id, view_state = view.analysis.id, view.view_state.replace(t=position, edit=made.id)
     others = [other for other in view.edits if other.id != made.id]
     still = [other for other in view.pending if other.id != made.id]
-    there = replace(view, view_state=view_state, edits=[*others, made], pending=still)
+    there = replace(
+        view,
+        view_state=view_state,
+        edits=[*others, made],
+        pending=still,
+        edited=view.edited | {position},
+    )
     html = templating.fragment("edits/form.edit", edit_context.edit_context(there, position))
     if as_partial:
         html = templating.fragment("analysis/stream.partial", f"edits-{position}", html)
+    marked = templating.fragment("analysis/text.token", token(there, position))
+    html += templating.fragment("analysis/stream.partial", f"tok-{position}", marked)
     html += templating.fragment("analysis/stream.follow", urls.stream(id, view_state))
     return HTMLResponse(html, headers={**templating.HEADERS, "HX-Push-Url": urls.analysis(id, view_state)})
 

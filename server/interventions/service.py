@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from server.analyses.attached import AnalysisJobs
@@ -22,7 +24,7 @@ from server.jobs.scheduler import Scheduler
 from server.metrics import Metrics
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
-from server.store import repository
+from server.store import attached, repository
 from server.store.database import Store
 from server.store.tables import InterventionRow
 from server.vectors.schema import UsedVector, url_of_vector
@@ -95,6 +97,10 @@ class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervent
     async def _vector(self, vector_id: str, analysis: Analysis) -> UsedVector:
         row = await fitting_vector(self._store, vector_id, analysis)
         return UsedVector(id=row.id, url=url_of_vector(row.id), name=row.name)
+
+    async def positions(self, analysis_id: str) -> frozenset[int]:
+        """The positions at which an analysis has edits."""
+        return frozenset(await self._store.read(partial(attached.edited_positions, analysis_id)))
 
     def _made(self, result: str) -> Intervention:
         return Intervention.model_validate_json(result)

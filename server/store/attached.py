@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from server.store import causal_scores, leases, repository
 from server.store.repository import UNFINISHED
-from server.store.tables import AttachedRow, ReadingRow
+from server.store.tables import AttachedRow, InterventionRow, ReadingRow
 
 Row = TypeVar("Row", bound=AttachedRow)
 
@@ -58,6 +58,13 @@ def pending(table: type[Row], parent_id: str, session: Session, **where: object)
     """The jobs that belong to this and are being made or wait, oldest first; `where` as in `made`."""
     query = select(table).where(table.parent_id == parent_id, table.status.in_(UNFINISHED))
     return session.scalars(query.filter_by(**_given(where)).order_by(table.created, table.id)).all()
+
+
+def edited_positions(analysis_id: str, session: Session) -> Sequence[int]:
+    """The positions at which an analysis has edits, in order."""
+    query = select(InterventionRow.position).distinct()
+    query = query.where(InterventionRow.analysis_id == analysis_id, InterventionRow.status == "done")
+    return session.scalars(query.order_by(InterventionRow.position)).all()
 
 
 def change(table: type[Row], id: str, values: Mapping[str, Any], session: Session) -> None:

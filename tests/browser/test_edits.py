@@ -151,3 +151,15 @@ async def test_the_patched_text_is_read_beside_the_one_as_it_is(page: Page, widt
     await page.get_by_role("button", name="Read the patched text").click()
     await expect(page).to_have_url(re.compile(r"/compare\?a=\w+&b=\w+&.*t=\d+&u=\d+$"))
     await expect(page.locator("h1")).to_be_visible()
+
+
+async def test_a_token_that_has_edits_is_marked(page: Page) -> None:
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator(".has-edit")).to_have_count(0)
+    await edited(page)
+    position = await page.locator("#panel").get_attribute("data-position")
+    await expect(page.locator("#text .has-edit")).to_have_id(f"tok-{position}")
+    await page.goto(page.url.partition("?")[0] + "?t=0")
+    await expect(page.locator("#text .has-edit")).to_have_id(f"tok-{position}")
+    await expect(page.locator("#legend")).to_contain_text("its words were edited")

@@ -200,3 +200,28 @@ async def test_a_click_is_marked_at_once_and_takes_the_outline_with_the_answer(p
     held.set()
     await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
     await expect(outlined).to_have_attribute("id", "tok-3")
+
+
+async def test_keys_lead_to_the_next_turn_the_next_low_score_and_the_words(page: Page) -> None:
+    await finished(page)
+    panel = page.locator("#panel")
+    firsts = await page.locator("#text .row").evaluate_all(
+        "rows => rows.map((row) => row.querySelector('.tok:not(.special)')?.id.slice(4)).filter(Boolean)"
+    )
+    here = int(await panel.get_attribute("data-position") or 0)
+    following = next((first for first in firsts if int(first) > here), firsts[0])
+    await page.keyboard.press("t")
+    await expect(panel).to_have_attribute("data-position", following)
+    await page.keyboard.press("l")
+    await expect(panel).not_to_have_attribute("data-position", following)
+    await page.keyboard.press("w")
+    await expect(panel.locator(".edits textarea")).to_be_focused()
+
+
+async def test_what_is_sought_is_marked_in_the_reading(page: Page) -> None:
+    await finished(page)
+    marked = "() => [...(CSS.highlights.get('found') ?? [])].map(String)"
+    await page.fill("#find", "Sample 0")
+    assert set(await page.evaluate(marked)) == {"sample 0"}
+    await page.fill("#find", "")
+    assert await page.evaluate(marked) == []
