@@ -77,7 +77,7 @@ async def test_words_come_before_the_reading_has_ended(av: Verbaliser, activatio
 
 async def test_300_positions_at_once(av: Verbaliser, activations: Floats) -> None:
     requests = [ReadingRequest(n, activations[n % 30] * np.float32(1 + n)) for n in range(300)]
-    found = finished(await outcomes(av, requests, max_new_tokens=SHORT))
+    found = finished(await outcomes(av, requests, max_new_tokens=SHORT // 2))
     assert len(found) == 300
     assert all(found[n].text == found[n % 30].text for n in range(300))
 
