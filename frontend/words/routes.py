@@ -25,7 +25,6 @@ from server.measurements.schema import (
     Measurement,
     PendingMeasurement,
     TrackedWord,
-    WordMentions,
     WordTrack,
 )
 from server.measurements.service import Measurements
@@ -60,7 +59,8 @@ async def word(
 @router.get("/a/{id}/word/cells")
 async def cells(id: str, service: Service, measured: Measured, asked: Requested) -> Response:
     """The numbers of the map."""
-    analysis, track, shown, mentions = await _made(id, service, measured, asked)
+    analysis, track, shown = await _made(id, service, measured, asked)
+    mentions = await measured.mentions(analysis.id, asked.word)
     data = await asyncio.to_thread(word_cells, analysis, track, shown, mentions, asked.metric)
     return JSONResponse(data, headers={"Cache-Control": "private, max-age=60"})
 
@@ -70,7 +70,7 @@ async def cell(
     id: str, service: Service, measured: Measured, asked: Requested, t: Whole, layer: Whole
 ) -> HTMLResponse:
     """One layer after one token: `?word=…&t=17&layer=12`."""
-    analysis, track, shown, _ = await _made(id, service, measured, asked)
+    analysis, track, shown = await _made(id, service, measured, asked)
     for name, value, count in (("t", t, len(analysis.tokens)), ("layer", layer, len(track.layers))):
         if value >= count:
             raise BadInput(name, f"There is no {name} {value}: the last one is {count - 1}.")
@@ -81,7 +81,8 @@ async def cell(
 @router.get("/a/{id}/word.svg")
 async def svg(id: str, request: Request, service: Service, measured: Measured, asked: Requested) -> Response:
     """The map as a drawing that stands by itself."""
-    analysis, track, shown, mentions = await _made(id, service, measured, asked)
+    analysis, track, shown = await _made(id, service, measured, asked)
+    mentions = await measured.mentions(analysis.id, asked.word)
     address = str(request.base_url).rstrip("/") + urls.word(analysis.id, **asked.fields())
     context = await asyncio.to_thread(word_drawing, analysis, track, shown, mentions, asked.metric, address)
     drawn = await asyncio.to_thread(templating.render, "words/word.svg", context)
@@ -106,7 +107,7 @@ async def _measured(
 
 async def _made(
     id: str, service: Service, measured: Measurements, asked: Asked
-) -> tuple[Analysis, WordTrack, TrackedWord, WordMentions]:
+) -> tuple[Analysis, WordTrack, TrackedWord]:
     """A word that has been measured. Raises Conflict while it has not."""
     if not asked.word:
         raise BadInput("word", "Say which word; a leading space is a part of it.")
@@ -114,5 +115,4 @@ async def _made(
     found = await _measured(measured, analysis, asked)
     if isinstance(found, PendingMeasurement) or found.word is None:
         raise Conflict("The word is still being measured.")
-    mentions = await measured.mentions(analysis.id, asked.word)
-    return analysis, found.word, asked.shown(found.word), mentions
+    return analysis, found.word, asked.shown(found.word)

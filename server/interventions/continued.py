@@ -19,7 +19,12 @@ def continued(analysis: Analysis, made: Intervention) -> AnalysisRequest | None:
     if not reply.strip():
         return None
     asked = analysis.request
-    changes: dict[str, object] = {"generate": None, "also": [], "positions": "all"}
+    changes: dict[str, object] = {
+        "pair": analysis.pair,
+        "generate": None,
+        "also": [],
+        "positions": "all",
+    }
     if asked.messages is None:
         return asked.model_copy(update=changes | {"text": f"{asked.text}{reply}"})
     *turns, final = asked.messages
