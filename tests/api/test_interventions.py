@@ -42,8 +42,9 @@ async def test_the_promised_fields_are_there(client: httpx.AsyncClient, address:
     found = await made(client, address, targets=[" dog"])
     assert {"id", "url", "kl", "cos_original", "before", "after", "controls", "versions"} <= set(found)
     for said in (found["before"], found["after"]):
-        assert set(said) == {"top", "targets", "text", "ended"}
+        assert set(said) == {"top", "targets", "text", "ended", "tokens"}
         assert [type(part) for part in said["top"][0]] == [int, str, float]
+        assert "".join(text for _, text in said["tokens"]) == said["text"]
         named = {"text", "id", "token", "parts", "ids", "count", "variant"}
         assert set(said["targets"][0]) == named | {"prob", "rank"}
     assert [control["kind"] for control in found["controls"]] == ["random", "unedited", "other"]
