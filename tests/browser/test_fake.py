@@ -68,6 +68,7 @@ async def test_a_click_pins_and_the_words_follow(page: Page, pair: FakePair, wat
 async def test_the_stream_is_closed_when_the_work_is_done(page: Page, watched: Watched) -> None:
     await ask(page)
     await expect(page.locator("#status.is-done")).to_be_visible()
+    await expect(page.locator(r"#stream[hx-sse\:connect]")).to_have_count(0)  # a moment after the last change
     await page.click("#tok-3")
     await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
     assert len(watched.paths("/stream")) <= 1
