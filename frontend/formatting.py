@@ -69,6 +69,11 @@ def small(value: float) -> str:
     return f"{digit} × 10{str(int(exponent)).translate(_RAISED)}"
 
 
+def nats(value: float) -> str:
+    """A KL divergence: `1.40`, and `under 0.01` when two decimals would be zeros."""
+    return number(value) if value >= 0.005 or value == 0 else "under 0.01"
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -241,7 +241,7 @@ def _row(made: Intervention, control: Control | None, width: float) -> EffectRow
         return EffectRow(
             name="these words" if made.vector is None else "this vector",
             explained="The edit",
-            moved=_nats(made.kl),
+            moved=formatting.nats(made.kl),
             span="",
             width=round(width, 1),
             kept="kept" if kept else "changed",
@@ -253,7 +253,7 @@ def _row(made: Intervention, control: Control | None, width: float) -> EffectRow
     return EffectRow(
         name=name if control.n == 1 else f"{control.n} {name}",
         explained=explained,
-        moved=_nats(control.kl),
+        moved=formatting.nats(control.kl),
         span=span,
         width=round(width, 1),
         kept=single if control.n == 1 else f"{control.kept} keep it",
@@ -266,10 +266,6 @@ def _most(control: Control) -> list[str]:
     if control.n == 1 or not control.each_probs:
         return [""] * len(control.probs)
     return [f"up to {formatting.small(max(each))}" for each in zip(*control.each_probs, strict=True)]
-
-
-def _nats(value: float) -> str:
-    return formatting.number(value) if value >= 0.005 or value == 0 else "under 0.01"
 
 
 def _spoken(name: str, said: ModelOutput) -> SpokenContext:
@@ -285,12 +281,12 @@ def _strengths(made: Intervention) -> list[StrengthRow]:
     return [
         StrengthRow(
             alpha=f"{s.alpha:g}".replace("-", formatting.MINUS),
-            moved=_nats(s.kl),
+            moved=formatting.nats(s.kl),
             width=round(100 * s.kl / most, 1),
-            random=_nats(s.random_kl),
+            random=formatting.nats(s.random_kl),
             span=" to ".join(map(formatting.number, s.random_interval)),
             first=formatting.quoted(s.first[1]),
-            others=_nats(fmean(s.other_kls)) if s.other_kls else "",
+            others=formatting.nats(fmean(s.other_kls)) if s.other_kls else "",
             probs=[
                 (formatting.small(p), f"up to {formatting.small(max(q))}" if q else "")
                 for p, *q in zip(s.probs, *s.other_probs, strict=True)
@@ -312,8 +308,8 @@ def _along(view: View, made: Intervention) -> list[StepMoved]:
     return [
         StepMoved(
             token_name(view, made.request.position + n),
-            _nats(kl),
-            _nats(at_random),
+            formatting.nats(kl),
+            formatting.nats(at_random),
             round(100 * kl / most, 1),
         )
         for n, (kl, at_random) in enumerate(zip(made.kls, random, strict=True))

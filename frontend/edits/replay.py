@@ -48,9 +48,9 @@ def _column(
         before="" if one is None else formatting.quoted(one[1], 24) or "\u2205",
         after="" if other is None else formatting.quoted(other[1], 24) or "\u2205",
         same=one == other,
-        moved="" if kl is None else _nats(kl),
+        moved="" if kl is None else formatting.nats(kl),
         width=0.0 if kl is None else round(100 * kl / most, 1),
-        beside="" if null is None else _nats(null),
+        beside="" if null is None else formatting.nats(null),
         shade="" if kl is None else f"s{formatting.score_bin(min(1.0, kl / DEEP), None)}",
     )
 
@@ -58,7 +58,3 @@ def _column(
 def _beside(found: Replay) -> str:
     kind = "other readings at the same angle" if found.null == "other" else "random directions"
     return f"{found.n} {kind}" if found.n else ""
-
-
-def _nats(value: float) -> str:
-    return formatting.number(value) if value >= 0.005 or value == 0 else "under 0.01"

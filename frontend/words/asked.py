@@ -1,4 +1,4 @@
-"""What the address of a word's page asks for."""
+"""The query of a word's page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Asked:
     metric: Metric = "log"
 
     def fields(self) -> dict[str, str]:
-        """What differs from the default, for an address."""
+        """List the fields that differ from their defaults, for an address."""
         return {name: value for name, value in vars(self).items() if value != getattr(Asked, name)}
 
     def replace(self, **changes: Any) -> Asked:

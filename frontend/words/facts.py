@@ -1,4 +1,4 @@
-"""What is found of a word along the text, in sentences: when it was expected, and when readings mentioned it."""
+"""Sentences about a word along the text: when the model expected it, and when readings mentioned it."""
 
 from __future__ import annotations
 

@@ -276,8 +276,8 @@ class TrackedWord(WordTokens):
 
 
 class WordTrack(ResponseModel):
-    """How likely each of `layers` finds a word as what comes next: the last one is the model's output, the others are a
-    lens. `variants`: the word as it was given, then the one that differs in the space before it.
+    """Probabilities of a word as what comes next, by each of `layers`: the last one is the model's output, the others
+    are a lens. `variants`: the word as it was given, then the one that differs in the space before it.
     """
 
     lens: WhichLens
@@ -294,7 +294,7 @@ class WordMention(ResponseModel):
 
 
 class MentionCount(ResponseModel):
-    """Of `of` readings, `n` mention the word."""
+    """A count of readings: `n` of `of` mention the word."""
 
     n: int
     of: int

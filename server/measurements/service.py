@@ -230,7 +230,9 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
 
 
 def _asked(request: MeasurementRequest) -> dict[str, Any]:
-    """What decides the id. Fields that came later count only where they are used: what was made before keeps its id."""
+    """Select the fields that decide the id. Those that came later count only where they are used, so what was made
+    before keeps its id.
+    """
     return request.model_dump(mode="json", exclude=set() if request.kind == "word" else OF_KIND["word"])
 
 
