@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from typing import TypeVar
 
 from frontend.analysis.page import facts, legend, status, table
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.ribbon import ribbon_context
 from frontend.analysis.tokens import rows, token
 from frontend.analysis.view import NO_PANEL_DATA, PanelData, View
+from frontend.event_stream import DONE, PING, message, pinged
 from frontend.lens.lens_map import lens_map
 from frontend.sent_fragments import SentFragments
 from frontend.view_state import PLAIN, ViewState
 from server.analyses.schema import FINAL, Analysis, Reading, Snapshot
 
-S = TypeVar("S")
 WINDOW = 0.07  # s: at most about fourteen messages a second
-PING = 4.0
-"""Seconds after which a page with nothing new hears that the server is there; see QUIET in static/connection.js."""
 RIBBON_EVERY = 1.0
 """Seconds between two changes of the ribbon: the words of one reading can change every line."""
 RIBBON_SHARE = 20
@@ -132,7 +129,7 @@ async def stream(
     snapshots: AsyncGenerator[Snapshot],
     view_state: ViewState,
     panel_data: Callable[[Analysis], Awaitable[PanelData]],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The server-sent events of one page, from where the analysis stands to its end.
 
     `panel_data` returns what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap;
@@ -143,39 +140,15 @@ async def stream(
     async with aclosing(pinged(snapshots)) as found:
         async for snapshot in found:
             if snapshot is None:
-                yield message("", event="ping")
+                yield PING
                 continue
             now = snapshot.analysis
             parts = (len(now.tokens), now.lens is not None, now.tuned_lens is not None)
             if parts != made:
                 made, known = parts, await panel_data(now)
             html = await asyncio.to_thread(page.fragments, snapshot, known)  # a long text takes a while
-            yield message(html) if html else message("", event="ping")
+            yield message(html) if html else PING
             final = now.status in FINAL
             await asyncio.sleep(WINDOW)
     if final:
-        yield message("{}", event="done")
-
-
-async def pinged(snapshots: AsyncGenerator[S], ping: float = PING) -> AsyncGenerator[S | None]:
-    """The snapshots (or events) as they come; None after each `ping` seconds without one."""
-    async with aclosing(snapshots):
-        while True:
-            following = asyncio.ensure_future(anext(snapshots, None))
-            try:
-                while not (await asyncio.wait({following}, timeout=ping))[0]:
-                    yield None
-                snapshot = following.result()
-            finally:
-                following.cancel()
-                await asyncio.wait({following})
-            if snapshot is None:
-                return
-            yield snapshot
-
-
-def message(data: str, *, event: str | None = None) -> bytes:
-    r"""One server-sent event. Line ends of every kind become `\n`, each line gets its own `data:`."""
-    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    head = f"event: {event}\n" if event else ""
-    return (head + "".join(f"data: {line}\n" for line in lines) + "\n").encode()
+        yield DONE

@@ -1,7 +1,7 @@
 // What the page says when the server does not answer: the live updates stop, or a click leads to nothing. It tries
 // again by itself where that does no harm, and offers to where somebody must decide.
 
-const QUIET = 10_000; // ms without a sign of the server, which gives one every 4 s (PING in frontend/page_stream.py)
+const QUIET = 10_000; // ms without a sign of the server; see PING_EVERY in frontend/event_stream.py
 const SLOW = 5_000; // ms after which a click is said to be unanswered
 const MOST = 60_000; // ms of patience with a stream that brings nothing, at most
 

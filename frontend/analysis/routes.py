@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from frontend import page_stream, templating
+from frontend import event_stream, page_stream, templating
 from frontend.analysis.contexts import AnalysisPage
 from frontend.analysis.html_export import html_export
 from frontend.analysis.page import analysis_page
@@ -149,8 +149,7 @@ async def stream(
     body = page_stream.stream(
         service.watch(id), view_state, lambda now: panel_data(service, edits, kept, now, view_state)
     )
-    headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+    return event_stream.response(body)
 
 
 @router.post("/a/{id}/cancel")

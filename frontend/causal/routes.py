@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import ValidationError
 
-from frontend import templating
+from frontend import event_stream, templating
 from frontend.analysis.page import legend
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.view import View
@@ -77,8 +77,7 @@ async def follow(
                 yield (state,)
 
     again = partial(viewed, id, service, edits, measurements, kept, view_state)
-    headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream(states(), view, again), media_type="text/event-stream", headers=headers)
+    return event_stream.response(stream(states(), view, again))
 
 
 @router.post("/a/{id}/causal/cancel")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 
 from frontend.analysis.page import legend
@@ -11,7 +11,8 @@ from frontend.analysis.panel import pinned_panel
 from frontend.analysis.tokens import token
 from frontend.analysis.view import View
 from frontend.causal.section import causal_section
-from frontend.page_stream import WINDOW, message, pinged
+from frontend.event_stream import DONE, PING, message, pinged
+from frontend.page_stream import WINDOW
 from frontend.sent_fragments import SentFragments
 from server.measurements.schema import Measurement, PendingMeasurement
 
@@ -45,7 +46,7 @@ class OpenScores:
 
 async def stream(
     states: AsyncGenerator[State], view: View, again: Callable[[], Awaitable[View]]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The server-sent events of one page, from the scores so far to all of them. `again` looks at the analysis anew,
     which may have been at work itself when this began. `done` tells the page to stop listening; a stream that ends
     without it is opened again.
@@ -54,15 +55,15 @@ async def stream(
     async with aclosing(pinged(states)) as found:
         async for state in found:
             if state is None:
-                yield message("", event="ping")
+                yield PING
                 continue
             (last,) = state
             view = view.replace(causal=last) if view.final and _going_on(last) else await again()
             html = await asyncio.to_thread(page.fragments, view)
-            yield message(html) if html else message("", event="ping")
+            yield message(html) if html else PING
             await asyncio.sleep(WINDOW)
     if not _going_on(last):
-        yield message("{}", event="done")
+        yield DONE
 
 
 def _going_on(found: Causal) -> bool:

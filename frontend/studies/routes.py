@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from frontend import templating
+from frontend import event_stream, templating
 from frontend.dependencies import Models, fields
 from frontend.layout import ModelsContext
 from frontend.library import listing
@@ -162,9 +162,7 @@ async def show_study(
 async def stream(id: str, service: Service, show: Show = "all", start: Start = 0) -> StreamingResponse:
     """Stream the page's changes as server-sent HTML. The study does not end with the stream."""
     study = await service.get(id)
-    headers = {**templating.HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    body = live.stream(service, study.id, show, start)
-    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+    return event_stream.response(live.stream(service, study.id, show, start))
 
 
 @router.get("/api/studies/{id}/export.html")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-from frontend.page_stream import message, pinged
+from frontend.event_stream import DONE, PING, message, pinged
 from frontend.sent_fragments import SentFragments
 from frontend.studies.cases import Show
 from frontend.studies.page import study_page
-from server.errors import NotFound
 from server.studies.schema import Study
 from server.studies.service import Studies
 
@@ -45,25 +44,24 @@ class OpenStudy:
         )
 
 
-async def stream(studies: Studies, id: str, show: Show, start: int) -> AsyncIterator[bytes]:
+async def stream(studies: Studies, id: str, show: Show, start: int) -> AsyncGenerator[bytes]:
     """The server-sent events of one page, from where the study stands to its end. `done` tells the page to stop
     listening, however it ended; a stream that ends without it is opened again.
     """
     page, again, stale = OpenStudy(show, start), 0.0, True
-    with suppress(NotFound):  # it was deleted meanwhile
-        async with aclosing(pinged(studies.events(id), WINDOW)) as events:
-            async for event in events:
-                stale = stale or event is not None
-                ended = event is not None and event.kind in ENDS
-                soon = time.monotonic() < again and not ended
-                if event is not None and soon:
-                    continue
-                html = ""
-                if stale and not soon:
-                    study, began = await studies.get(id), time.monotonic()
-                    html = await asyncio.to_thread(page.fragments, study)
-                    took, stale = time.monotonic() - began, False
-                    again = time.monotonic() + max(WINDOW, PART * took)
-                yield message(html) if html else message("", event="ping")
-                if ended:
-                    yield message("{}", event="done")
+    async with aclosing(pinged(studies.events(id), WINDOW)) as events:
+        async for event in events:
+            stale = stale or event is not None
+            ended = event is not None and event.kind in ENDS
+            soon = time.monotonic() < again and not ended
+            if event is not None and soon:
+                continue
+            html = ""
+            if stale and not soon:
+                study, began = await studies.get(id), time.monotonic()
+                html = await asyncio.to_thread(page.fragments, study)
+                took, stale = time.monotonic() - began, False
+                again = time.monotonic() + max(WINDOW, PART * took)
+            yield message(html) if html else PING
+            if ended:
+                yield DONE

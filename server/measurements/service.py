@@ -149,19 +149,18 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
 
     async def watch_causal(self, analysis_id: str) -> AsyncGenerator[Measurement | PendingMeasurement | None]:
         """The causal scores of an analysis as they stand now and as more are measured, to the end; None where nobody
-        has asked, or no more. Raises NotFound at the first step.
+        has asked, or no more. Raises NotFound when the analysis is not there, or no longer.
         """
         found = await self.causal(analysis_id)
         yield found
         if not isinstance(found, PendingMeasurement):
             return
-        async with aclosing(self._streams.batches(found.id, 0)) as batches:
-            async for _ in batches:
-                try:
+        try:
+            async with aclosing(self._streams.batches(found.id, 0)) as batches:
+                async for _ in batches:
                     yield await self.get(found.analysis, found.id)
-                except NotFound:  # it was broken off
-                    yield await self.causal(found.analysis)
-                    return
+        except NotFound:  # it was broken off: also between the first look and the second
+            yield await self.causal(found.analysis)
 
     async def test(self, id: str) -> FormTest:
         """A test of readings, made or being made. Raises NotFound."""

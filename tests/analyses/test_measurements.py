@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import pytest
 from fastapi import FastAPI
@@ -188,6 +188,18 @@ async def test_one_that_waits_for_what_is_broken_off_says_so_to_whoever_watches(
     last = [event async for event in watching][-1]
     assert (last.kind, last.data.status) == ("failed", "failed")
     assert "has not come to its end" in last.data.error
+
+
+async def test_whoever_watches_one_that_is_cancelled_at_the_first_look_is_told_that_there_is_none(
+    app: FastAPI, id: str, pair: FakePair
+) -> None:
+    service = measurements_of(app)
+    with held(pair.target.hold):
+        asked, _ = await service.submit(id, MeasurementRequest())
+        async with aclosing(service.watch_causal(id)) as states:
+            assert isinstance(await anext(states), PendingMeasurement)
+            await service.cancel_one(id, asked)
+            assert [state async for state in states] == [None]
 
 
 async def test_whoever_comes_just_after_the_end_of_one_that_was_removed_is_told(app: FastAPI) -> None:

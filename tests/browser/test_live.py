@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontend import page_stream, templating
+from frontend import event_stream, templating
 from tests.browser.conftest import Watched
 from tests.fakes import FakePair
 
@@ -156,7 +156,7 @@ async def test_what_comes_late_does_not_take_a_chosen_token_back(
 async def test_a_silent_stream_is_said_and_opened_again(
     page: Page, served: Served, pair: FakePair, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_stream.pinged, "__defaults__", (3600.0,))  # no pings
+    monkeypatch.setattr(event_stream.pinged, "__defaults__", (3600.0,))  # no pings
     pair.verbaliser.limit(3)
     await page.clock.install()
     await page.goto(await begun(page.context, served.address))
@@ -171,7 +171,7 @@ async def test_a_quiet_stream_pings_more_often_than_the_page_worries() -> None:
     script = (templating.STATIC / "connection.js").read_text()
     quiet = re.search(r"QUIET = ([\d_]+)", script)
     assert quiet
-    assert int(quiet[1]) / 1000 > 2 * page_stream.PING
+    assert int(quiet[1]) / 1000 > 2 * event_stream.PING_EVERY
 
 
 async def test_a_click_without_an_answer_is_not_shown_as_if_it_had_one(page: Page, served: Served) -> None:

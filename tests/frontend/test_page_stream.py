@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-import pytest
 from bs4 import BeautifulSoup
 
-from frontend import page_stream
+from frontend import event_stream, page_stream
 from frontend.analysis.view import NO_PANEL_DATA, PanelData
 from frontend.page_stream import OpenPage
 from frontend.view_state import ViewState
@@ -135,47 +134,8 @@ def test_a_stream_that_the_server_ends_early_is_to_be_opened_again() -> None:
     assert not any(part.startswith("event: done") for part in parts)
 
 
-def test_an_error_of_the_snapshots_ends_the_stream_with_that_error() -> None:
-    async def broken() -> AsyncGenerator[Snapshot]:
-        yield Snapshot(running())
-        raise RuntimeError("the store is gone")
-
-    async def run() -> list[Snapshot | None]:
-        return [found async for found in page_stream.pinged(broken())]
-
-    with pytest.raises(RuntimeError, match="the store is gone"):
-        asyncio.run(run())
-
-
-def test_a_quiet_stream_is_pinged_and_its_snapshots_are_put_down_with_it() -> None:
-    put_down = False
-
-    async def quiet() -> AsyncGenerator[Snapshot]:
-        nonlocal put_down
-        try:
-            await asyncio.Event().wait()
-            yield Snapshot(running())
-        finally:
-            put_down = True
-
-    async def run() -> Snapshot | None:
-        found = page_stream.pinged(quiet(), ping=0.01)
-        first = await anext(found)
-        await found.aclose()
-        return first
-
-    assert asyncio.run(run()) is None
-    assert put_down
-
-
-def test_line_ends_of_every_kind_stay_inside_one_message() -> None:
-    assert (
-        page_stream.message("a\r\nb\rc\nd\u2028e") == "data: a\ndata: b\ndata: c\ndata: d\u2028e\n\n".encode()
-    )
-
-
 def test_a_reading_with_line_ends_and_separators_cannot_break_the_stream() -> None:
     read = running(readings=[made.reading(12, text="a\r\n\r\nevent: done\r\rb\u2028c")])
-    sent = page_stream.message(settled(running(), 12).fragments(snapshot(read))).decode()
+    sent = event_stream.message(settled(running(), 12).fragments(snapshot(read))).decode()
     assert all(line.startswith("data: ") for line in sent.rstrip("\n").split("\n"))
     assert "\r" not in sent
