@@ -21,6 +21,7 @@ class Urls:
     upload_vector = "/vectors/upload"
     login = "/login"
     models = "/models"
+    forecast = "/forecast"
     api_docs = "/docs"
 
     def composer(self, source: str) -> str:

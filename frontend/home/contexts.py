@@ -11,6 +11,14 @@ from frontend.library.contexts import ListedContext, Option
 
 
 @dataclass(frozen=True)
+class ForecastContext:
+    """home/forecast.html: what the form's text would come to, in words, or why this server would not take it."""
+
+    words: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Home:
     """home/home.html: `pairs` are offered where there are several, `along` those that may read another's
     forward pass.

@@ -19,15 +19,16 @@ from frontend.dependencies import (
     scripted,
 )
 from frontend.home import forms
-from frontend.home.contexts import Home
+from frontend.home.contexts import ForecastContext, Home
 from frontend.home.examples import EXAMPLES
+from frontend.home.forecast import forecast_words
 from frontend.layout import ModelsContext
 from frontend.library import listing
 from frontend.library.contexts import Option
 from frontend.typed_form import FormError
 from frontend.urls import urls
 from server.analyses.service import Analyses
-from server.errors import NlaError
+from server.errors import NlaError, NotReady
 from server.measurements.schema import MeasurementRequest
 from server.pairs.model_pool import ModelPool
 
@@ -70,6 +71,24 @@ async def create(request: Request, service: Service, measurements: Measured, mod
         with suppress(NlaError):  # the queue is full, say: the page offers to ask again, and says why
             await measurements.submit(analysis.id, MeasurementRequest())
     return RedirectResponse(urls.analysis(analysis.id), status_code=303)
+
+
+@router.post(urls.forecast)
+async def forecast(request: Request, service: Service) -> HTMLResponse:
+    """Show how long the text in the form is and what its analysis would take; nothing of a form that says too little
+    yet, or while the models load.
+    """
+    form = forms.read(await fields(request))
+    context = ForecastContext()
+    try:
+        wanted = forms.request(form)
+        context = ForecastContext(forecast_words(await service.forecast(wanted), wanted))
+    except (FormError, NotReady):
+        pass  # the form says what is wrong when it is sent, and the head line what is loading
+    except NlaError as error:
+        context = ForecastContext(error=error.detail)
+    html = templating.fragment("home/forecast.forecast", context)
+    return HTMLResponse(html, headers=templating.HEADERS)
 
 
 async def _home(

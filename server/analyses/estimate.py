@@ -30,6 +30,7 @@ class Estimate:
         """Characters of a reading of this pair; None if unknown."""
         self._share = share
         self._total = 0
+        self._at_first = 0
         self._scored: set[Key] = set()
         self._written: dict[Key, int] = {}
         self._decoded: dict[Key, int] = {}
@@ -42,7 +43,7 @@ class Estimate:
 
     def begin(self, total: int, written: set[Key], scored: set[Key]) -> None:
         """Start the clock: of `total` readings earlier runs have written some, and scored some of those."""
-        self._total, self._scored = total, set(scored)
+        self._total, self._at_first, self._scored = total, len(scored), set(scored)
         self._written = dict.fromkeys(written, 0)
         self._began = time.monotonic()
         self._before = self.fraction or 0.0
@@ -63,6 +64,11 @@ class Estimate:
         self._decoded.pop(key, None)
         self._scored.add(key)
         self._note_all_written()
+
+    @property
+    def read(self) -> int:
+        """The readings that this run has brought to their end."""
+        return len(self._scored) - self._at_first
 
     @property
     def fraction(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from server.analyses import layer_group, row_mapping
 from server.analyses.content_id import content_id, text_id
 from server.analyses.estimate import SHARE, Estimate
+from server.analyses.forecast import Paces, Run
 from server.analyses.job import AnalysisJob
 from server.analyses.limits import check_prompt
 from server.analyses.pipeline import Prompt, Traced, encode
@@ -51,6 +53,7 @@ class AnalysisKind(JobKind[StoredAnalysis, AnalysisJob]):
         self._metrics = metrics
         self._shares: dict[str, float] = {}
         """The AR's part of the time of each pair's readings, for the next estimate."""
+        self.paces = Paces()
         self._tokenising = asyncio.Lock()
 
     def load(self, id: str, session: Session) -> StoredAnalysis:
@@ -72,12 +75,13 @@ class AnalysisKind(JobKind[StoredAnalysis, AnalysisJob]):
         if prompt is None:
             return
         also = await self._also(job)
-        job.estimate = Estimate(self._shares.get(pair.name, SHARE))
+        job.estimate, began = Estimate(self._shares.get(pair.name, SHARE)), time.monotonic()
         async with aclosing(job.work(pair, prompt, self._settings, also)) as steps:
             async for step in steps:
                 if isinstance(step, Traced) and also:
                     self._scheduler.look_for_work()  # the other layers' analyses are kept now
         self._shares[pair.name] = job.estimate.share()
+        self.paces.add(pair.name, Run(job.estimate.read, time.monotonic() - began))
 
     def ended(self, job: AnalysisJob) -> None:
         """Count an analysis that has ended, its readings and its stages."""

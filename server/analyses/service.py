@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from server.analyses import layer_group, remote, row_mapping
 from server.analyses.content_id import content_id, normalised, provisional_id, short
 from server.analyses.export import readings_parquet
+from server.analyses.forecast import Forecast, readings_of
 from server.analyses.job import AnalysisJob
 from server.analyses.kind import AnalysisKind
 from server.analyses.limits import check_limits
@@ -32,7 +33,7 @@ from server.analyses.schema import (
     Token,
 )
 from server.analyses.word_curves import WhichLens, WhichVariant, WordCurves, follow
-from server.errors import BadInput, NotFound, StoreUnavailable, Unreadable
+from server.errors import BadInput, NotFound, NotReady, StoreUnavailable, Unreadable
 from server.jobs.event_log import Event, Key
 from server.jobs.scheduler import Scheduler
 from server.jobs.streams import Found, RemoteState, Streams
@@ -97,6 +98,22 @@ class Analyses:
             await self._kind.add_layers(id, wanted.also)
         self.metrics.asked.labels(existed=str(existed).lower()).inc()
         return await self.get(id), existed
+
+    async def forecast(self, request: AnalysisRequest) -> Forecast:
+        """What an analysis of this request would be; nothing is begun. Raises as `create`, and NotReady while the pair
+        is not in memory.
+        """
+        name = request.pair or self._models.names[0]
+        await self.check_pair(name)
+        check_limits(request, self._settings)
+        if not self._models.is_resident(name):
+            raise NotReady(f"{name} is not in memory yet: how long a text is shows when it is.")
+        with self._models.borrow(name) as pair:
+            tokens = len((await self._kind.encode(request, pair)).ids)
+            limit = min(self._settings.max_prompt_tokens, pair.target.max_tokens)
+        readings = readings_of(request, tokens)
+        seconds = self._kind.paces.seconds(name, readings)
+        return Forecast(pair=name, tokens=tokens, limit=limit, readings=readings, seconds=seconds)
 
     async def text(self, request: AnalysisRequest) -> list[Token]:
         """The tokens that an analysis of this request will have, its reply among them, without norms and flags. Nothing

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.analyses.forecast import Forecast
 from server.analyses.json_stream import analysis_json, data_json
 from server.analyses.ribbon import ribbon
 from server.analyses.ribbon_schema import Ribbon
@@ -67,6 +68,14 @@ async def create(
     response.status_code = 200 if existed else 202
     response.headers["Location"] = f"/api/analyses/{analysis.id}"
     return Accepted(id=analysis.id, url=analysis.url, status=analysis.status)
+
+
+@router.post("/forecast")
+async def forecast(request: AnalysisRequest, analyses: Service) -> Forecast:
+    """Count the tokens and the readings of a request, and the time they would take here, before asking for it. Nothing
+    is begun.
+    """
+    return await analyses.forecast(request)
 
 
 @router.get("")

@@ -38,6 +38,14 @@ async def test_asking_answers_202_with_the_address_and_200_the_second_time(
     assert second.json() == {"id": id, "url": f"/a/{id}", "status": "done"}
 
 
+async def test_a_forecast_counts_and_begins_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/analyses/forecast", json=CHAT | {"positions": [1, 2]})
+    assert answer.json() == {"pair": "fake", "tokens": 12, "limit": 2000, "readings": 2, "seconds": None}
+    assert (await client.get("/api/analyses")).json() == []
+    wrong = await client.post("/api/analyses/forecast", json={"text": "x" * 3000})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "text")
+
+
 async def test_a_full_queue_refuses_what_is_new_alone(settings: Settings) -> None:
     source = FakeSource()
     source.loads.clear()  # nothing goes on before the models are there

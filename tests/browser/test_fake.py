@@ -24,6 +24,17 @@ async def ask(page: Page, prompt: str = PROMPT) -> None:
     await page.wait_for_url("**/a/*")
 
 
+async def test_the_form_tells_how_long_the_text_is_while_it_is_typed(page: Page, address: str) -> None:
+    await page.goto(address)
+    told = page.locator(".forecast")
+    await expect(told).to_contain_text("of at most 2,000 tokens")
+    await page.get_by_label("Prompt", exact=True).fill("cats purr")
+    await page.get_by_label("Reply up to").fill("0")
+    await expect(told).to_have_text("12 of at most 2,000 tokens; 12 readings")
+    await page.get_by_label("Prompt", exact=True).fill("")
+    await expect(told).to_have_text("")
+
+
 async def test_tokens_words_and_colours_arrive_while_one_watches(page: Page, pair: FakePair) -> None:
     pair.verbaliser.limit(0)
     await ask(page)

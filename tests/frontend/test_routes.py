@@ -48,6 +48,29 @@ async def test_the_form_leads_to_the_permalink(client: httpx.AsyncClient) -> Non
     assert answer.headers["location"].startswith("/a/")
 
 
+async def forecast(client: httpx.AsyncClient, **fields: str) -> str:
+    """What the page says of the form before it is sent."""
+    sent = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/forecast", content=urlencode(FORM | fields), headers=sent)
+    assert answer.status_code == 200
+    return words(BeautifulSoup(answer.text, "html.parser"))
+
+
+async def test_the_form_tells_what_it_would_come_to(client: httpx.AsyncClient, settings: Settings) -> None:
+    assert await forecast(client) == "9 of at most 2,000 tokens; up to 17 readings"
+    assert await forecast(client, reply_tokens="0") == "9 of at most 2,000 tokens; 9 readings"
+    await finished(client, (await send(client)).headers["location"])
+    assert await forecast(client) == "9 of at most 2,000 tokens; up to 17 readings, a few seconds"
+
+
+async def test_a_form_that_says_too_little_has_no_forecast_and_one_too_long_an_error(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    assert await forecast(client, prompt="") == ""
+    long = "x" * settings.max_prompt_tokens
+    assert "tokens long; this server takes up to 2,000. Shorten it." in await forecast(client, prompt=long)
+
+
 async def test_the_same_form_leads_to_the_same_permalink(client: httpx.AsyncClient) -> None:
     assert (await send(client)).headers["location"] == (await send(client)).headers["location"]
 
