@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from frontend import templating
 from frontend.dependencies import (
+    Edits,
     Measured,
     Models,
     Service,
@@ -27,6 +28,7 @@ from frontend.library import listing
 from frontend.library.contexts import Option
 from frontend.typed_form import FormError
 from frontend.urls import urls
+from frontend.view_state import ViewState
 from server.analyses.service import Analyses
 from server.errors import NlaError, NotReady
 from server.measurements.schema import MeasurementRequest
@@ -52,9 +54,11 @@ async def home(
 
 
 @router.post(urls.home)
-async def create(request: Request, service: Service, measurements: Measured, models: Models) -> Response:
-    """Start (or find) the analysis that the form asks for, and go to its page; or give the form back with a
-    turn more or less.
+async def create(
+    request: Request, service: Service, edits: Edits, measurements: Measured, models: Models
+) -> Response:
+    """Start (or find) the analysis that the form asks for, and go to its page, of an example to its first edit; or give
+    the form back with a turn more or less.
     """
     asked = await fields(request)
     form = forms.read(asked)
@@ -70,7 +74,9 @@ async def create(request: Request, service: Service, measurements: Measured, mod
     if form.causal:
         with suppress(NlaError):  # the queue is full, say: the page offers to ask again, and says why
             await measurements.submit(analysis.id, MeasurementRequest())
-    return RedirectResponse(urls.analysis(analysis.id), status_code=303)
+    made = await edits.of(analysis.id) if "example" in asked else []
+    look = ViewState(t=made[0].request.position, edit=made[0].id) if made else None
+    return RedirectResponse(urls.analysis(analysis.id, look), status_code=303)
 
 
 @router.post(urls.forecast)

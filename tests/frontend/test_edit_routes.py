@@ -44,6 +44,17 @@ async def test_without_scripts_an_edit_leads_to_its_permalink(
     assert one(soup, "#words-3").get_text().strip() == "Something else."
 
 
+async def test_an_example_opens_at_its_edit_and_a_prompt_of_ones_own_does_not(
+    client: httpx.AsyncClient,
+) -> None:
+    first = (await send(client, example="capital")).headers["location"]
+    await finished(client, first)
+    edited = (await edit(client, first)).headers["location"]
+    assert (await send(client, example="capital")).headers["location"] == edited
+    asked = (await client.get(f"/api/analyses/{first.removeprefix('/a/')}")).json()["request"]
+    assert (await send(client, mode="raw", prompt=asked["text"])).headers["location"] == first
+
+
 async def test_without_scripts_the_address_keeps_a_draft(client: httpx.AsyncClient, address: str) -> None:
     soup = BeautifulSoup((await client.get(f"{address}?t=3")).text, "html.parser")
     button = one(soup, ".edit noscript button")
