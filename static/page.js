@@ -114,9 +114,11 @@ document.addEventListener("change", ({ target }) => {
 
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (!event.target.matches(".composer") || !button) return;
+  if (!button || !(button.dataset.busy || event.target.matches(".composer"))) return;
   event.target.setAttribute("aria-busy", "true");
-  if (button.dataset.busy) button.textContent = button.dataset.busy;
+  if (!button.dataset.busy) return;
+  button.dataset.said = button.textContent;
+  button.textContent = button.dataset.busy;
 });
 
 // A pair does not read along with itself. (The server does not mind: it leaves it out.)
@@ -128,13 +130,11 @@ document.addEventListener("change", along);
 document.addEventListener("htmx:after:swap", along);
 along();
 
-// Coming back through the browser's cache, the form is ready again.
+// Coming back through the browser's cache, a form is ready again.
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  for (const form of document.querySelectorAll(".composer[aria-busy]")) {
-    form.removeAttribute("aria-busy");
-    form.querySelector("[data-busy]").textContent = "Analyse";
-  }
+  for (const form of document.querySelectorAll("form[aria-busy]")) form.removeAttribute("aria-busy");
+  for (const button of document.querySelectorAll("[data-said]")) button.textContent = button.dataset.said;
 });
 
 document.addEventListener("keydown", (event) => {

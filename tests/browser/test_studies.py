@@ -46,6 +46,23 @@ async def test_a_study_is_followed_to_its_end_and_its_table_narrowed(
     await expect(page.get_by_role("region", name="All statistics")).to_be_visible()
 
 
+async def test_a_study_that_is_being_started_says_so_and_is_not_started_twice(
+    page: Page, address: str
+) -> None:
+    await page.goto(f"{address}/studies")
+    await page.evaluate(
+        "addEventListener('submit', (event) => event.preventDefault())"
+    )  # an answer that takes long
+    await page.get_by_role("button", name="Start the study").click()
+    await expect(page.get_by_role("button", name="Starting …")).to_be_visible()
+    await expect(page.locator("form[aria-busy]")).to_have_css("pointer-events", "none")
+    await page.evaluate(
+        "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
+    )  # back again
+    await expect(page.get_by_role("button", name="Start the study")).to_be_visible()
+    await expect(page.locator("form[aria-busy]")).to_have_count(0)
+
+
 async def test_one_at_work_can_be_cancelled_and_continued(page: Page, address: str, pair: FakePair) -> None:
     with held(pair.target.hold):
         await start(page, address)
