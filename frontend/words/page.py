@@ -37,7 +37,7 @@ def word_page(
     asked: Asked,
     found: Measurement | PendingMeasurement | None,
     mentions: WordMentions | None,
-    others: Sequence[Measurement],
+    others: Sequence[str],
     error: str = "",
 ) -> WordPage:
     """The page at any stage: the form alone, a word being measured, or what was found of it."""
@@ -176,9 +176,8 @@ def _around(reading: str, start: int, end: int) -> tuple[str, str, str]:
     )
 
 
-def _others(analysis: Analysis, asked: Asked, others: Sequence[Measurement]) -> list[Choice]:
-    """Links to the words that have been tracked here, each once."""
-    words = dict.fromkeys(made.request.word for made in others if made.request.word)
+def _others(analysis: Analysis, asked: Asked, words: Sequence[str]) -> list[Choice]:
+    """Links to the words that have been tracked here."""
     current = asked.request().word if asked.word else None
     return [
         Choice(

@@ -173,9 +173,12 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         """The losses of the readings in other forms, made or being made; None where nobody has asked."""
         return await self.latest(analysis_id, what="form")
 
-    async def words(self, analysis_id: str) -> list[Measurement]:
-        """List the words that have been tracked in an analysis, oldest first. Raises NotFound."""
-        return await self.of(analysis_id, what="word")
+    async def words(self, analysis_id: str) -> list[str]:
+        """List the words that have been tracked in an analysis, each once, oldest first. Raises NotFound."""
+        analysis_id = await self._check_parent(analysis_id)
+        work = partial(attached.asked, MeasurementRow, analysis_id, what="word")
+        asked = [MeasurementRequest.model_validate_json(inputs) for inputs in await self._store.read(work)]
+        return list(dict.fromkeys(request.word for request in asked if request.word))
 
     async def mentions(self, analysis_id: str, word: str) -> WordMentions:
         """Find the readings of an analysis that mention a word, beside those of other texts. Raises NotFound."""

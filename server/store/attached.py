@@ -54,6 +54,12 @@ def made(table: type[Row], parent_id: str, session: Session, **where: object) ->
     return session.scalars(query.filter_by(**_given(where)).order_by(table.created, table.id)).all()
 
 
+def asked(table: type[Row], parent_id: str, session: Session, **where: object) -> Sequence[str]:
+    """The requests of those that `made` has the results of, which may be large."""
+    query = select(table.inputs).where(table.parent_id == parent_id, table.status == "done")
+    return session.scalars(query.filter_by(**_given(where)).order_by(table.created, table.id)).all()
+
+
 def pending(table: type[Row], parent_id: str, session: Session, **where: object) -> Sequence[Row]:
     """The jobs that belong to this and are being made or wait, oldest first; `where` as in `made`."""
     query = select(table).where(table.parent_id == parent_id, table.status.in_(UNFINISHED))
