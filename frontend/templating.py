@@ -38,6 +38,7 @@ STYLES = [
             "compare",
             "vectors",
             "words",
+            "notebooks",
             "keys",
         ),
         *("tables", "narrow"),

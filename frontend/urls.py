@@ -19,6 +19,8 @@ class Urls:
     compare_path = "/compare"
     vectors_path = "/vectors"
     upload_vector = "/vectors/upload"
+    notebooks_path = "/notebooks"
+    add_to_notebook = "/notebooks/add"
     login = "/login"
     models = "/models"
     forecast = "/forecast"
@@ -66,6 +68,50 @@ class Urls:
     def cancel_edit(self, id: str, edit: str, view_state: ViewState) -> str:
         """POST: end the making of an edit, and come back to the position of `view_state`."""
         return f"/a/{quote(id, safe='')}/edits/{quote(edit, safe='')}/cancel{view_state.query(whole=True)}"
+
+    def notebooks(self, before: str = "") -> str:
+        """The list of notebooks; those that follow the one of the id `before`."""
+        return self.notebooks_path + _given({"before": before})
+
+    def notebook(self, id: str, entry: str = "") -> str:
+        """The permalink of a notebook, or of an entry of it."""
+        return f"/n/{quote(id, safe='')}" + (f"#{quote(entry, safe='')}" if entry else "")
+
+    def put_into_notebook(self, **what: object) -> str:
+        """The form that puts something into a notebook: `analysis` with position, edit or measurement, or `study`."""
+        return self.add_to_notebook + "?" + urlencode(what)
+
+    def rename_notebook(self, id: str) -> str:
+        """POST: give a notebook another title."""
+        return f"{self.notebook(id)}/title"
+
+    def delete_notebook(self, id: str) -> str:
+        """POST: remove a notebook for good."""
+        return f"{self.notebook(id)}/delete"
+
+    def entries(self, id: str) -> str:
+        """POST: add a note to a notebook."""
+        return f"{self.notebook(id)}/entries"
+
+    def entry(self, id: str, entry: str) -> str:
+        """POST: change an entry's name and note."""
+        return f"{self.entries(id)}/{quote(entry, safe='')}"
+
+    def move_entry(self, id: str, entry: str, place: int) -> str:
+        """POST: put an entry at another place."""
+        return f"{self.entry(id, entry)}/move?place={place}"
+
+    def remove_entry(self, id: str, entry: str) -> str:
+        """POST: remove an entry for good."""
+        return f"{self.entry(id, entry)}/delete"
+
+    def notebook_html(self, id: str) -> str:
+        """A notebook as one HTML file."""
+        return f"/api/notebooks/{quote(id, safe='')}/export.html"
+
+    def notebook_json(self, id: str) -> str:
+        """A notebook as JSON, with the numbers behind it."""
+        return f"/api/notebooks/{quote(id, safe='')}/export.json"
 
     def intervention(self, id: str, intervention: str) -> str:
         """An intervention as JSON."""

@@ -20,6 +20,7 @@ from frontend.edits import routes as edit_pages
 from frontend.home import routes as home_pages
 from frontend.lens import routes as lens_pages
 from frontend.library import routes as library_pages
+from frontend.notebooks import routes as notebook_pages
 from frontend.studies import routes as study_pages
 from frontend.templating import page
 from frontend.vectors import routes as vector_pages
@@ -35,6 +36,7 @@ from server.api import (
     login,
     measurements,
     models,
+    notebooks,
     pairs,
     problems,
     reading_tests,
@@ -63,6 +65,7 @@ ROUTERS = (
     pairs,
     models,
     vectors,
+    notebooks,
     health,
     login,
     docs,
@@ -77,6 +80,7 @@ ROUTERS = (
     vector_pages,
     word_pages,
     study_pages,
+    notebook_pages,
 )
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
@@ -85,8 +89,8 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
 
     On `app.state`: settings, store, models, scheduler, analyses, interventions, measurements, studies, vectors,
-    vector_reader, agents, metrics, guesses, and `page` (renders a template). The models load in the background once the
-    server is up; until then analyses are queued.
+    vector_reader, notebooks, agents, metrics, guesses, and `page` (renders a template). The models load in the
+    background once the server is up; until then analyses are queued.
     """
     settings = settings or Settings()
     settings.check()
@@ -109,7 +113,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     services = build_services(settings, state.store, state.models, state.metrics)
     for name in (
         *("scheduler", "analyses", "interventions", "measurements"),
-        *("studies", "vectors", "vector_reader"),
+        *("studies", "vectors", "vector_reader", "notebooks"),
     ):
         setattr(state, name, getattr(services, name))
     state.agents = agents.Agents(services)

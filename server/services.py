@@ -9,6 +9,7 @@ from server.interventions.service import Interventions
 from server.jobs.scheduler import Scheduler
 from server.measurements.service import Measurements
 from server.metrics import Metrics
+from server.notebooks.service import Notebooks
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store.database import Store
@@ -30,6 +31,7 @@ class Services:
     studies: Studies
     vectors: Vectors
     vector_reader: VectorReader
+    notebooks: Notebooks
 
 
 def build_services(settings: Settings, store: Store, models: ModelPool, metrics: Metrics) -> Services:
@@ -49,4 +51,5 @@ def build_services(settings: Settings, store: Store, models: ModelPool, metrics:
         studies,
         Vectors(scheduler, analyses, store, models),
         VectorReader(scheduler, store, models, settings, metrics),
+        Notebooks(store, analyses, interventions, measurements, studies),
     )

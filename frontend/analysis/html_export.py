@@ -142,6 +142,7 @@ def _edit(view: View, made: Intervention, origin: str) -> ExportedEdit:
             json=origin + result.json,
             vector=result.vector and (result.vector[0], origin + result.vector[1]),
             replay=result.replay and replace(result.replay, again=""),
+            notebook="",
         ),
         permalink=origin + urls.analysis(view.analysis.id, ViewState(t=position, edit=made.id)),
     )

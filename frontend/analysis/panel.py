@@ -55,6 +55,7 @@ def panel(view: View, position: int) -> PanelContext:
         card=a.card.readings if a.card else "",
         edits=edit_context(view, position),
         keep=urls.keep_vector(a.id, position) if a.lens is not None else "",
+        notebook=urls.put_into_notebook(analysis=a.id, position=position),
         layers=layer_curve(view, position, next_token_name(view, position)),
     )
 

@@ -116,4 +116,6 @@ class PanelContext:
     edits: EditContext
     keep: str
     """The address at which the activation is kept as a vector; empty until there is one."""
+    notebook: str
+    """The form that puts the token into a notebook."""
     layers: LayersContext

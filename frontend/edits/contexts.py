@@ -163,7 +163,7 @@ class DoseContext:
 class EditResult:
     """One intervention. `words` is what was edited, None where `vector` (its name, and where it stands) took the place
     of words; `watched` are the words of the table's last columns,
-    `unpatched` their probabilities as it is.
+    `unpatched` their probabilities as it is; `notebook` is the form that puts it into one, empty where it cannot be.
     """
 
     id: str
@@ -183,6 +183,7 @@ class EditResult:
     vector: tuple[str, str] | None = None
     dose: DoseContext | None = None
     replay: ReplayContext | None = None
+    notebook: str = ""
 
 
 @dataclass(frozen=True)

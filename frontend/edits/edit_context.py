@@ -179,6 +179,7 @@ def result(view: View, made: Intervention) -> EditResult:
         replay=replay(view.analysis, made),
         along=_along(view, made),
         json=urls.intervention(view.analysis.id, made.id),
+        notebook=urls.put_into_notebook(analysis=view.analysis.id, edit=made.id),
     )
 
 

@@ -299,6 +299,7 @@ class StudyContext:
     cases: CasesContext
     exports: list[ExportLink]
     delete: str
+    notebook: str
     stream: str | None
 
 

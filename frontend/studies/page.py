@@ -62,6 +62,7 @@ def study_page(study: Study, show: Show = "all", start: int = 0) -> StudyContext
             ExportLink("JSON", "everything, as the API has it", urls.study_json(study.id)),
         ],
         delete=urls.delete_study(study.id),
+        notebook=urls.put_into_notebook(study=study.id),
         stream=None if study.status in FINAL else urls.study_stream(study.id, show, start),
     )
 

@@ -40,13 +40,14 @@ class WordRow:
 @dataclass(frozen=True)
 class WordFigure:
     """The word as a map over layers and tokens, and as a table. `source` and `cell` are where the map's numbers are;
-    `tokens` says what of the word's tokens is measured.
+    `tokens` says what of the word's tokens is measured; `notebook` is the form that puts the figure into one.
     """
 
     source: str
     cell: str
     svg: str
     csv: str
+    notebook: str
     label: str
     variants: Sequence[Choice]
     lenses: Sequence[Choice]

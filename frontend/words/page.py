@@ -107,6 +107,7 @@ def _figure(analysis: Analysis, asked: Asked, made: Measurement, mentions: WordM
         cell=urls.word_cell(analysis.id, **asked.replace(metric="log").fields()),
         svg=urls.word_svg(analysis.id, **fields),
         csv=f"{urls.json(analysis.id)}/measurements/{made.id}/word.csv",
+        notebook=urls.put_into_notebook(analysis=analysis.id, measurement=made.id),
         label=f"{metric.title} of {shown_word(word.word)}",
         variants=[
             to(names[name], name == word.variant, variant=name) for name in variants if len(variants) > 1

@@ -332,3 +332,37 @@ class PassageRow(Base):
     sample: Mapped[int | None] = mapped_column(Integer)
     intervention_id: Mapped[str | None] = mapped_column(String(40))
     text: Mapped[str] = mapped_column(Text)
+
+
+class NotebookRow(Base):
+    """A notebook."""
+
+    __tablename__ = "notebook"
+    __table_args__ = (Index("notebook_changed", "changed"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    title: Mapped[str] = mapped_column(Prose)
+    created: Mapped[datetime] = mapped_column(Moment)
+    changed: Mapped[datetime] = mapped_column(Moment)
+    """The last change of it or of one of its entries."""
+
+
+class NotebookEntryRow(Base):
+    """An entry of a notebook, at a place of its order. What it shows may be deleted; the entry stays, with its note."""
+
+    __tablename__ = "notebook_entry"
+    __table_args__ = (Index("notebook_entry_notebook", "notebook_id"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    notebook_id: Mapped[str] = mapped_column(ForeignKey("notebook.id", ondelete="CASCADE"))
+    place: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(Prose)
+    note: Mapped[str] = mapped_column(Prose)
+    """Markdown, as it was typed."""
+    analysis_id: Mapped[str | None] = mapped_column(String(40))
+    position: Mapped[int | None] = mapped_column(Integer)
+    edit_id: Mapped[str | None] = mapped_column(String(40))
+    measurement_id: Mapped[str | None] = mapped_column(String(40))
+    study_id: Mapped[str | None] = mapped_column(String(40))
+    created: Mapped[datetime] = mapped_column(Moment)
+    changed: Mapped[datetime] = mapped_column(Moment)

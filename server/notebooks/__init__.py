@@ -1,0 +1,1 @@
+"""Notebooks: findings with their names and notes, collected, kept and published."""
