@@ -30,7 +30,8 @@ tokens. For a claim about more than one text, start_study.
 7. lens_of_word says how likely each layer finds a word as the next one: what could be said, not what is thought.
 
 Report what would have counted against your claim, the scores with their nulls, and the permalink of every piece of \
-evidence, so that a person can look. Say so when the evidence is weak.
+evidence, so that a person can look. Say so when the evidence is weak. keep_finding puts it into a notebook, where \
+your words stand beside the evidence.
 
 Positions count tokens from 0. Answers have at most {LIMIT:,} characters; `next` says where to go on (offset), \
 `note` what was left out, and what is not known or not measured is left out. Long work reports progress and goes on \

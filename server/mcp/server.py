@@ -21,6 +21,7 @@ from server.mcp.doubt_tools import DoubtTools
 from server.mcp.edit_tools import EditTools
 from server.mcp.instructions import INSTRUCTIONS
 from server.mcp.lens_tools import LensTools
+from server.mcp.notebook_tools import NotebookTools
 from server.mcp.pair_tools import PairTools
 from server.mcp.reading_tools import ReadingTools
 from server.mcp.study_tools import StudyTools
@@ -32,6 +33,10 @@ KEEPS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 """It keeps what it has computed; asked again, nothing more happens."""
+ADDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
+"""It adds something; asked again, once more."""
 
 
 class AgentServer(MCPServer[Any]):
@@ -82,6 +87,7 @@ def create_server(services: Services, on_first_call: Callable[[], None] | None =
     server.on_first_call = on_first_call
     analyses, readings = AnalysisTools(services), ReadingTools(services)
     doubts, vectors, studies = DoubtTools(services), VectorTools(services), StudyTools(services)
+    notebooks = NotebookTools(services)
     tools = (
         (analyses.analyse, KEEPS),
         (analyses.list_analyses, LOOKS),
@@ -96,6 +102,8 @@ def create_server(services: Services, on_first_call: Callable[[], None] | None =
         (vectors.read_vector, KEEPS),
         (studies.start_study, KEEPS),
         (studies.study, LOOKS),
+        (notebooks.keep_finding, ADDS),
+        (notebooks.notebook, LOOKS),
         (CompareTools(services).compare, LOOKS),
         (PairTools(services).pairs, LOOKS),
     )

@@ -27,7 +27,7 @@ TOKEN = "correct horse"
 TOOLS = [
     *("analyse", "list_analyses", "find_in_readings", "read_positions", "lens_of_word"),
     *("edit_and_patch", "causal_scores", "agreement", "form_test", "make_vector", "read_vector"),
-    *("start_study", "study", "compare", "pairs"),
+    *("start_study", "study", "keep_finding", "notebook", "compare", "pairs"),
 ]
 INITIALIZE = {
     "jsonrpc": "2.0",
