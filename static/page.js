@@ -46,6 +46,23 @@ document.addEventListener("pin", ({ detail: { column, row } }) => {
   document.getElementById(`tok-${column}`)?.click();
 });
 
+// A finger is wider than many a token: a tap between tokens takes the nearest one.
+const REACH = 24; // px
+let byTouch = false;
+document.addEventListener("pointerdown", (event) => (byTouch = event.pointerType === "touch"));
+document.addEventListener("click", (event) => {
+  const row = byTouch && !event.target.closest?.("a, button") && event.target.closest?.("#text .row");
+  if (!row || getSelection().toString()) return;
+  const far = (from, to, at) => Math.max(from - at, at - to, 0);
+  let [nearest, least] = [null, REACH];
+  for (const token of row.querySelectorAll(".tok"))
+    for (const box of token.getClientRects()) {
+      const away = Math.hypot(far(box.left, box.right, event.clientX), far(box.top, box.bottom, event.clientY));
+      if (away < least) [nearest, least] = [token, away];
+    }
+  nearest?.click();
+});
+
 document.addEventListener("htmx:after:swap", outline);
 outline();
 

@@ -386,3 +386,25 @@ async def test_a_prompt_can_be_asked_while_the_models_load(
         await expect(page.locator("#models")).to_contain_text("resident")
         await expect(page.locator("#panel")).to_have_attribute("data-position", str(FOCUS))
         assert watched.complaints == []
+
+
+async def test_a_tap_between_tokens_takes_the_nearest_and_a_mouse_what_it_points_at(
+    browser: Browser, address: str
+) -> None:
+    context = await browser.new_context(has_touch=True, viewport={"width": 390, "height": 2400})
+    page = await context.new_page()
+    await page.goto(address)
+    await ask(page)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    for position, below in ((5, 6), (3, 6)):
+        box = await page.locator(f"#tok-{position}").bounding_box()
+        assert box is not None
+        place = box["x"] + box["width"] / 2, box["y"] + box["height"] + below
+        at = "([x, y]) => document.elementFromPoint(x, y).closest('.tok')?.id"
+        assert await page.evaluate(at, place) is None, "it is between two lines"
+        await page.touchscreen.tap(*place)
+        await expect(page.locator("#panel")).to_have_attribute("data-position", str(position))
+    await page.mouse.click(box["x"] + 40, place[1])
+    await page.touchscreen.tap(box["x"], box["y"] + 300)
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "3")
+    await context.close()
