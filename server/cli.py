@@ -27,6 +27,7 @@ from server.api.agents import check_installed
 from server.api.problems import field_errors
 from server.app import create_app, stop_streams
 from server.errors import NlaError, StoreError
+from server.http_protocol import bounded
 from server.in_process import in_process
 from server.measurements.schema import Measurement, MeasurementRequest
 from server.pairs.model_pool import ModelPool
@@ -185,6 +186,8 @@ async def _serving(settings: Settings) -> int:
             port=settings.port,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
+            http=bounded(settings.max_connections),
+            ws="none",
             log_config=None,
         )
     )

@@ -88,6 +88,13 @@ class TooLarge(NlaError):
     title = "The request is too large"
 
 
+class TooSlow(NlaError):
+    """The body does not come."""
+
+    status = 408
+    title = "The request came too slowly"
+
+
 class ClientLeft(NlaError):
     """Nobody waits for the answer any more; the status is nginx's, for the log alone."""
 

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     max_call_tokens: Annotated[int, Field(ge=1)] = 8192
     """Tokens of all texts of one call."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 2_000_000
+    max_connections: Annotated[int, Field(ge=10, le=50_000)] = 2000
+    """Connections at a time; an open page has one. Beyond that the one that has been idle longest is closed."""
 
     max_running: Annotated[int, Field(ge=1)] = Field(
         default=2, validation_alias=_alias("max_running", "running")

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from server.app import create_app, stop_streams
+from server.http_protocol import BoundedProtocol
 from server.settings import Settings
 from server.store.database import connect, migrate
 from tests.databases import new_postgresql
@@ -118,7 +119,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: FastAPI, http: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
     """The app (already started) behind a real socket on loopback; gives its address."""
     config = uvicorn.Config(
         app,
@@ -126,6 +127,8 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
         port=0,
         lifespan="off",
         log_level="warning",
+        http=http,
+        ws="none",
         timeout_keep_alive=60,  # httpx keeps its connections for 5 s, as uvicorn does: whose end comes first is chance
     )
     server = uvicorn.Server(config)
