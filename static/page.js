@@ -119,6 +119,14 @@ document.addEventListener("input", ({ target }) => {
   target.setCustomValidity(long ? message : "");
 });
 
+// Nor is it sent to be counted.
+document.addEventListener("htmx:before:request", (event) => {
+  const forecast = event.detail.ctx.sourceElement;
+  if (!forecast.matches(".forecast") || !forecast.closest("form").querySelector("[data-letters]:invalid")) return;
+  event.preventDefault();
+  forecast.textContent = "";
+});
+
 // A file that the server would refuse is not sent: what else was typed would be lost with it.
 document.addEventListener("change", ({ target }) => {
   const most = Number(target.dataset?.bytes);

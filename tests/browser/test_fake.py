@@ -200,11 +200,14 @@ async def test_a_missing_prompt_is_told_beside_the_prompt(page: Page, address: s
 
 async def test_more_than_the_server_reads_is_told_before_it_is_sent(page: Page, watched: Watched) -> None:
     await page.locator("#prompt").evaluate("field => field.dataset.letters = 50")
+    await expect(page.locator(".forecast")).not_to_be_empty()
+    before = len(watched.requests)
     await page.fill("#prompt", "x" * 51)
     await page.get_by_role("button", name="Analyse").click()
     said = await page.locator("#prompt").evaluate("field => field.validationMessage")
     assert said == "This has 51 letters; the server takes up to 50."
-    assert not [request for request in watched.requests if request.method == "POST"]
+    await expect(page.locator(".forecast")).to_be_empty()
+    assert not [request for request in watched.requests[before:] if request.method == "POST"]
     await page.fill("#prompt", "x")
     assert await page.locator("#prompt").evaluate("field => field.checkValidity()")
 
