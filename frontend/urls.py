@@ -233,9 +233,14 @@ class Urls:
         """The agreement of a token's readings, as a page; with scripts, the fragment of it."""
         return f"/a/{quote(id, safe='')}/agreement?t={position}"
 
-    def samples(self, id: str, position: int) -> str:
-        """POST: have a token read several times."""
-        return f"/a/{quote(id, safe='')}/samples?t={position}"
+    def samples(self, id: str, position: int, last: int | None = None) -> str:
+        """POST: have a token, or those from it to the `last` one, read several times."""
+        where = f"/a/{quote(id, safe='')}/samples?t={position}"
+        return where if last is None else f"{where}&last={last}"
+
+    def range(self, id: str) -> str:
+        """The fragment of a range of tokens, less its `first` and `last`."""
+        return f"/a/{quote(id, safe='')}/range"
 
     def measurements_export(self, id: str, extension: str) -> str:
         """The causal scores of an analysis as a table: csv or parquet."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from frontend import templating
@@ -13,9 +15,10 @@ from frontend.dependencies import Measured, Models, Service, Viewed, scripted
 from frontend.urls import urls
 from frontend.view_state import ViewState
 from server.analyses.schema import Verbalise
-from server.errors import Conflict, NotFound
+from server.errors import BadInput, Conflict, NotFound
 
 router = APIRouter(include_in_schema=False)
+Last = Annotated[int | None, Query(ge=0, lt=2**31)]
 SAMPLES = 8
 """Readings of a token that is read several times, where the server allows as many."""
 
@@ -42,15 +45,22 @@ async def agreement(
 
 
 @router.post("/a/{id}/samples")
-async def read_again(id: str, view: Viewed, service: Service, request: Request) -> RedirectResponse:
-    """Have the pinned token read several times, as an analysis of its own, and go there."""
+async def read_again(
+    id: str, view: Viewed, service: Service, request: Request, last: Last = None
+) -> RedirectResponse:
+    """Have the pinned token, or those from it to the `last` one, read several times, as an analysis of its own, and go
+    there.
+    """
     asked, position = view.analysis.request, view.pinned
     if position is None:
         raise NotFound("This analysis has no tokens yet.")
+    if last is not None and not position <= last < len(view.analysis.tokens):
+        raise BadInput("last", f"There are no tokens {position} to {last}.")
     samples = min(SAMPLES, request.app.state.settings.max_samples)
     verbalise = Verbalise(
         samples=samples, max_new_tokens=asked.verbalise.max_new_tokens, seed=asked.verbalise.seed
     )
-    wanted = asked.model_copy(update={"positions": [position], "verbalise": verbalise, "also": []})
+    positions = list(range(position, (position if last is None else last) + 1))
+    wanted = asked.model_copy(update={"positions": positions, "verbalise": verbalise, "also": []})
     analysis, _ = await service.create(wanted)
     return RedirectResponse(urls.analysis(analysis.id, ViewState(t=position)), status_code=303)

@@ -71,6 +71,7 @@ class AnalysisContext:
     waiting: str
     all: list[RowOfAll]
     readings: str
+    range: str
     again: str
     compare: str
     exports: list[ExportLink]

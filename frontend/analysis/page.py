@@ -123,6 +123,7 @@ def analysis_page(view: View) -> AnalysisContext:
         waiting="The text stands here as it was typed; its tokens come with the model's answer.",
         all=table(view),
         readings=urls.readings(a.id),
+        range=urls.range(a.id),
         again=urls.composer(a.id),
         compare=urls.compare(a.id),
         exports=_exports(a),

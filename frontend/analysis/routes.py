@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from frontend import event_stream, page_stream, templating
@@ -16,6 +17,7 @@ from frontend.analysis.page import analysis_page
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.readings_table import Narrowed, readings_page
 from frontend.analysis.ribbon import ribbon_context
+from frontend.analysis.token_range import range_context
 from frontend.analysis.view import View
 from frontend.causal.section import follow_scores
 from frontend.dependencies import (
@@ -38,6 +40,7 @@ from server.analyses.export import attachment
 from server.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
+Position = Annotated[int, Query(ge=0, lt=2**31)]
 
 
 @router.get("/a/{id}")
@@ -135,6 +138,13 @@ async def other_layers(view: Viewed, service: Service) -> HTMLResponse:
         service.pin(there.id, context.position)  # somebody waits for this one
     html = templating.fragment("analysis/other_layers.beside", context)
     return HTMLResponse(html, headers=templating.HEADERS)
+
+
+@router.get("/a/{id}/range")
+async def token_range(view: Viewed, first: Position, last: Position) -> HTMLResponse:
+    """Show a range of tokens."""
+    context = await asyncio.to_thread(range_context, view, first, last)
+    return HTMLResponse(templating.fragment("analysis/range.range", context), headers=templating.HEADERS)
 
 
 @router.get("/a/{id}/stream")

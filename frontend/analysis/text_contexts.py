@@ -87,3 +87,19 @@ class LegendContext:
     edited: bool
     colours: Sequence[Choice] = ()
     """Links to the scores that can colour the text, where there is a choice."""
+
+
+@dataclass(frozen=True)
+class RangeContext:
+    """A range of tokens: `held` says how much its readings hold, `recurring` are words of most of them, each with the
+    number of readings that have it here and elsewhere. `terms` are those of its mean as a vector of the name `name`,
+    `again` is where it is read several times; both empty where that cannot be.
+    """
+
+    title: str
+    text: str
+    held: str
+    recurring: list[tuple[str, str, str]]
+    terms: str
+    name: str
+    again: str
