@@ -54,7 +54,7 @@ class Paces:
         if not runs or not readings:
             return None
         nearest = sorted(runs, key=lambda run: abs(run.readings - readings))[:NEAREST]
-        return round(readings * median(run.seconds / run.readings for run in nearest), 1)
+        return max(0.1, round(readings * median(run.seconds / run.readings for run in nearest), 1))
 
 
 def readings_of(request: AnalysisRequest, prompt_length: int) -> int:

@@ -19,7 +19,7 @@ from tests.fakes import FakePair, held
 
 pytestmark = pytest.mark.anyio
 WHOLE = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
-SOON = 0.2
+SOON = 1.0
 """Seconds for a head, where a test waits for that."""
 
 
