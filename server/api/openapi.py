@@ -17,6 +17,7 @@ STATUSES = {
     403: "The request comes from another site's page, or names another host.",
     404: "There is nothing of this id or at this address.",
     405: "This address does not take that method.",
+    408: "The body came too slowly.",
     409: "It does not go together with how things stand.",
     413: "The body is larger than this server reads.",
     422: "The request cannot be used as it is; `errors` says which of its fields.",
