@@ -26,6 +26,11 @@ function clear() {
   for (const token of text.querySelectorAll(".in-range")) token.classList.remove("in-range");
 }
 
+function stop() {
+  from = undefined;
+  text.classList.remove("dragging");
+}
+
 async function show(one, other) {
   const [first, last] = mark(one, other);
   const address = `${place.dataset.source}?first=${first}&last=${last}`;
@@ -40,6 +45,7 @@ text.addEventListener("pointerdown", (event) => {
   if (event.pointerType === "mouse" && event.button === 0 && !event.shiftKey) from = positionOf(event.target);
 });
 document.addEventListener("pointerover", (event) => {
+  if (event.buttons === 0) stop(); // it went up where nobody told us
   const over = from === undefined ? undefined : positionOf(event.target);
   if (over === undefined || (over === from && !dragged)) return;
   [to, dragged] = [over, true];
@@ -49,11 +55,10 @@ document.addEventListener("pointerover", (event) => {
 });
 document.addEventListener("pointerup", () => {
   if (dragged) show(from, to);
-  from = undefined;
-  text.classList.remove("dragging");
+  stop();
   setTimeout(() => (dragged = false)); // after the click, which is none
 });
-document.addEventListener("pointercancel", () => (from = undefined));
+document.addEventListener("pointercancel", stop);
 
 document.addEventListener(
   "click",
