@@ -131,6 +131,11 @@ def stage(name: str) -> str:
     return STAGES.get(name) or name.replace("_", " ").capitalize()
 
 
+def counted(count: int, unit: str) -> str:
+    """A number of things: `1 token`, `1,500 tokens`."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """`about 40 s`, `about 3 min`: rounded on purpose, it is an estimate. Empty when unknown."""
     if seconds is None or seconds <= 0:

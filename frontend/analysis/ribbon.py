@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from frontend import formatting
+from frontend.analysis import mean_scores
 from frontend.analysis.ribbon_contexts import (
     RibbonChunkContext,
     RibbonContext,
@@ -12,7 +13,7 @@ from frontend.analysis.ribbon_contexts import (
     RibbonLineContext,
     RibbonTurnContext,
 )
-from frontend.analysis.tokens import speaker, token_score, token_state
+from frontend.analysis.tokens import speaker, token_state
 from frontend.analysis.view import View
 from frontend.links import Choice
 from frontend.urls import urls
@@ -89,11 +90,11 @@ def _turns(view: View, made: Ribbon) -> Iterator[RibbonTurnContext]:
 
 def _turn(view: View, made: Ribbon, turn: RibbonTurn, n: int, label: str) -> RibbonTurnContext:
     content = [t.position for t in view.analysis.tokens[turn.first : turn.last + 1] if t.content]
-    scores = _scores(view, content)
+    scores = mean_scores.of(view, content)
     count = turn.last - turn.first + 1
-    said = f"{count} token{'' if count == 1 else 's'}"
+    said = formatting.counted(count, "token")
     if scores:
-        said += f", {_mean_sentence(view, scores)}"
+        said += f", {mean_scores.sentence(view, scores)}"
     items = list(_items(view, made, turn.first, turn.last))
     chunks: dict[int, list[RibbonItemContext]] = {p // CHUNK: [] for p in range(turn.first, turn.last + 1)}
     for item in items:
@@ -117,7 +118,7 @@ def _template(view: View, lines: Sequence[RibbonLine]) -> Iterator[RibbonTurnCon
     yield RibbonTurnContext(
         id=f"ribbon-template-{first}",
         label="template",
-        said=f"{count} token{'' if count == 1 else 's'}",
+        said=formatting.counted(count, "token"),
         template=True,
         open=any(line.position == view.pinned for line in lines),
         chunks=[RibbonChunkContext(f"ribbon-{first}", items)],
@@ -139,13 +140,13 @@ def _items(view: View, made: Ribbon, first: int, last: int) -> Iterator[RibbonIt
 
 def _span(view: View, span: RibbonSpan, lines: Sequence[RibbonLine]) -> RibbonItemContext:
     inside = range(span.first, span.last + 1)
-    scores = _scores(view, inside)
+    scores = mean_scores.of(view, inside)
     return RibbonItemContext(
         lines=[_line(view, line) for line in lines],
         place=f"{span.first}\u2013{span.last}",
         text=formatting.plain(span.text),
         direction=formatting.direction(span.text),
-        score=_score(view, scores),
+        score=mean_scores.figure(view, scores),
         open=view.pinned is not None and view.pinned in inside,
     )
 
@@ -161,30 +162,6 @@ def _line(view: View, line: RibbonLine) -> RibbonLineContext:
         text=text,
         note="" if text else NOTES.get(state, ""),
         direction=formatting.direction(text),
-        score=_score(view, _scores(view, [line.position])),
+        score=mean_scores.figure(view, mean_scores.of(view, [line.position])),
         pinned=line.position == view.pinned,
     )
-
-
-def _scores(view: View, positions: Sequence[int]) -> list[float]:
-    return [score for p in positions if (score := token_score(view, p)) is not None]
-
-
-def _score(view: View, scores: Sequence[float]) -> str:
-    """A mean score as a figure; empty of none."""
-    if not scores:
-        return ""
-    mean = sum(scores) / len(scores)
-    return formatting.number(mean) if _is_cosine(view) else formatting.percent(mean)
-
-
-def _mean_sentence(view: View, scores: Sequence[float]) -> str:
-    figure = _score(view, scores)
-    if _is_cosine(view):
-        return f"cosine {figure} on average"
-    return f"{'undo' if view.by == 'causal' else 'hold'} {figure} on average"
-
-
-def _is_cosine(view: View) -> bool:
-    """Return whether the colours show the cosine: the pair's variance is not known."""
-    return view.by == "score" and not any(r.fve is not None for r in view.analysis.readings)

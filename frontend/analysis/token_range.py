@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from statistics import fmean
 
 from frontend import formatting
-from frontend.analysis import shared_words
+from frontend.analysis import mean_scores, shared_words
 from frontend.analysis.text_contexts import RangeContext
 from frontend.analysis.token_names import token_name
 from frontend.analysis.view import View
 from frontend.urls import urls
-from server.analyses.schema import Reading
 from server.errors import BadInput
 from server.vectors.schema import NAME, TERMS
 
@@ -28,12 +25,11 @@ def range_context(view: View, first: int, last: int) -> RangeContext:
     if not 0 <= first <= last < len(a.tokens):
         raise BadInput("last", f"There are no tokens {first} to {last}: the text has {len(a.tokens)}.")
     positions = range(first, last + 1)
-    inside = [r for r in _content(view) if r.position in positions]
     count = len(positions)
     return RangeContext(
-        title=f"{count} token{'' if count == 1 else 's'}, {first} to {last}",
+        title=f"{formatting.counted(count, 'token')}, {first} to {last}",
         text=formatting.quoted("".join(a.tokens[p].text for p in positions), SHOWN),
-        held=_held(inside, [r for r in _content(view) if r.position not in positions]),
+        held=_held(view, positions),
         recurring=_recurring(view, positions),
         terms="\n".join(f"1 {urls.analysis(a.id)}?t={p}" for p in positions)
         if _has_mean(view, count)
@@ -47,27 +43,19 @@ def _has_mean(view: View, count: int) -> bool:
     return view.analysis.lens is not None and count <= TERMS
 
 
-def _content(view: View) -> list[Reading]:
-    """The first scored reading of each token of content."""
-    content = {token.position for token in view.analysis.tokens if token.content}
-    return [
-        r for r in view.analysis.readings if r.position in content and r.sample == 0 and r.cos is not None
-    ]
-
-
-def _held(inside: Sequence[Reading], outside: Sequence[Reading]) -> str:
-    """How much the readings hold on average, beside those of the rest of the text."""
+def _held(view: View, positions: range) -> str:
+    """The mean score of the range's content, beside that of the rest of the text."""
+    content = [token.position for token in view.analysis.tokens if token.content]
+    inside = mean_scores.of(view, [p for p in content if p in positions])
+    outside = mean_scores.of(view, [p for p in content if p not in positions])
     if not inside:
         return "No reading of content here has a score."
-    beside = f"; those of the rest of the text {_mean(outside)}" if outside else ""
-    return f"The readings hold {_mean(inside)} on average{beside}. Tokens of content alone."
-
-
-def _mean(readings: Sequence[Reading]) -> str:
-    fves = [r.fve for r in readings if r.fve is not None]
-    if fves:
-        return f"{formatting.percent(fmean(fves))} (of {len(fves)})"
-    return f"cosine {formatting.number(fmean(r.cos or 0.0 for r in readings))} (of {len(readings)})"
+    beside = (
+        f"; of the rest of the text {mean_scores.figure(view, outside)} (of {len(outside)})"
+        if outside
+        else ""
+    )
+    return f"Tokens of content: {mean_scores.sentence(view, inside)} (of {len(inside)}){beside}."
 
 
 def _recurring(view: View, positions: range) -> list[tuple[str, str, str]]:

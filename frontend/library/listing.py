@@ -80,14 +80,10 @@ def ago(then: datetime, now: datetime) -> str:
     if minutes < 1:
         return "just now"
     if minutes < 60:
-        return _plural(minutes, "minute")
+        return f"{formatting.counted(minutes, 'minute')} ago"
     if minutes < 24 * 60:
-        return _plural(minutes // 60, "hour")
+        return f"{formatting.counted(minutes // 60, 'hour')} ago"
     return f"{then:%d %b %Y}".lstrip("0")
-
-
-def _plural(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'} ago"
 
 
 def options(values: Iterable[tuple[str, str]], chosen: str, all_of_them: str) -> list[Option]:

@@ -60,7 +60,7 @@ def _line(vector: Vector, now: datetime) -> ListedVector:
     return ListedVector(
         href=urls.vector(vector.id),
         name=formatting.quoted(vector.name, 120),
-        origin=_plural(count, "activation") if count else "uploaded",
+        origin=formatting.counted(count, "activation") if count else "uploaded",
         fits=f"{vector.pair}, layer {vector.layer}",
         norm=f"length {formatting.number(vector.norm, 1)}",
         created=ago(vector.created, now),
@@ -129,7 +129,7 @@ def pending(found: PendingVectorReadings) -> PendingReadings:
 
 def _how(asked: Verbalise) -> str:
     heat = "greedy" if not asked.temperature else f"temperature {asked.temperature:g}, seed {asked.seed}"
-    return f"{_plural(asked.samples, 'reading')}, {heat}, up to {asked.max_new_tokens} tokens"
+    return f"{formatting.counted(asked.samples, 'reading')}, {heat}, up to {asked.max_new_tokens} tokens"
 
 
 def read_once(found: VectorReadings) -> ReadOnce:
@@ -148,9 +148,9 @@ def _held_against(others: OtherReadings) -> str:
     """The null of the cosines."""
     low, high = map(formatting.number, others.interval)
     return (
-        f"To hold it against: {others.n} readings of other tokens, from {_plural(others.texts, 'text')} of this "
-        f"library, have a mean cosine of {formatting.number(others.mean)} with the vector, the middle 90\u202f% from "
-        f"{low} to {high}."
+        f"To hold it against: {others.n} readings of other tokens, from {formatting.counted(others.texts, 'text')} of "
+        f"this library, have a mean cosine of {formatting.number(others.mean)} with the vector, the middle "
+        f"90\u202f% from {low} to {high}."
     )
 
 
@@ -168,7 +168,3 @@ def _reading(reading: VectorReading, others: int) -> ReadingLine:
         figures="" if reading.mse is None else figures,
         beside=beside if others and reading.above is not None else "",
     )
-
-
-def _plural(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"

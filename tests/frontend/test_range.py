@@ -24,7 +24,8 @@ def test_scores_are_beside_those_of_the_rest_and_over_content_alone() -> None:
     found = range_context(view, first, last)
     for part in (inside, outside):
         known = [fve for fve in part if fve is not None]
-        assert f"{100 * sum(known) / len(known):.0f}\u202f% (of {len(known)})" in found.held
+        assert f"{100 * sum(known) / len(known):.0f}\u202f%" in found.held
+        assert f"(of {len(known)})" in found.held
 
 
 def test_words_that_most_readings_of_the_range_have_are_named() -> None:
