@@ -61,7 +61,7 @@ def entry_context(shown: Shown, origin: str = "") -> EntryContext:
 
 
 def _what(shown: Shown) -> str:
-    """What an entry shows, in a line; empty of a note."""
+    """A line that says what kind of thing an entry shows, and of which text; empty of a note."""
     if shown.study is not None:
         return f"a study: {study_title(shown.study)}"
     if shown.analysis is None:

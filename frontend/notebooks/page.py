@@ -107,7 +107,7 @@ def add_page(
     models: ModelsContext,
     form: AddForm | None = None,
 ) -> AddPage:
-    """What is put into a notebook, and the notebooks that it may go into: first that which was changed last."""
+    """The form that puts something into a notebook, with a preview; of the notebooks, the last changed comes first."""
     form = form or AddForm(notebook=found[0].id if found else "")
     options = [Option(each.id, formatting.quoted(each.title, 80), each.id == form.notebook) for each in found]
     return AddPage(entry_context(shown), options, action, form, models)

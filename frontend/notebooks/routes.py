@@ -33,7 +33,7 @@ Place = Annotated[int, Query(ge=0, lt=2**31)]
 
 
 async def shown_by(request: Request) -> EntryRequest:
-    """What the address says that an entry is to show. Raises BadInput."""
+    """Parse from the address which thing an entry is to show. Raises BadInput."""
     query = {name: value for name, value in request.query_params.items() if value}
     try:
         return _checked(EntryRequest, query)
@@ -65,7 +65,7 @@ async def begin(request: Request, notebooks: Service, models: Models) -> Respons
 
 @router.get(urls.add_to_notebook)
 async def choose(wanted: Wanted, request: Request, notebooks: Service, models: Models) -> HTMLResponse:
-    """What is to be put into a notebook, and the form that says into which."""
+    """Show a preview of the entry, and the form that says into which notebook it goes."""
     return await _choice(wanted, request, notebooks, models)
 
 

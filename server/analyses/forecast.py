@@ -15,9 +15,9 @@ NEAREST = 5
 
 
 class Forecast(ResponseModel):
-    """What an analysis would be. `readings` are those of a reply of full length, `seconds` the time that they would
-    take on this server, without waiting for others; None before it has made an analysis with this pair. `limit` is the
-    longest prompt in tokens.
+    """The size of an analysis before it is asked for. `readings` are those of a reply of full length, `seconds` the
+    time that they would take on this server, without waiting for others; None before it has made an analysis with this
+    pair. `limit` is the longest prompt in tokens.
     """
 
     pair: str

@@ -100,8 +100,8 @@ class Analyses:
         return await self.get(id), existed
 
     async def forecast(self, request: AnalysisRequest) -> Forecast:
-        """What an analysis of this request would be; nothing is begun. Raises as `create`, and NotReady while the pair
-        is not in memory.
+        """Count the tokens, readings and seconds of a request; nothing is begun. Raises as `create`, and NotReady while
+        the pair is not in memory.
         """
         name = request.pair or self._models.names[0]
         await self.check_pair(name)

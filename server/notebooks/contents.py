@@ -1,4 +1,4 @@
-"""What the entries of a notebook show, as it stands today."""
+"""Documents behind the entries of a notebook, as they stand today."""
 
 from __future__ import annotations
 

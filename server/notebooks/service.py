@@ -49,7 +49,7 @@ class Notebooks:
         self._measurements = measurements
         self._studies = studies
         self.contents = Contents(analyses, interventions, measurements, studies)
-        """What the entries show."""
+        """Finds the documents behind entries."""
 
     async def create(self, request: NotebookRequest) -> Notebook:
         """Begin a notebook."""
@@ -112,7 +112,7 @@ class Notebooks:
         await self._checked(request)
 
     async def preview(self, request: EntryRequest) -> Shown:
-        """What an entry of this request would show. Raises BadInput, but for one that shows nothing yet."""
+        """Find the documents behind an entry that is not there yet; a note may be empty still. Raises BadInput."""
         only_note = request.analysis is None and request.study is None
         values = {} if only_note else await self._checked(request)
         now = repository.now()
