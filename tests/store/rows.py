@@ -8,6 +8,7 @@ from typing import Any
 from server.store.tables import (
     AnalysisRow,
     InterventionRow,
+    MeasurementRow,
     ReadingRow,
     StudyRow,
     VectorReadingRow,
@@ -66,6 +67,20 @@ def intervention(
         created=MOMENT - timedelta(minutes=age),
         result=f"result of {id}",
         search_text=words,
+    )
+
+
+def measurement(id: str, analysis_id: str) -> MeasurementRow:
+    """A measurement of causal scores that is made."""
+    return MeasurementRow(
+        id=id,
+        analysis_id=analysis_id,
+        pair="fake",
+        status="done",
+        run_number=0,
+        created=MOMENT,
+        result=f"result of {id}",
+        what="causal",
     )
 
 

@@ -3,15 +3,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from server.errors import StoreError
 from server.store import attached, kept_vectors, repository, studies
 from server.store.database import connect, migrate
 from server.store.migrate_data import copy
-from server.store.tables import InterventionRow, TraceRow, VectorReadingRow
-from tests.store.rows import analysis, intervention, reading, study, vector, vector_reading
+from server.store.tables import (
+    Base,
+    CausalScoreRow,
+    InterventionRow,
+    NotebookEntryRow,
+    NotebookRow,
+    TraceRow,
+    VectorReadingRow,
+)
+from tests.store.rows import (
+    MOMENT,
+    analysis,
+    intervention,
+    measurement,
+    reading,
+    study,
+    vector,
+    vector_reading,
+)
 
 
 @pytest.fixture
@@ -33,6 +50,13 @@ def source(tmp_path: Path) -> Engine:
         session.flush()
         case = {"study_id": "sums", "number": 0, "case_id": "c", "document": "{}"}
         studies.keep_cases([case, {**case, "number": 1, "case_id": "d"}], session)
+        session.add(measurement("m", "cats"))
+        session.flush()
+        session.add(CausalScoreRow(measurement_id="m", position=1, sample=0, event=1, document="{}"))
+        session.add(NotebookRow(id="n", title="Cats", created=MOMENT, changed=MOMENT))
+        session.flush()
+        entry = {"name": "a", "note": "*b*", "analysis_id": "cats", "created": MOMENT, "changed": MOMENT}
+        session.add(NotebookEntryRow(id="e", notebook_id="n", place=1, **entry))
     return engine
 
 
@@ -57,6 +81,15 @@ def test_all_of_a_library_is_copied(source: Engine, engine: Engine) -> None:
         assert attached.made(VectorReadingRow, "v", new) == ["read"]
         assert [row.title for row in studies.recent(9, None, new)] == ["20 × 9\0"]
         assert studies.cases("sums", new) == {0: ("c", "{}"), 1: ("d", "{}")}
+    source.dispose()
+
+
+def test_every_table_is_copied(source: Engine, engine: Engine) -> None:
+    copy(source, engine)
+    with source.connect() as old, engine.connect() as new:
+        for table in Base.metadata.sorted_tables:
+            count = select(func.count()).select_from(table)
+            assert old.scalar(count) == new.scalar(count) != 0, table.name
     source.dispose()
 
 
