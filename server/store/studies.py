@@ -40,6 +40,14 @@ def cases(id: str, session: Session) -> Mapping[int, tuple[str, str]]:
     return {number: (case_id, document) for number, case_id, document in session.execute(query)}
 
 
+def finished_case(id: str, number: int, session: Session) -> str | None:
+    """The case id of one case of a study that is done; None where there is none."""
+    query = select(StudyCaseRow.case_id).join(StudyRow, StudyRow.id == StudyCaseRow.study_id)
+    return session.scalar(
+        query.where(StudyRow.id == id, StudyRow.status == "done", StudyCaseRow.number == number)
+    )
+
+
 def change_token(id: str, session: Session) -> object:
     """A value that changes with whatever is kept of a study."""
     row = session.execute(

@@ -123,7 +123,7 @@ class StudyKind(JobKind[StoredStudy, StudyJob]):
         specs = await asyncio.to_thread(declaration.specs)
         async with self._models.acquire(job.pair) as resident:
             fingerprint, layer, versions = resident.fingerprint, resident.layer, dict(resident.versions)
-        ids = {spec.number: _case_id(job.pair, fingerprint, declaration, spec) for spec in specs}
+        ids = {spec.number: case_id(job.pair, fingerprint, declaration, spec) for spec in specs}
         await job.begin(ids, layer, versions)
         left = iter([spec for spec in specs if spec.number not in job.cases])
         run = _Run(job, declaration, ids, left, own=set(), failed={})
@@ -189,7 +189,7 @@ def _in_order(job: StudyJob) -> list[Case]:
     return [job.cases[number] for number in sorted(job.cases)]
 
 
-def _case_id(pair: str, fingerprint: str, declaration: Declaration, spec: CaseSpec) -> str:
+def case_id(pair: str, fingerprint: str, declaration: Declaration, spec: CaseSpec) -> str:
     """The hash of what is asked of a case and of whom; the same in every study that asks it."""
     asked = None  # what was not asked for does not count: a wish that is new leaves the ids of before
     if spec.request is not None:

@@ -24,10 +24,10 @@ from server.settings import Settings
 from server.store import leases, repository, studies
 from server.store.database import Store
 from server.store.tables import StudyRow
-from server.studies.declaration import CaseSpec
+from server.studies.declaration import CaseSpec, Declaration
 from server.studies.documents import load, log_of, progress_of, stored_study, summary_of
 from server.studies.job import StudyJob
-from server.studies.kind import StudyKind, declare
+from server.studies.kind import StudyKind, case_id, declare
 from server.studies.requests import CapitalsRequest, LanguagesRequest, MultiplicationRequest, Request
 from server.studies.schema import Study, StudyEnded, StudySummary, study_url
 
@@ -68,10 +68,9 @@ class Studies:
         pair = request.pair or self._models.names[0]
         await self._analyses.check_pair(pair)
         wanted = request.model_copy(update={"pair": pair})
-        specs = await asyncio.to_thread(self._specs, wanted)
-        asked = wanted.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)
+        declaration, specs = await asyncio.to_thread(self._declared, wanted)
         row = StudyRow(
-            id=short(digest([FORMAT, asked])),
+            id=await self._id(wanted, declaration, specs[0]),
             pair=pair,
             status="queued",
             created=repository.now(),
@@ -93,15 +92,32 @@ class Studies:
         existed = await self._scheduler.submit(self._kind, claim)
         return row.id, existed
 
-    def _specs(self, request: Request) -> list[CaseSpec]:
-        """The cases. Raises BadInput for what this server does not take of any of them."""
+    async def _id(self, request: Request, declaration: Declaration, first: CaseSpec) -> str:
+        """The address of a study, by what is asked for. Where it is done, but by a pair of other weights with this name,
+        it stays as it is, and what is asked for now is another study.
+        """
+        asked = request.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)
+        id, pair = short(digest([FORMAT, asked])), request.pair
+        assert pair is not None, "filled in"
+        if not self._models.is_resident(pair):
+            return id
+        with self._models.borrow(pair) as resident:
+            fingerprint = resident.fingerprint
+        kept = await self._store.read(partial(studies.finished_case, id, first.number))
+        if kept in (None, case_id(pair, fingerprint, declaration, first)):
+            return id
+        return short(digest([FORMAT, asked, fingerprint]))
+
+    def _declared(self, request: Request) -> tuple[Declaration, list[CaseSpec]]:
+        """The declaration and its cases. Raises BadInput for what this server does not take of any of them."""
         if isinstance(request, MultiplicationRequest) and request.problems > self._settings.max_cases:
             raise BadInput(
                 "problems",
                 f"{request.problems:,} is more than the {self._settings.max_cases:,} that a study of this server takes "
                 "(NLA_MAX_CASES).",
             )
-        specs = declare(request, self._settings).specs()
+        declaration = declare(request, self._settings)
+        specs = declaration.specs()
         first = next((spec.request for spec in specs if spec.request is not None), None)
         if first is None:
             raise BadInput("prompts", "All prompts are empty: something has to stand there.")
@@ -112,7 +128,7 @@ class Studies:
             told = [_of_template(each) for each in error.errors if each.field not in ("messages", "text")]
             if told:
                 raise BadInput(told[0].field, told[0].detail, *told[1:]) from error
-        return specs
+        return declaration, specs
 
     # Looking
 

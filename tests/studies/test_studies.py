@@ -66,6 +66,22 @@ async def test_a_request_that_was_made_is_found(app: FastAPI, pair: FakePair) ->
     assert [summary.id for summary in await studies_of(app).recent()] == [study.id]
 
 
+async def test_one_that_other_weights_have_made_stays_and_is_made_anew_of_these(
+    app: FastAPI, pair: FakePair
+) -> None:
+    study = await made(app, asked())
+    pair.fingerprint = "retrained"
+    id, existed = await studies_of(app).submit(asked())
+    assert id != study.id and not existed
+    again = await ended(app, id)
+    assert again.status == "done"
+    assert {case.analysis for case in again.cases}.isdisjoint(case.analysis for case in study.cases)
+    assert await studies_of(app).submit(asked()) == (id, True)
+    assert await studies_of(app).get(study.id) == study
+    pair.fingerprint = "f1"
+    assert await studies_of(app).submit(asked()) == (study.id, True)
+
+
 async def test_more_problems_hold_those_of_fewer_and_only_new_ones_are_made(
     app: FastAPI, pair: FakePair
 ) -> None:
