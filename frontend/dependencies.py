@@ -64,7 +64,13 @@ def models(request: Request) -> ModelsContext:
     resident = request.app.state.models
     words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
     said = words.get(resident.state, f"loading: {resident.message}")
-    return ModelsContext(resident.name, resident.state, formatting.plain(said), len(resident.names) > 1)
+    return ModelsContext(
+        resident.name,
+        resident.state,
+        formatting.plain(said),
+        several=len(resident.names) > 1,
+        guarded=request.app.state.settings.token is not None,
+    )
 
 
 Models = Annotated[ModelsContext, Depends(models)]

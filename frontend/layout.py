@@ -9,13 +9,14 @@ from dataclasses import dataclass
 class ModelsContext:
     """The head line's right end: which pair, and whether it is `loading`, `ready` or `failed`.
 
-    With `several`, another one may take its place at any time.
+    With `several`, another one may take its place at any time. `guarded`: visitors have logged in, and may log out.
     """
 
     pair: str
     state: str
     message: str
     several: bool = False
+    guarded: bool = False
 
 
 @dataclass(frozen=True)

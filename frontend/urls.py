@@ -22,6 +22,7 @@ class Urls:
     notebooks_path = "/notebooks"
     add_to_notebook = "/notebooks/add"
     login = "/login"
+    logout = "/logout"
     models = "/models"
     forecast = "/forecast"
     api_docs = "/docs"

@@ -47,6 +47,7 @@ from server.api.guard import Guard
 from server.api.guesses import Guesses
 from server.api.limits import BodyLimit
 from server.api.openapi import describe
+from server.api.sessions import Sessions
 from server.metrics import AvFigures, Metrics
 from server.pairs.catalogue import Catalogue, PairSource
 from server.pairs.model_pool import ModelPool
@@ -88,9 +89,9 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 def create_app(settings: Settings | None = None, source: PairSource | None = None) -> FastAPI:
     """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
 
-    On `app.state`: settings, store, models, scheduler, analyses, interventions, measurements, studies, vectors,
-    vector_reader, notebooks, agents, metrics, guesses, and `page` (renders a template). The models load in the
-    background once the server is up; until then analyses are queued.
+    On `app.state`: settings, store, sessions, models, scheduler, analyses, interventions, measurements, studies,
+    vectors, vector_reader, notebooks, agents, metrics, guesses, and `page` (renders a template). The models load in
+    the background once the server is up; until then analyses are queued.
     """
     settings = settings or Settings()
     settings.check()
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     state.guesses = Guesses()
     demo = settings.examples and settings.pair == DEFAULT_PAIR
     state.store = Store(settings.sqlalchemy_url, EXAMPLES if demo else None)
+    state.sessions = Sessions(state.store, settings.token)
     state.models = ModelPool(settings.pair, source or Catalogue(settings), settings.extra_pair_names)
     state.metrics.registry.register(AvFigures(state.models.counters))
     services = build_services(settings, state.store, state.models, state.metrics)
@@ -124,7 +126,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     app.router.routes.append(Route(agents.PATH, state.agents, methods=["POST"]))
     app.mount("/static", GZipMiddleware(StaticFiles(directory=STATIC)), name="static")
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    app.add_middleware(Guard, settings=settings, guesses=state.guesses)
+    app.add_middleware(Guard, settings=settings, guesses=state.guesses, sessions=state.sessions)
     return app
 
 

@@ -21,7 +21,9 @@ from server.errors import SettingsError
 
 DEFAULT_PAIR = "smollm2-135m-l20"
 EXAMPLES = Path(__file__).resolve().parent.parent / "training" / "examples.db"
-"""Finished analyses of that pair, made by training/examples.py."""
+"""Finished analyses of that pair and a study, made by training/examples.py."""
+TOKEN_LETTERS, TOKEN_DIFFERENT = 16, 6
+"""The least letters of a token, and the least of them that differ."""
 
 
 def _xdg(variable: str, fallback: str) -> Path:
@@ -193,11 +195,20 @@ class Settings(BaseSettings):
                 f"{self.host} can be reached from other machines, so a token is demanded: set NLA_TOKEN to "
                 "a secret of your own (every visitor will be asked for it), or listen on 127.0.0.1."
             )
+        if self.token and _is_weak(self.token.get_secret_value()):
+            raise SettingsError(
+                f"NLA_TOKEN could be guessed: take at least {TOKEN_LETTERS} letters, {TOKEN_DIFFERENT} of them "
+                "different. `openssl rand -hex 24` makes one."
+            )
         if self.verbaliser == "vllm-server" and self.extra_pair_names:
             raise SettingsError(
                 "The servers at NLA_VLLM_URLS hold the AV of one pair: with --verbaliser vllm-server there can be no "
                 "further pairs in NLA_EXTRA_PAIRS."
             )
+
+
+def _is_weak(token: str) -> bool:
+    return len(token) < TOKEN_LETTERS or len(set(token)) < TOKEN_DIFFERENT
 
 
 def is_loopback(host: str) -> bool:

@@ -7,8 +7,6 @@ of Origin). Off loopback a token is demanded, as a bearer token or as the cookie
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
@@ -18,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.guesses import Guesses
 from server.api.problems import respond_to, wants_page
-from server.errors import Busy, Forbidden, NlaError, Unauthorised
+from server.api.sessions import Sessions, same
+from server.errors import Busy, Forbidden, NlaError, StoreUnavailable, Unauthorised
 from server.settings import Settings, is_loopback
 from server.urls import split
 
@@ -33,10 +32,11 @@ class Guard:
     it is.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, guesses: Guesses) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, guesses: Guesses, sessions: Sessions) -> None:
         self.app = app
         self.settings = settings
         self.guesses = guesses
+        self.sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,20 +53,23 @@ class Guard:
     async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         error: NlaError | None = self._foreign(scope["method"], headers)
-        if error is None and not self._let_in(scope["path"], headers):
-            if headers.get("authorization") or _cookie(headers):
-                try:
-                    await self.guesses.wrong()
-                except Busy as busy:
-                    return respond_to(scope, busy)
-            error = Unauthorised(
-                "Send the token of this server as `Authorization: Bearer …`, or log in at /login."
-            )
-            if wants_page(scope) and scope["method"] in _SAFE:
-                query = scope["query_string"].decode("latin-1")
-                here = scope["path"] + (f"?{query}" if query else "")
-                return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
-        return None if error is None else respond_to(scope, error)
+        if error is not None:
+            return respond_to(scope, error)
+        try:
+            if await self._let_in(scope["path"], headers):
+                return None
+            if headers.get("authorization") or cookie_of(headers):
+                await self.guesses.wrong()
+        except (Busy, StoreUnavailable) as busy:
+            return respond_to(scope, busy)
+        if wants_page(scope) and scope["method"] in _SAFE:
+            query = scope["query_string"].decode("latin-1")
+            here = scope["path"] + (f"?{query}" if query else "")
+            return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
+        return respond_to(
+            scope,
+            Unauthorised("Send the token of this server as `Authorization: Bearer …`, or log in at /login."),
+        )
 
     def _foreign(self, method: str, headers: Headers) -> Forbidden | None:
         host = headers.get("host", "")
@@ -90,14 +93,14 @@ class Guard:
                 return Forbidden("This request comes from another site's page.")
         return None
 
-    def _let_in(self, path: str, headers: Headers) -> bool:
+    async def _let_in(self, path: str, headers: Headers) -> bool:
         if self.settings.token is None or path in _OPEN or path.startswith(_OPEN_FOLDERS):
             return True
         token = self.settings.token.get_secret_value()
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and same(given.strip(), token):
             return True
-        return same(_cookie(headers), session_of(token))
+        return await self.sessions.valid(cookie_of(headers))
 
 
 def host_name(host: str) -> str:
@@ -107,17 +110,8 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def session_of(token: str) -> str:
-    """The value of the cookie: proof of having known the token, not the token."""
-    return hmac.new(token.encode(), b"nla-explorer session", hashlib.sha256).hexdigest()
-
-
-def same(given: str, expected: str) -> bool:
-    """Compare two secrets in a time that does not tell how much of them is."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))
-
-
-def _cookie(headers: Headers) -> str:
+def cookie_of(headers: Headers) -> str:
+    """The value of the session's cookie; empty if there is none."""
     for line in headers.getlist("cookie"):
         try:
             morsel = SimpleCookie(line).get(COOKIE)

@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from server.api.guard import COOKIE, same, session_of
+from server.api.guard import COOKIE, cookie_of
+from server.api.sessions import LIFETIME, same
 from server.urls import split
 
 router = APIRouter(include_in_schema=False)
-_MONTH = 30 * 24 * 3600
 
 
 @router.get("/login")
@@ -35,8 +35,8 @@ async def login(request: Request) -> Response:
     response = RedirectResponse(following, 303)
     response.set_cookie(
         COOKIE,
-        session_of(token.get_secret_value()),
-        max_age=_MONTH,
+        request.app.state.sessions.begin(),
+        max_age=int(LIFETIME.total_seconds()),
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
@@ -45,8 +45,9 @@ async def login(request: Request) -> Response:
 
 
 @router.post("/logout")
-async def logout() -> Response:
-    """Forget the cookie."""
+async def logout(request: Request) -> Response:
+    """End the session: its cookie opens nothing any more, wherever it is."""
+    await request.app.state.sessions.end(cookie_of(request.headers))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
     return response

@@ -366,3 +366,12 @@ class NotebookEntryRow(Base):
     study_id: Mapped[str | None] = mapped_column(String(40))
     created: Mapped[datetime] = mapped_column(Moment)
     changed: Mapped[datetime] = mapped_column(Moment)
+
+
+class EndedSessionRow(Base):
+    """A login that was ended before it expired."""
+
+    __tablename__ = "ended_session"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    expires: Mapped[datetime] = mapped_column(Moment)

@@ -2,23 +2,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from server.api import guesses
-from server.api.guard import COOKIE, host_name, session_of
+from server.api import guesses, sessions
+from server.api.guard import COOKIE, host_name
 from server.errors import SettingsError
 from server.settings import Settings, is_loopback
+from server.store.database import Store
 from tests.api.test_bad_input import problem
 from tests.conftest import client_of, running
 from tests.fakes import FakeSource
 
 pytestmark = pytest.mark.anyio
-TOKEN = "correct horse"
+TOKEN = "correct horse battery"
 PAGE = {"Accept": "text/html"}
+
+
+def session_of(token: str) -> str:
+    """The cookie of a session at a server of this token."""
+    return sessions.Sessions(Store("sqlite://"), SecretStr(token)).begin()
 
 
 @pytest.fixture
@@ -51,7 +58,14 @@ def test_what_is_loopback(settings: Settings, host: str, loopback: bool) -> None
     else:
         with pytest.raises(SettingsError, match="NLA_TOKEN"):
             here.check()
-        here.model_copy(update={"token": SecretStr("x")}).check()
+        here.model_copy(update={"token": SecretStr(TOKEN)}).check()
+
+
+@pytest.mark.parametrize("token", ["x", "correct horse 1", "0" * 40, "abcde" * 8])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_token_that_could_be_guessed_is_refused(settings: Settings, host: str, token: str) -> None:
+    with pytest.raises(SettingsError, match="at least 16 letters"):
+        settings.model_copy(update={"host": host, "token": SecretStr(token)}).check()
 
 
 def test_an_empty_token_is_none(settings: Settings) -> None:
@@ -136,7 +150,7 @@ async def test_without_a_token_nothing_is_shown_but_life_and_the_login(guarded: 
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Bearer wrong", "Bearer", "Basic " + TOKEN, "Bearer \xe4", TOKEN, f"Bearer {session_of(TOKEN)}"],
+    ["Bearer wrong", "Bearer", "Basic " + TOKEN, "Bearer \xe4", TOKEN, "Bearer " + session_of(TOKEN)],
 )
 async def test_a_wrong_token_is_refused(guarded: FastAPI, authorization: str) -> None:
     async with client_of(guarded) as client:
@@ -162,8 +176,51 @@ async def test_the_login_page_leads_back_to_where_one_was_going(guarded: FastAPI
         assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
         assert "Secure" not in cookie
         assert (await client.get("/api/pairs")).status_code == 200
-        await client.post("/logout")
-        problem(await client.get("/api/pairs"), 401)
+
+
+async def test_a_session_that_was_ended_opens_nothing_anywhere(settings: Settings) -> None:
+    outside = settings.model_copy(update={"host": "0.0.0.0", "token": SecretStr(TOKEN)})
+    async with running(outside, FakeSource()) as app:
+        async with client_of(app) as here, client_of(app) as elsewhere:
+            for client in (here, elsewhere):
+                await client.post("/login", data={"token": TOKEN})
+            ended = {"Cookie": f"{COOKIE}={here.cookies[COOKIE]}"}
+            left = await here.post("/logout")
+            assert (left.status_code, left.headers["location"]) == (303, "/login")
+            assert COOKIE not in here.cookies
+            assert (await elsewhere.get("/api/pairs")).status_code == 200
+        async with client_of(app, **ended) as copied:
+            problem(await copied.get("/api/pairs"), 401)
+    async with running(outside, FakeSource()) as later, client_of(later, **ended) as copied:
+        problem(await copied.get("/api/pairs"), 401)
+
+
+async def test_whoever_had_to_log_in_can_log_out(guarded: FastAPI) -> None:
+    async with client_of(guarded, Authorization=f"Bearer {TOKEN}") as visitor:
+        assert 'action="/logout"' in (await visitor.get("/", headers=PAGE)).text
+
+
+async def test_where_nobody_logs_in_nobody_logs_out(client: httpx.AsyncClient) -> None:
+    assert "/logout" not in (await client.get("/", headers=PAGE)).text
+
+
+async def test_a_session_expires(guarded: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client_of(guarded) as client:
+        await client.post("/login", data={"token": TOKEN})
+        moment = datetime.now(UTC)
+        for days, status in ((29, 200), (31, 401)):
+            later = moment + timedelta(days=days)
+            monkeypatch.setattr(sessions, "_now", lambda later=later: later)
+            assert (await client.get("/api/pairs")).status_code == status
+
+
+@pytest.mark.parametrize(
+    "changed", ["other.{1}.{2}", "{0}.99999999999.{2}", "{0}.{1}.{2}0", "{0}.{1}", "{0}"]
+)
+async def test_a_cookie_that_was_changed_opens_nothing(guarded: FastAPI, changed: str) -> None:
+    cookie = changed.format(*guarded.state.sessions.begin().split("."))
+    async with client_of(guarded) as client:
+        problem(await client.get("/api/pairs", headers={"Cookie": f"{COOKIE}={cookie}"}), 401)
 
 
 async def test_the_cookie_is_for_https_alone_where_there_is_https(guarded: FastAPI) -> None:

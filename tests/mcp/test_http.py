@@ -23,7 +23,7 @@ from tests.fakes import FakePair, FakeSource, held
 from tests.mcp.asking import ERAS, agent, call, refusal
 
 pytestmark = pytest.mark.anyio
-TOKEN = "correct horse"
+TOKEN = "correct horse battery"
 TOOLS = [
     *("analyse", "list_analyses", "find_in_readings", "read_positions", "lens_of_word"),
     *("edit_and_patch", "causal_scores", "agreement", "form_test", "make_vector", "read_vector"),

@@ -13,6 +13,7 @@ from server.store.migrate_data import copy
 from server.store.tables import (
     Base,
     CausalScoreRow,
+    EndedSessionRow,
     InterventionRow,
     NotebookEntryRow,
     NotebookRow,
@@ -55,6 +56,7 @@ def source(tmp_path: Path) -> Engine:
         session.add(CausalScoreRow(measurement_id="m", position=1, sample=0, event=1, document="{}"))
         session.add(NotebookRow(id="n", title="Cats", created=MOMENT, changed=MOMENT))
         session.flush()
+        session.add(EndedSessionRow(id="s", expires=MOMENT))
         entry = {"name": "a", "note": "*b*", "analysis_id": "cats", "created": MOMENT, "changed": MOMENT}
         session.add(NotebookEntryRow(id="e", notebook_id="n", place=1, **entry))
     return engine
