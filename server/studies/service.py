@@ -93,7 +93,7 @@ class Studies:
         return row.id, existed
 
     async def _id(self, request: Request, declaration: Declaration, first: CaseSpec) -> str:
-        """The address of a study, by what is asked for. Where it is done, but by a pair of other weights with this name,
+        """The address of a study, by what is asked for. Where it is done, but by other weights of a pair of this name,
         it stays as it is, and what is asked for now is another study.
         """
         asked = request.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)
