@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from frontend import formatting
-from frontend.studies.contexts import Card, CaseRow, CasesContext, Filter, Mark, ShownReading
+from frontend.studies.contexts import Card, CaseRow, CasesContext, Edited, Filter, Mark, ShownReading
 from frontend.urls import urls
-from server.studies.schema import ALIGNMENTS, Alignment, Case, DigitResult, ReadingResult, Study
+from server.studies.schema import ALIGNMENTS, Alignment, Case, DigitResult, ReadingResult, Study, WordEdit
 
-Show = Literal["all", "right", "wrong", "named", "number", "failed"]
+Show = Literal["all", "right", "wrong", "named", "number", "carried", "failed"]
 LISTED = 100
 """Cases on one page of the table."""
 CARDS, CARD_READINGS = 4, 4
@@ -26,29 +26,42 @@ def _names_wrong(case: Case) -> bool:
     return any(_names(digit, reading) for digit, _, reading in _readings(case) if not digit.right)
 
 
+def _replaced(case: Case) -> list[WordEdit]:
+    """The edits in the activation's place."""
+    return [edit for edit in case.edits if edit.alpha is None]
+
+
 FILTERS: dict[Show, tuple[str, Callable[[Case], bool]]] = {
     "all": ("all", lambda case: True),
     "right": ("right", lambda case: case.exact is True),
     "wrong": ("wrong", lambda case: case.exact is False),
     "named": ("names a wrong digit that the model writes", _names_wrong),
     "number": ("states a number", _states),
+    "carried": (
+        "another country brings its capital",
+        lambda case: any(edit.outcome == "other" for edit in _replaced(case)),
+    ),
     "failed": ("failed", lambda case: case.error is not None),
 }
+OFFERED: Mapping[str, tuple[Show, ...]] = {
+    "multiplication": ("all", "right", "wrong", "named", "number"),
+    "capitals": ("all", "right", "wrong", "carried"),
+}
+"""What narrows the table of each kind; of the others nothing does."""
 
 
 def cases(study: Study, show: Show = "all", start: int = 0) -> CasesContext:
     """One page of the table, from the case `start` of those that are shown."""
-    multiplication = study.kind == "multiplication"
     counts = {name: sum(map(fits, study.cases)) for name, (_, fits) in FILTERS.items()}
+    fitting = OFFERED.get(study.kind, ("all",))
     offered = [
-        name
-        for name in FILTERS
-        if name in ("all", show) or (counts[name] if name == "failed" else multiplication)
+        name for name in FILTERS if name in fitting or name == show or (name == "failed" and counts["failed"])
     ]
     shown = [case for case in study.cases if FILTERS[show][1](case)]
     end = start + LISTED
     return CasesContext(
-        multiplication=multiplication,
+        multiplication=study.kind == "multiplication",
+        capitals=study.kind == "capitals",
         filters=[
             Filter(f"{FILTERS[name][0]} ({counts[name]:,})", urls.study(study.id, show=name), name == show)
             for name in offered
@@ -80,6 +93,15 @@ def row(case: Case) -> CaseRow:
         stated_before=_stated(before),
         hinted_at=_hinted(at),
         hinted_before=_hinted(before),
+        edited=[
+            Edited(
+                formatting.plain(edit.other),
+                formatting.quoted(edit.first, 20),
+                edit.outcome == "other",
+                edit.url if _local(edit.url) else "",
+            )
+            for edit in _replaced(case)
+        ],
         score=formatting.percent(sum(known) / len(known)) if known else formatting.number(None),
         error=formatting.plain(case.error or ""),
     )

@@ -189,6 +189,18 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """What a country replaced in the words did: the `other` one, the model's first choice then, and whether that is
+    the other one's capital.
+    """
+
+    other: str
+    first: str
+    carried: bool
+    href: str
+
+
+@dataclass(frozen=True)
 class CaseRow:
     """One case in the table."""
 
@@ -202,6 +214,7 @@ class CaseRow:
     stated_before: str
     hinted_at: str
     hinted_before: str
+    edited: list[Edited]
     score: str
     error: str
 
@@ -237,6 +250,7 @@ class CasesContext:
     """The table of cases, with what narrows it and where its other pages are."""
 
     multiplication: bool
+    capitals: bool
     filters: list[Filter]
     rows: list[CaseRow]
     found: str

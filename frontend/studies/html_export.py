@@ -35,6 +35,7 @@ def html_export(study: Study, origin: str, now: datetime) -> str:
         findings=_absolute(findings(study), origin),
         cases=CasesContext(
             multiplication=study.kind == "multiplication",
+            capitals=study.kind == "capitals",
             filters=[],
             rows=[_row(cases.row(case), origin) for case in study.cases],
             found="",
@@ -85,7 +86,8 @@ def _card(card: Card, origin: str) -> Card:
 
 
 def _row(row: CaseRow, origin: str) -> CaseRow:
-    return replace(row, href=row.href and origin + row.href)
+    edited = [replace(edit, href=edit.href and origin + edit.href) for edit in row.edited]
+    return replace(row, href=row.href and origin + row.href, edited=edited)
 
 
 def _readings(study: Study, origin: str) -> Iterator[ReadRow]:

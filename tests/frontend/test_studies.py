@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from frontend import templating
 from frontend.studies import built_in_form
+from frontend.studies import cases as cases_page
 from frontend.studies import form as forms
 from frontend.studies.cases import LISTED, Show
 from frontend.studies.contexts import StudyPage
@@ -25,7 +26,7 @@ from server.analyses.schema import Progress
 from server.settings import Settings
 from server.studies import prompts_figures
 from server.studies.requests import PromptsRequest
-from server.studies.schema import Case, Null, ReadingResult, Statistic, Study
+from server.studies.schema import Case, Null, ReadingResult, Statistic, Study, WordEdit
 from tests.fakes import FakeSource
 from tests.frontend.made_study import ALPHAS, LAYERS, case, cases, study
 from tests.frontend.parsed import READY, one
@@ -353,6 +354,39 @@ def test_a_study_of_capitals_says_whether_the_capital_is_carried_over() -> None:
         "(30 to 50 %) of 12 edits, against 10 % after random directions of the same angle: no more than chance can "
         "give."
     )
+
+
+def test_the_table_of_capitals_tells_what_each_edit_did() -> None:
+    def edit(outcome: Literal["other", "own"], first: str, alpha: float | None) -> WordEdit:
+        return WordEdit(
+            position=4, where="country", alpha=alpha, other="Spain", intended="Madrid", first=first, outcome=outcome,
+            prob=0.5, random_prob=0.1, random_hits=[], unedited=False, kl=1.0, url=f"/a/b?t=4&e={outcome}",
+        )  # fmt: skip
+
+    done = [
+        Case(
+            number=0,
+            label="France",
+            exact=True,
+            edits=[edit("other", " Madrid", None), edit("own", " Paris", 1)],
+        ),
+        Case(
+            number=1,
+            label="Peru",
+            exact=True,
+            edits=[edit("own", " Lima", None), edit("other", " Madrid", 1)],
+        ),
+        Case(number=2, label="Chad", exact=False),
+    ]
+    made = study([]).model_copy(update={"kind": "capitals", "cases": done, "status": "done"})
+    soup = page(made)
+    cells = [" ".join(row.select("td")[1].text.split()) for row in soup.select("#cases tbody tr")]
+    assert cells == ["Spain: “·Madrid” ✓ its capital", "Spain: “·Lima”", "–"]
+    assert [a["href"] for a in soup.select("#cases td a")] == ["/a/b?t=4&e=other", "/a/b?t=4&e=own"]
+    assert [a.text for a in soup.select("#cases .choices a")] == [
+        "all (3)", "right (2)", "wrong (1)", "another country brings its capital (1)",
+    ]  # fmt: skip
+    assert [row.label for row in cases_page.cases(made, "carried").rows] == ["France"]
 
 
 def test_a_study_of_languages_says_whether_the_written_one_is_named() -> None:
