@@ -108,7 +108,8 @@ async def _make(services: Services, options: argparse.Namespace) -> Vector:
                 tensor=options.tensor,
             )
         )[0]
-    request = VectorRequest.model_validate({"name": options.name, "sum": [_term(t) for t in options.terms]})
+    typed = {"name": options.name, "sum": [_term(t) for t in options.terms]}
+    request = VectorRequest.model_validate(typed, strict=False)
     return (await services.vectors.create(request))[0]
 
 

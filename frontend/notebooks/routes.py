@@ -216,7 +216,7 @@ async def _choice(
 def _checked(model: type[M], values: Mapping[str, object]) -> M:
     """The request. Raises FormError with a message for each field at fault."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, strict=False)
     except ValidationError as error:
         found = field_errors(error.errors())
         raise FormError({each.field: each.detail for each in reversed(found)}) from error

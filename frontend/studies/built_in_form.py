@@ -48,7 +48,7 @@ def request(form: BuiltInForm) -> CapitalsRequest | LanguagesRequest:
         "pair": form.pair or None,
     }
     try:
-        return KINDS[form.kind].model_validate(asked)
+        return KINDS[form.kind].model_validate(asked, strict=False)
     except ValidationError as error:
         raise FormError(place(field_errors(error.errors()), str(error), form)) from error
 

@@ -66,7 +66,7 @@ def request(form: StudyForm) -> MultiplicationRequest:
         "edit_alphas": alphas,
     }
     try:
-        return MultiplicationRequest.model_validate(asked)
+        return MultiplicationRequest.model_validate(asked, strict=False)
     except ValidationError as error:
         raise FormError(place(field_errors(error.errors()), str(error), form)) from error
 

@@ -105,7 +105,7 @@ def request(form: PromptsForm) -> Request:
         raise FormError({"text": "Type the prompts, or choose a file with them."})
     try:
         asked = _declared(form) if form.source == "yaml" else _asked(form)
-        return yaml_file.REQUEST.validate_python(asked)
+        return yaml_file.REQUEST.validate_python(asked, strict=False)
     except BadInput as error:
         raise FormError(place(error.errors, error.detail, form)) from error
     except ValidationError as error:

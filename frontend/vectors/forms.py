@@ -71,7 +71,7 @@ def read_request(form: ReadForm) -> Verbalise:
         if (value := getattr(form, name).strip())
     }
     try:
-        return Verbalise.model_validate(fields)
+        return Verbalise.model_validate(fields, strict=False)
     except ValidationError as error:
         raise FormError({str(e["loc"][0]): f"{e['msg']}." for e in error.errors()}) from error
 

@@ -66,11 +66,11 @@ LensField = Annotated[
 
 
 class RequestModel(BaseModel):
-    """Part of a request: an unknown field is an error (it is a misspelt one), and nothing changes once
-    checked.
+    """Part of a request: an unknown field is an error (it is a misspelt one), `true` and `"1.5"` are no numbers, and
+    nothing changes once checked. What comes as text, from a form, is read with `strict=False`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ResponseModel(BaseModel):

@@ -50,7 +50,7 @@ class EntryChange(RequestModel):
     name: Name | None = None
     note: Note | None = None
     place: Annotated[int, Field(ge=0, lt=ENTRIES)] | None = None
-    seen: datetime | None = None
+    seen: Annotated[datetime, Field(strict=False)] | None = None
 
 
 class Entry(ResponseModel):
