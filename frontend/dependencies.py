@@ -11,6 +11,7 @@ from frontend import formatting
 from frontend.analysis.view import NO_PANEL_DATA, NO_WORDS, PanelData, View, Words
 from frontend.layout import ModelsContext
 from frontend.lens.typed_words import resolved, typed_word
+from frontend.shared_streams import SharedStreams
 from frontend.view_state import ViewState
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
@@ -57,6 +58,15 @@ def vectors(request: Request) -> Vectors:
 
 
 Kept = Annotated[Vectors, Depends(vectors)]
+
+
+def streams(request: Request) -> SharedStreams:
+    """The event streams of open pages."""
+    shared: SharedStreams = request.app.state.page_streams
+    return shared
+
+
+Streams = Annotated[SharedStreams, Depends(streams)]
 
 
 def models(request: Request) -> ModelsContext:

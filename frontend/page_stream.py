@@ -1,8 +1,8 @@
 """The page's event stream: an open page is sent what has changed since its last message.
 
-`stream` renders each snapshot of the analysis and sends, at most every WINDOW seconds, each fragment whose HTML
-differs from what the page was sent. Fragments are whole and morphed in, so a message that is lost or repeated does
-no harm, and every connection begins by bringing the page up to date.
+Each snapshot of the analysis is rendered, at most every WINDOW seconds, once for all pages that show the same, and
+each fragment is sent whose HTML differs from what the page was sent. Fragments are whole and morphed in, so a message
+that is lost or repeated does no harm, and every connection begins by bringing the page up to date.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing
 
 from frontend.analysis.page import facts, legend, status, table
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.ribbon import ribbon_context
 from frontend.analysis.tokens import rows, token
 from frontend.analysis.view import NO_PANEL_DATA, PanelData, View
-from frontend.event_stream import DONE, PING, message, pinged
 from frontend.lens.lens_map import lens_map
-from frontend.sent_fragments import SentFragments
+from frontend.sent_fragments import Sendable, SentFragments
+from frontend.shared_streams import SharedStreams
 from frontend.view_state import PLAIN, ViewState
 from server.analyses.schema import FINAL, Analysis, Reading, Snapshot
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
+NO_PARTS = (0, False, False)
+"""What an analysis is made of at first: its tokens, its lens, its tuned lens."""
 RIBBON_EVERY = 1.0
 """Seconds between two changes of the ribbon: the words of one reading can change every line."""
 RIBBON_SHARE = 20
@@ -59,12 +60,17 @@ class OpenPage:
         self._before = view
         return changed
 
+    def sendable(self) -> Sendable:
+        """All that the page has been sent and still has."""
+        return self._sent.sendable()
+
     def _changed(self, view: View) -> Iterator[str]:
         yield from self._sent.changed("status", "analysis/progress.status", status(view))
         yield from self._sent.changed("facts", "analysis/progress.facts", facts(view))
         yield from self._sent.changed("legend", "analysis/text.legend", legend(view))
         if self._before is None or _other_text(self._before, view):
             if view.analysis.tokens:
+                self._sent.forget(lambda target: target.startswith("tok-"))
                 yield from self._sent.changed("text", "analysis/text.text", rows(view), swap="innerMorph")
                 yield from self._sent.changed("all-readings", "analysis/table.all_readings", table(view))
         else:
@@ -81,7 +87,8 @@ class OpenPage:
             return
         inside = {f"{target}-{panel.position}": macro for target, macro in PARTS.items()}
         if panel.position != self._shown:
-            self._shown = panel.position
+            gone, self._shown = self._shown, panel.position
+            self._sent.forget({f"{target}-{gone}" for target in PARTS}.__contains__)
             yield from self._sent.changed("panel", "analysis/panel.panel", panel)
             for target, macro in inside.items():
                 self._sent.keep(target, macro, panel)
@@ -101,6 +108,7 @@ class OpenPage:
             parts[turn.id] = ("turn_head", turn)
             parts |= {chunk.id: ("chunk", chunk) for chunk in turn.chunks}
         if not self._sent.has(parts):
+            self._sent.forget(lambda target: target.startswith("ribbon-"))
             yield from self._sent.changed("ribbon", "analysis/ribbon.ribbon", ribbon)
             for target, (macro, part) in parts.items():
                 self._sent.keep(target, f"analysis/ribbon.{macro}", part)
@@ -125,30 +133,44 @@ def _read_anew(before: View, now: View) -> list[int]:
     return sorted(p for p in positions if before.by_position.get(p) != now.by_position.get(p))
 
 
-async def stream(
-    snapshots: AsyncGenerator[Snapshot],
+class Renderer:
+    """Renders one view of an analysis. `panel_data` returns what is known of the pinned token from elsewhere."""
+
+    def __init__(self, view_state: ViewState, panel_data: Callable[[Analysis], Awaitable[PanelData]]) -> None:
+        self._page = OpenPage(view_state)
+        self._panel_data = panel_data
+        self._known, self._made = NO_PANEL_DATA, NO_PARTS
+
+    async def show(self, snapshot: Snapshot, afresh: bool) -> Sendable:
+        """Render a snapshot; return all that a page is sent."""
+        now = snapshot.analysis
+        parts = (len(now.tokens), now.lens is not None, now.tuned_lens is not None)
+        if parts != self._made or (afresh and parts != NO_PARTS):
+            self._made, self._known = parts, await self._panel_data(now)
+        return await asyncio.to_thread(self._render, snapshot)  # a long text takes a while
+
+    def is_final(self, snapshot: Snapshot) -> bool:
+        """Return whether the analysis has ended."""
+        return snapshot.analysis.status in FINAL
+
+    def _render(self, snapshot: Snapshot) -> Sendable:
+        self._page.fragments(snapshot, self._known)
+        return self._page.sendable()
+
+
+def stream(
+    shared: SharedStreams,
+    id: str,
+    snapshots: Callable[[], AsyncGenerator[Snapshot]],
     view_state: ViewState,
     panel_data: Callable[[Analysis], Awaitable[PanelData]],
 ) -> AsyncGenerator[bytes]:
-    """The server-sent events of one page, from where the analysis stands to its end.
+    """The server-sent events of one page, from where the analysis stands to its end. Pages that show the same share
+    them.
 
     `panel_data` returns what is known of the pinned token from elsewhere. Unnamed messages are HTML to swap;
     `ping` says that the server is there, `done` tells the page to stop listening, however the analysis ended.
     A stream that ends without it is opened again.
     """
-    page, known, made, final = OpenPage(view_state), NO_PANEL_DATA, (0, False, False), False
-    async with aclosing(pinged(snapshots)) as found:
-        async for snapshot in found:
-            if snapshot is None:
-                yield PING
-                continue
-            now = snapshot.analysis
-            parts = (len(now.tokens), now.lens is not None, now.tuned_lens is not None)
-            if parts != made:
-                made, known = parts, await panel_data(now)
-            html = await asyncio.to_thread(page.fragments, snapshot, known)  # a long text takes a while
-            yield message(html) if html else PING
-            final = now.status in FINAL
-            await asyncio.sleep(WINDOW)
-    if final:
-        yield DONE
+    key = "analysis", id, view_state
+    return shared.stream(key, snapshots, lambda: Renderer(view_state, panel_data), WINDOW)

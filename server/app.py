@@ -21,6 +21,7 @@ from frontend.home import routes as home_pages
 from frontend.lens import routes as lens_pages
 from frontend.library import routes as library_pages
 from frontend.notebooks import routes as notebook_pages
+from frontend.shared_streams import SharedStreams
 from frontend.studies import routes as study_pages
 from frontend.templating import page
 from frontend.vectors import routes as vector_pages
@@ -90,8 +91,8 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
     """The app. `source` says where pairs come from (the catalogue, unless a test brings its own).
 
     On `app.state`: settings, store, sessions, models, scheduler, analyses, interventions, measurements, studies,
-    vectors, vector_reader, notebooks, agents, metrics, guesses, and `page` (renders a template). The models load in
-    the background once the server is up; until then analyses are queued.
+    vectors, vector_reader, notebooks, agents, metrics, guesses, `page` (renders a template) and `page_streams`. The
+    models load in the background once the server is up; until then analyses are queued.
     """
     settings = settings or Settings()
     settings.check()
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None, source: PairSource | None = Non
         setattr(state, name, getattr(services, name))
     state.agents = agents.Agents(services)
     state.page = page
+    state.page_streams = SharedStreams(state.metrics.watchers)
     problems.install(app)
     describe(app)
     app.router.routes.extend(_routes())

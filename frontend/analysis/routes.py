@@ -28,6 +28,7 @@ from frontend.dependencies import (
     OtherLens,
     RequestedState,
     Service,
+    Streams,
     Viewed,
     panel_data,
 )
@@ -149,7 +150,7 @@ async def token_range(view: Viewed, first: Position, last: Position) -> HTMLResp
 
 @router.get("/a/{id}/stream")
 async def stream(
-    id: str, service: Service, edits: Edits, kept: Kept, view_state: RequestedState
+    id: str, service: Service, edits: Edits, kept: Kept, streams: Streams, view_state: RequestedState
 ) -> StreamingResponse:
     """Stream the page's changes as server-sent HTML. The analysis does not end with the stream."""
     found = await service.get(id)
@@ -157,7 +158,11 @@ async def stream(
     if pinned is not None:
         service.pin(found.id, pinned)
     body = page_stream.stream(
-        service.watch(id), view_state, lambda now: panel_data(service, edits, kept, now, view_state)
+        streams,
+        found.id,
+        lambda: service.watch(found.id),
+        view_state,
+        lambda now: panel_data(service, edits, kept, now, view_state),
     )
     return event_stream.response(body)
 

@@ -279,17 +279,16 @@ class Analyses:
         """
         analysis = await self.get(analysis_id)
         yield Snapshot(analysis)
-        with self.metrics.watchers.track_inprogress():
-            async with aclosing(self._streams.batches(analysis_id, 0)) as batches:
-                async for batch, writing in batches:
-                    try:
-                        analysis = await self.get(analysis_id)
-                    except (NotFound, Unreadable):
-                        end = batch[-1].data
-                        if not isinstance(end, Ended):
-                            raise
-                        analysis = analysis.model_copy(update={"status": end.status, "error": end.error})
-                    yield _snapshot(analysis, writing)
+        async with aclosing(self._streams.batches(analysis_id, 0)) as batches:
+            async for batch, writing in batches:
+                try:
+                    analysis = await self.get(analysis_id)
+                except (NotFound, Unreadable):
+                    end = batch[-1].data
+                    if not isinstance(end, Ended):
+                        raise
+                    analysis = analysis.model_copy(update={"status": end.status, "error": end.error})
+                yield _snapshot(analysis, writing)
 
     async def _look(self, analysis_id: str) -> Found:
         found = await self.check(analysis_id)

@@ -10,8 +10,10 @@ from bs4 import BeautifulSoup
 from frontend import event_stream, page_stream
 from frontend.analysis.view import NO_PANEL_DATA, PanelData
 from frontend.page_stream import OpenPage
+from frontend.shared_streams import SharedStreams
 from frontend.view_state import ViewState
 from server.analyses.schema import Analysis, Progress, Reading, Snapshot
+from server.metrics import Metrics
 from tests.frontend import made
 
 
@@ -99,6 +101,27 @@ def test_a_position_that_exists_only_with_the_reply_is_pinned_when_it_comes() ->
     assert 'data-position="20"' in page.fragments(snapshot(running()))
 
 
+def test_who_comes_later_is_sent_nothing_that_has_gone() -> None:
+    page = OpenPage(ViewState(t=20))
+    page.fragments(snapshot(running(tokens=made.tokens()[:14], lens=None)))
+    read = running(tokens=made.tokens()[:14], lens=None, readings=[made.reading(3)])
+    assert "#tok-3" in targets(page.fragments(snapshot(read)))
+    assert "#tok-3" in targets(page.sendable().since(0))
+    page.fragments(snapshot(running(readings=[made.reading(3)])))
+    sent = targets(page.sendable().since(0))
+    assert sorted(set(sent)) == sorted(sent)
+    assert not [target for target in sent if target.startswith("#tok-") or target.endswith("-10")]
+    assert targets(page.sendable().since(page.sendable().version)) == []
+
+
+def test_a_part_is_not_sent_apart_from_what_it_came_with() -> None:
+    page = settled(running(), 12)
+    assert "#reading-12" not in targets(page.sendable().since(0))
+    page.fragments(snapshot(running(), p12="half a"))
+    sent = targets(page.sendable().since(0))
+    assert sent.index("#panel") < sent.index("#reading-12") == len(sent) - 1
+
+
 def test_a_finished_reading_replaces_the_words_that_came_before() -> None:
     page = settled(running(), 12)
     assert "half a" in page.fragments(snapshot(running(), p12="half a"))
@@ -120,7 +143,10 @@ async def _collect(found: list[Analysis], wanted: int | None) -> list[str]:
         for analysis in found:
             yield Snapshot(analysis)
 
-    return [part.decode() async for part in page_stream.stream(snapshots(), ViewState(t=wanted), nothing)]
+    stream = page_stream.stream(
+        SharedStreams(Metrics().watchers), "a", snapshots, ViewState(t=wanted), nothing
+    )
+    return [part.decode() async for part in stream]
 
 
 def test_a_stream_ends_with_done_however_the_analysis_ended() -> None:

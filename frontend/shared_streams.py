@@ -1,0 +1,153 @@
+"""Event streams of open pages: what changes is rendered once, and sent to all that have the same open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import aclosing
+from typing import Any, Generic, Protocol, TypeVar
+
+from prometheus_client import Gauge
+
+from frontend.event_stream import DONE, PING, PING_EVERY, message
+from frontend.sent_fragments import NOTHING, Sendable
+
+S = TypeVar("S")
+R = TypeVar("R", contravariant=True)
+
+
+class Renderer(Protocol[R]):
+    """Renders the snapshots of what a page shows."""
+
+    async def show(self, snapshot: R, afresh: bool) -> Sendable:
+        """Render a snapshot; return all that a page is sent. `afresh`: somebody has come who may know more than was
+        known at the last snapshot.
+        """
+        ...
+
+    def is_final(self, snapshot: R) -> bool:
+        """Return whether nothing will come after this."""
+        ...
+
+
+class _Shared(Generic[S]):
+    """One thing, looked at in one way, followed once for all viewers. Each of them is sent whatever is newer than what
+    it has, when it takes it: a slow one misses states, and holds up nobody.
+    """
+
+    def __init__(self, snapshots: AsyncGenerator[S], renderer: Renderer[S], window: float) -> None:
+        self._snapshots = snapshots
+        self._renderer = renderer
+        self._window = window
+        self._sendable: Sendable = NOTHING
+        self._last = 0, NOTHING.version, b""
+        self._news = asyncio.get_running_loop().create_future()
+        self._arrival = asyncio.Event()
+        self._arrived = self._served = 0
+        self._final = False
+        self._error: Exception | None = None
+        self.viewers = 0
+        self._task = asyncio.create_task(self._run(), name="page")
+        self._task.add_done_callback(lambda _: self._tell())
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._task.done()
+
+    async def messages(self) -> AsyncGenerator[bytes]:
+        """What one viewer is sent, from all there is to the end. Raises what ended it."""
+        self._arrived += 1
+        self._arrival.set()
+        ticket, seen = self._arrived, 0
+        while True:
+            news = self._news
+            if (self._served >= ticket or self.over) and self._sendable.version > seen:
+                sent, seen = self._since(seen), self._sendable.version
+                yield sent
+            elif self.over:
+                if self._error is not None:
+                    raise self._error
+                if self._final:
+                    yield DONE
+                return
+            elif not (await asyncio.wait({news}, timeout=PING_EVERY))[0]:
+                yield PING
+
+    async def end(self) -> None:
+        """Follow it no longer."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    def _since(self, version: int) -> bytes:
+        """The message that brings a page of this version up to date; most pages have the same one."""
+        if self._last[:2] != (version, self._sendable.version):
+            self._last = version, self._sendable.version, message(self._sendable.since(version))
+        return self._last[2]
+
+    async def _run(self) -> None:
+        try:
+            async with aclosing(self._snapshots) as snapshots:
+                await self._follow(snapshots)
+        except Exception as error:  # each viewer raises it
+            self._error = error
+
+    async def _follow(self, snapshots: AsyncGenerator[S]) -> None:
+        following = asyncio.ensure_future(anext(snapshots, None))
+        try:
+            snapshot = await following
+            while snapshot is not None:
+                arrived = self._arrived
+                self._arrival.clear()
+                self._sendable = await self._renderer.show(snapshot, arrived > self._served)
+                self._served, self._final = arrived, self._renderer.is_final(snapshot)
+                self._tell()
+                await asyncio.sleep(self._window)
+                if following.done():
+                    following = asyncio.ensure_future(anext(snapshots, None))
+                arrival = asyncio.ensure_future(self._arrival.wait())
+                await asyncio.wait({following, arrival}, return_when=asyncio.FIRST_COMPLETED)
+                arrival.cancel()
+                if following.done():
+                    snapshot = following.result()
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+
+    def _tell(self) -> None:
+        self._news.set_result(None)
+        self._news = asyncio.get_running_loop().create_future()
+
+
+class SharedStreams:
+    """The event streams of all open pages. `watchers` counts them."""
+
+    def __init__(self, watchers: Gauge) -> None:
+        self._watchers = watchers
+        self._open: dict[Hashable, _Shared[Any]] = {}
+
+    async def stream(
+        self,
+        key: Hashable,
+        snapshots: Callable[[], AsyncGenerator[S]],
+        renderer: Callable[[], Renderer[S]],
+        window: float,
+    ) -> AsyncGenerator[bytes]:
+        """Yield the messages of one page. Pages of the same `key` share what renders them, at most every `window`
+        seconds; the last one to leave ends it. Raises what `snapshots` raises.
+        """
+        shared = self._open.get(key)
+        if shared is None or shared.over:
+            shared = self._open[key] = _Shared(snapshots(), renderer(), window)
+        shared.viewers += 1
+        try:
+            with self._watchers.track_inprogress():
+                async with aclosing(shared.messages()) as messages:
+                    async for sent in messages:
+                        yield sent
+        finally:
+            shared.viewers -= 1
+            if not shared.viewers:
+                if self._open.get(key) is shared:
+                    del self._open[key]
+                await shared.end()
