@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from server.analyses.readings import Key, ReadingFailed, Vector, Written
 from server.analyses.schema import READING_COLUMNS, Reading
 from server.store import repository
-from server.store.tables import ReadingRow
 from server.store.vectors import pack
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ReadingWrites:
         self.told: list[tuple[int, Reading]] = []
         self._id = analysis_id
         self._now = dict(readings)
-        self._rows: dict[Key, ReadingRow] = {}
+        self._rows: dict[Key, dict[str, Any]] = {}
         self._scores: dict[Key, dict[str, Any]] = {}
 
     def write(self, finding: Written, event: int) -> None:
@@ -54,15 +53,13 @@ class ReadingWrites:
         """Write all of it."""
         if self._rows:
             repository.save_readings(list(self._rows.values()), session)
-            session.flush()
         if self._scores:
             repository.save_scores(list(self._scores.values()), session)
 
     def _put(self, key: Key, reading: Reading, event: int, tokens: int) -> None:
         self._tell(key, reading, event)
-        self._rows[key] = ReadingRow(
-            analysis_id=self._id, tokens=tokens, event=event, **reading.model_dump(include=READING_COLUMNS)
-        )
+        about = {"analysis_id": self._id, "tokens": tokens, "event": event}
+        self._rows[key] = about | reading.model_dump(include=READING_COLUMNS)
 
     def _tell(self, key: Key, reading: Reading, event: int) -> None:
         self._now[key] = reading

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session, defer, load_only
 
 from server.store.search import matches, words_of
@@ -140,10 +140,20 @@ def save_tuned_lens(analysis_id: str, blob: bytes, event: int, session: Session)
     session.execute(update(TraceRow).where(TraceRow.analysis_id == analysis_id).values(tuned_lens=blob))
 
 
-def save_readings(readings: Sequence[ReadingRow], session: Session) -> None:
-    """Keep readings, new ones or anew."""
-    for reading in readings:
-        session.merge(reading)
+def save_readings(readings: Sequence[Mapping[str, Any]], session: Session) -> None:
+    """Keep readings, new ones or anew: analysis_id, position and sample, and the columns to set, the same of each. Many
+    at a time, in three statements.
+    """
+    key = ReadingRow.analysis_id, ReadingRow.position, ReadingRow.sample
+    places = [tuple(reading[column.key] for column in key) for reading in readings]
+    there = select(*key).where(key[0].in_({id for id, _, _ in places}), key[1].in_({p for _, p, _ in places}))
+    known = {tuple(found) for found in session.execute(there)}
+    for verb, wanted in ((insert, False), (update, True)):
+        rows = [
+            reading for reading, place in zip(readings, places, strict=True) if (place in known) is wanted
+        ]
+        if rows:
+            session.execute(verb(ReadingRow), rows)
 
 
 def same_text(text_id: str, session: Session) -> list[AnalysisRow]:

@@ -53,6 +53,13 @@ def reading(analysis_id: str, position: int, text: str = "", **more: Any) -> Rea
     )
 
 
+def written(*rows: ReadingRow) -> list[dict[str, Any]]:
+    """What is set of these readings, as it is written."""
+    return [
+        {c.key: vars(row)[c.key] for c in ReadingRow.__table__.columns if c.key in vars(row)} for row in rows
+    ]
+
+
 def intervention(
     id: str, analysis_id: str, position: int = 0, *, age: int = 0, words: str = "", status: str = "done"
 ) -> InterventionRow:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from server.store import leases, repository
 from server.store.tables import AnalysisRow, PassageRow, ReadingRow, TraceRow
-from tests.store.rows import analysis, reading
+from tests.store.rows import analysis, reading, written
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -158,7 +158,7 @@ def test_beginning_again_forgets_failures_and_keeps_the_rest(session: Session) -
 
 def test_readings_are_replaced_and_scored(session: Session) -> None:
     fill(session)
-    repository.save_readings([reading("cats", 0, "better"), reading("cats", 7, "new")], session)
+    repository.save_readings(written(reading("cats", 0, "better"), reading("cats", 7, "new")), session)
     score = {"cos": 0.5, "vector": b"v", "event": 9}
     repository.save_scores([{"analysis_id": "cats", "position": 7, "sample": 0, **score}], session)
     session.expire_all()

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from server.store import attached, repository
 from server.store.search import edits_with
 from server.store.tables import InterventionRow
-from tests.store.rows import analysis, intervention, reading
+from tests.store.rows import analysis, intervention, reading, written
 
 
 def fill(session: Session) -> None:
@@ -69,7 +69,7 @@ def test_search(session: Session, query: str | None, expected: list[str]) -> Non
 def test_a_reading_that_is_written_anew_is_found_by_its_new_words_alone(session: Session) -> None:
     fill(session)
     repository.save_readings(
-        [reading("cats", 0, "better words"), reading("dogs", 0, "entirely NEW")], session
+        written(reading("cats", 0, "better words"), reading("dogs", 0, "entirely NEW")), session
     )
     session.flush()
     assert found("études", session) == []
@@ -86,7 +86,7 @@ def test_the_reply_is_found_once_it_is_known(session: Session) -> None:
 
 def test_a_reading_that_is_forgotten_is_not_found(session: Session) -> None:
     fill(session)
-    repository.save_readings([reading("cats", 1, "half a thought", error="broken")], session)
+    repository.save_readings(written(reading("cats", 1, "half a thought", error="broken")), session)
     session.flush()
     assert found("thought", session) == ["cats"]
     repository.begin("cats", session)
