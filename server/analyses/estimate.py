@@ -33,6 +33,8 @@ class Estimate:
         self._at_first = 0
         self._scored: set[Key] = set()
         self._written: dict[Key, int] = {}
+        self._through_av: set[Key] = set()
+        """Written or scored: kept apart, since to put them together takes as long as there are readings."""
         self._decoded: dict[Key, int] = {}
         self._since: dict[Key, float] = {}
         self._began = 0.0
@@ -45,6 +47,7 @@ class Estimate:
         """Start the clock: of `total` readings earlier runs have written some, and scored some of those."""
         self._total, self._at_first, self._scored = total, len(scored), set(scored)
         self._written = dict.fromkeys(written, 0)
+        self._through_av = written | scored
         self._began = time.monotonic()
         self._before = self.fraction or 0.0
 
@@ -57,12 +60,14 @@ class Estimate:
         """Note that the AV has ended a reading of so many characters."""
         self._decoded.pop(key, None)
         self._written[key] = characters
+        self._through_av.add(key)
         self._note_all_written()
 
     def scored(self, key: Key) -> None:
         """Note that nothing is left to do for a reading: it has its score, or has failed."""
         self._decoded.pop(key, None)
         self._scored.add(key)
+        self._through_av.add(key)
         self._note_all_written()
 
     @property
@@ -77,7 +82,7 @@ class Estimate:
             return None
         expected = self._expected()
         parts = sum(min(ALMOST, n / expected) for n in self._decoded.values())
-        done = (1 - self._share) * (self._through_av + parts) + self._share * len(self._scored)
+        done = (1 - self._share) * (len(self._through_av) + parts) + self._share * len(self._scored)
         return min(1.0, done / self._total)
 
     @property
@@ -101,12 +106,8 @@ class Estimate:
         writing = max(0.0, ended - self._began - each * scored) / self._total
         return min(0.9, max(0.05, each / (each + writing)))
 
-    @property
-    def _through_av(self) -> int:
-        return len(self._written.keys() | self._scored)
-
     def _note_all_written(self) -> None:
-        if self._all_written is None and self._through_av >= self._total:
+        if self._all_written is None and len(self._through_av) >= self._total:
             self._all_written = time.monotonic(), len(self._scored)
 
     def _seconds_a_score(self, now: float) -> float | None:

@@ -99,8 +99,9 @@ def nearest_share(
     random = np.random.default_rng(0)
     crowd = 0
     nearest = []
+    known = np.unique(np.asarray(pool))
     for row, index in zip(cosines, indices, strict=True):
-        others = np.setdiff1d(pool, [index])
+        others = known[known != index]
         if len(others) >= CROWD:
             others = random.choice(others, CROWD - 1, replace=False)
         crowd = max(crowd, len(others) + 1)
