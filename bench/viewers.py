@@ -13,15 +13,28 @@ import asyncio
 import itertools
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import numpy as np
 from fastapi import FastAPI
 
 from bench.machine import machine
 from server.app import create_app
+from server.nla.models.target import Trace
 from server.settings import Settings
-from tests.fakes import FakePair, FakeSource
+from tests.fakes import D, FakePair, FakeSource, FakeTarget, lens_of
+
+
+class Instant(FakeTarget):
+    """Activations that are there at once: the fakes' own take longer than all else."""
+
+    async def trace(self, ids: Sequence[int], layers: Sequence[int] = ()) -> Trace:
+        """Any activations, the same for every text of a length."""
+        activations = np.random.default_rng(0).normal(size=(len(ids), D)).round(3).astype(np.float32)
+        return Trace(activations, lens_of(ids), {})
+
 
 LETTERS = "The small cat sleeps beside the warm stove, and nobody wakes it. "
 
@@ -30,7 +43,7 @@ async def measured(positions: int, viewers: int) -> tuple[float, float, int]:
     """Seconds, CPU seconds and bytes sent to one viewer, of one analysis of a new text."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), pair="fake", examples=False, max_prompt_tokens=positions)
-        app = create_app(settings, FakeSource(FakePair()))
+        app = create_app(settings, FakeSource(FakePair(target=Instant())))
         async with app.router.lifespan_context(app):
             await app.state.models.settled()
             transport = httpx.ASGITransport(app)
