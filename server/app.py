@@ -34,6 +34,7 @@ from server.api import (
     exports,
     health,
     interventions,
+    limits,
     login,
     measurements,
     models,
@@ -44,9 +45,9 @@ from server.api import (
     studies,
     vectors,
 )
+from server.api.body_limit import BodyLimit
 from server.api.guard import Guard
 from server.api.guesses import Guesses
-from server.api.limits import BodyLimit
 from server.api.openapi import describe
 from server.api.sessions import Sessions
 from server.metrics import AvFigures, Metrics
@@ -65,6 +66,7 @@ ROUTERS = (
     studies,
     exports,
     pairs,
+    limits,
     models,
     vectors,
     notebooks,

@@ -1,80 +1,49 @@
-"""No body is larger than this server reads, whether it says so or comes in chunks, and none comes for ever."""
+"""GET /api/limits: what this server takes, so that a client need not find out by being refused."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from fastapi import APIRouter
+from starlette.requests import Request
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from server.analyses.schema import ResponseModel
 
-from server.api.problems import respond_to
-from server.errors import NlaError, TooLarge, TooSlow
-
-BODY_SECONDS = 30.0
-"""In which a body has to come, and one second more for each LEAST_RATE bytes that have come."""
-LEAST_RATE = 10_000
+router = APIRouter(prefix="/api/limits", tags=["limits"])
 
 
-class BodyLimit:
-    """Reads the body up to the limit, then hands the request on; answers 413 beyond it, and 408 to one that comes too
-    slowly.
+class Limits(ResponseModel):
+    """Upper bounds, each named as its setting (`NLA_` before it, in capitals). What is larger is refused with 413, or
+    with 422 and its field's name. Where as many jobs of a kind are at work or wait (`max_queue` to `max_studies`), a
+    new one is answered 429 with `Retry-After`.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, seconds: float = BODY_SECONDS) -> None:
-        self.app = app
-        self.limit = limit
-        self.seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
-            await self.app(scope, receive, send)
-            return
-        length = Headers(scope=scope).get("content-length", "0")
-        body = b""
-        if not length.isdigit() or int(length) <= self.limit:
-            try:
-                read = await self._read(receive)
-            except TimeoutError:
-                slow = TooSlow("The body of the request came too slowly. Send it again.")
-                await self._refuse(slow, scope, receive, send)
-                return
-            if read is None:
-                return
-            body = read
-        if len(body) > self.limit or (length.isdigit() and int(length) > self.limit):
-            error = TooLarge(f"The body is larger than the {self.limit:,} bytes that this server reads.")
-            await self._refuse(error, scope, receive, send)
-            return
-        await self.app(scope, _replay(body, receive), send)
-
-    async def _refuse(self, error: NlaError, scope: Scope, receive: Receive, send: Send) -> None:
-        await respond_to(scope, error)(scope, receive, send)
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The body, or as much of it as proves it too large; None if the client has gone. Raises TimeoutError."""
-        parts, size, more = [], 0, True
-        began = time.monotonic()
-        while more and size <= self.limit:
-            spent = time.monotonic() - began
-            async with asyncio.timeout(self.seconds + size / LEAST_RATE - spent):
-                message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            more = message.get("more_body", False)
-        return b"".join(parts)
+    max_prompt_tokens: int
+    """Tokens of a prompt, its template among them; a pair whose context is shorter takes less."""
+    max_reply_tokens: int
+    max_reading_tokens: int
+    max_samples: int
+    """Readings of one position."""
+    max_vectors: int
+    """Texts or activations of one call of /api/reconstruct, /api/verbalise and /api/score."""
+    max_text_tokens: int
+    """Tokens of one text that the AR is given: in those calls, and as the words of an edit."""
+    max_call_tokens: int
+    """Tokens of all texts of one call."""
+    max_body_bytes: int
+    max_connections: int
+    max_running: int
+    """Analyses at work at a time."""
+    max_queue: int
+    """Analyses at work or waiting."""
+    max_edits: int
+    max_measurements: int
+    max_vector_readings: int
+    max_studies: int
+    max_cases: int
+    """Prompts or problems of one study."""
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
+@router.get("")
+async def limits(request: Request) -> Limits:
+    """The limits of this server."""
+    settings = request.app.state.settings
+    return Limits(**{name: getattr(settings, name) for name in Limits.model_fields})

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.api.limits import BodyLimit
+from server.api.body_limit import BodyLimit
 from server.http_protocol import bounded
 from tests.api.test_bad_input import problem
 from tests.conftest import served
