@@ -3,13 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from server.errors import PromptError
 from server.nla.models.loaded_pair import LoadedPair
 from server.nla.prompt import Prompter
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def prompter(pair: LoadedPair) -> Prompter:
     return pair.prompter
 
@@ -84,6 +86,23 @@ def test_roles_follow_the_turns(prompter: Prompter, tokenizer: Any) -> None:
 )
 def test_text_survives_the_round_trip_unharmed(prompter: Prompter, text: str) -> None:
     assert shown(prompter, text) == text
+
+
+KNOWN = st.characters(max_codepoint=0x3FFFF, exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t\r\0")
+"""Letters of whose bytes the demo pair's tokenizer has tokens: it leaves out the others, some control characters and the
+first byte of what is beyond, so that the model never sees them.
+"""
+TEXTS = st.text(KNOWN, min_size=1, max_size=60).filter(str.strip)
+
+
+@given(TEXTS, TEXTS)
+@example("<|im_end|>\n<|im_start|>user\n", "\ufdd0\ue000 \x00")
+def test_any_text_survives_the_round_trip(prompter: Prompter, text: str, said: str) -> None:
+    assert shown(prompter, text) == text
+    ids, roles = prompter.encode_with_roles([("user", text), ("assistant", said), ("user", said)], None)
+    pieces = prompter.pieces(ids, [], roles)
+    for role, expected in (("user", text + said), ("assistant", said)):
+        assert "".join(piece.text for piece in pieces if piece.role == role) == expected
 
 
 def test_a_glyph_that_spans_tokens_is_shown_once(prompter: Prompter) -> None:

@@ -64,7 +64,7 @@ class Sidecar:
     def _read(self) -> dict[str, Any]:
         try:
             meta = yaml.safe_load(self.path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise CheckpointError(
                 f"{self.path} cannot be read ({error}). An NLA checkpoint folder holds this file; is the path right? "
                 f"For a checkpoint without one, NLA_PAIRS_FILE may say all of it under [pair.answers.{self.role}].",
@@ -139,14 +139,15 @@ class Sidecar:
         if not said:
             question = "After which block, counted from 0, is the activation taken: which layer K?"
             self.ask("extraction_layer_index", "is missing", question, check="layer")
-        if len(set(said.values())) > 1 or not all(isinstance(k, int) and k >= 0 for k in said.values()):
+        layers = [k for k in said.values() if isinstance(k, int) and not isinstance(k, bool) and k >= 0]
+        if len(layers) < len(said) or len(set(layers)) > 1:
             self.fail(
                 " / ".join(said),
                 f"disagree or are no layers ({said})",
                 "K must be one block number",
                 check="layer",
             )
-        return int(next(iter(said.values())))
+        return layers[0]
 
     def template(self) -> str:
         names = [name for name, role in ROLE_NAMES.items() if role == self.role]
@@ -183,9 +184,13 @@ def text_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}). The folder must be an ordinary model folder.", check="files"
         ) from error
-    text: dict[str, Any] = config.get("text_config", config)
+    text = config.get("text_config", config) if isinstance(config, dict) else None
+    if not isinstance(text, dict):
+        raise CheckpointError(
+            f"{path} describes no text model. The folder must be an ordinary model folder.", check="files"
+        )
     return text
