@@ -93,9 +93,9 @@ class _Shared(Generic[S]):
             self._error = error
 
     async def _follow(self, snapshots: AsyncGenerator[S]) -> None:
-        following = asyncio.ensure_future(anext(snapshots, None))
+        snapshot = await anext(snapshots, None)
+        following: asyncio.Future[S | None] | None = None
         try:
-            snapshot = await following
             while snapshot is not None:
                 arrived = self._arrived
                 self._arrival.clear()
@@ -103,16 +103,17 @@ class _Shared(Generic[S]):
                 self._served, self._final = arrived, self._renderer.is_final(snapshot)
                 self._tell()
                 await asyncio.sleep(self._window)
-                if following.done():
-                    following = asyncio.ensure_future(anext(snapshots, None))
+                following = following or asyncio.ensure_future(anext(snapshots, None))
                 arrival = asyncio.ensure_future(self._arrival.wait())
-                await asyncio.wait({following, arrival}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {following, arrival}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 arrival.cancel()
                 if following.done():
-                    snapshot = following.result()
+                    snapshot, following = following.result(), None
         finally:
-            following.cancel()
-            await asyncio.wait({following})
+            if following is not None:
+                following.cancel()
+                await asyncio.wait({following})
 
     def _tell(self) -> None:
         self._news.set_result(None)

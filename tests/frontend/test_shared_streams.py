@@ -53,8 +53,8 @@ class Source:
 class Viewer:
     """An open page: what it was sent, one message after the other."""
 
-    def __init__(self, shared: SharedStreams, source: Source) -> None:
-        self.stream = shared.stream("key", source.snapshots, lambda: source, 0.0)
+    def __init__(self, shared: SharedStreams, source: Source, window: float = 0.0) -> None:
+        self.stream = shared.stream("key", source.snapshots, lambda: source, window)
 
     async def next(self) -> str:
         sent = (await anext(self.stream)).decode()
@@ -89,6 +89,19 @@ async def test_a_late_viewer_is_sent_all_there_is_rendered_afresh(anyio_backend:
     assert [await early.next(), await late.next()] == ["12", "12"]
     for viewer in (early, late):
         await viewer.stream.aclose()
+
+
+async def test_what_comes_while_a_late_viewer_is_served_is_not_lost(anyio_backend: str) -> None:
+    shared, source = SharedStreams(Metrics().watchers), Source()
+    early, late = Viewer(shared, source, window=0.02), Viewer(shared, source)
+    await source.queue.put(1)
+    await early.next()
+    await late.next()  # rendered afresh just now; the next one comes within the window
+    for found in (END, None):
+        await source.queue.put(found)
+    for viewer in (early, late):
+        told = [sent async for sent in viewer.stream]
+        assert f"data: {END}\n\n".encode() in told and told[-1] == DONE
 
 
 async def test_a_slow_viewer_is_sent_the_newest_alone_and_holds_up_nobody(anyio_backend: str) -> None:

@@ -89,8 +89,8 @@ def test_text_survives_the_round_trip_unharmed(prompter: Prompter, text: str) ->
 
 
 KNOWN = st.characters(max_codepoint=0x3FFFF, exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t\r\0")
-"""Letters of whose bytes the demo pair's tokenizer has tokens: it leaves out the others, some control characters and the
-first byte of what is beyond, so that the model never sees them.
+"""Letters of whose bytes the demo pair's tokenizer has tokens. It leaves out the others, some control characters and
+the first byte of what is beyond, so that the model never sees them.
 """
 TEXTS = st.text(KNOWN, min_size=1, max_size=60).filter(str.strip)
 
