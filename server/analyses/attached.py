@@ -316,10 +316,7 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
     async def cancel_one(self, parent_id: str, id: str) -> None:
         """End the making of one; one that is made stays. Raises NotFound."""
         await self.get(parent_id, id)
-        if job := self._scheduler.get(id):
-            await job.stop()
-        else:
-            await self._store.write(partial(attached.break_off, self.table, id, "cancelled"))
+        await self._scheduler.cancel(id, partial(attached.break_off, self.table, id, "cancelled"))
 
     async def delete(self, parent_id: str, id: str) -> None:
         """Remove one for good, made, being made or broken off; it can be computed again. Raises NotFound."""

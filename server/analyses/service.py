@@ -21,7 +21,6 @@ from server.analyses.kind import AnalysisKind
 from server.analyses.limits import check_limits
 from server.analyses.pipeline import RunState, text
 from server.analyses.schema import (
-    FINAL,
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
@@ -315,10 +314,7 @@ class Analyses:
     async def cancel(self, analysis_id: str) -> Analysis:
         """Stop it; what is finished stays. One that has ended already is left as it is."""
         analysis = await self.get(analysis_id)
-        if job := self._job(analysis.id):
-            await job.stop()
-        elif analysis.status not in FINAL:
-            await self._store.write(partial(leases.cancel, analysis.id))
+        await self._scheduler.cancel(analysis.id, partial(leases.cancel, analysis.id))
         return await self.get(analysis.id)
 
     async def delete(self, analysis_id: str) -> str:

@@ -99,6 +99,17 @@ class Scheduler:
                     await self._start(kind, id)
         return answer
 
+    async def cancel(self, id: str, write: Callable[[Session], object]) -> None:
+        """Stop a job that is at work here; cancel any other by `write`, while nobody here can begin it: a job that was
+        just taken up would stand for what is kept, and not know that it is cancelled.
+        """
+        async with self._deciding:
+            job = self._jobs.get(id)
+            if job is None:
+                await self._store.write(write)
+                return
+        await job.stop()
+
     async def remove(self, id: str, write: Callable[[bool, Session], T]) -> T:
         """Stop a job and its children, and write what is left of it while nobody can begin it. `write` is told whether
         work was interrupted by this.

@@ -184,11 +184,8 @@ class Studies:
         """Stop it, and the analyses that were begun for it; what is finished stays. One that has ended is left as it
         is. Raises NotFound.
         """
-        if job := self._job(study_id):
-            await job.stop()
-        else:
-            await self.get(study_id)
-            await self._store.write(partial(studies.cancel, study_id))
+        await self.get(study_id)
+        await self._scheduler.cancel(study_id, partial(studies.cancel, study_id))
         return await self.get(study_id)
 
     async def delete(self, study_id: str) -> None:
