@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-import hypothesis
 import pytest
 import torch
 import uvicorn
@@ -22,9 +21,6 @@ from server.settings import Settings
 from server.store.database import connect, migrate
 from tests.databases import new_postgresql
 from tests.fakes import FakePair, FakeSource
-
-hypothesis.settings.register_profile("tests", derandomize=True, database=None, deadline=None)
-hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

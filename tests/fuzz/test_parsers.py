@@ -22,6 +22,7 @@ from server.nla.checkpoints.profile import AS_RELEASED
 from server.nla.checkpoints.sidecar import QUESTIONS, Sidecar
 from server.studies import parse, table, yaml_file
 from server.vectors import files
+from tests.fuzz import steady
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = st.recursive(
@@ -47,6 +48,7 @@ def read_as_a_browser(stream: str) -> list[tuple[str, str]]:
     return events
 
 
+@steady
 @given(st.text(), st.sampled_from([None, "ping", "done"]))
 @example("a\r\n\r\nevent: done\r\rb\u2028c\x00\x85", None)
 @example("", None)
@@ -56,6 +58,7 @@ def test_an_event_reaches_the_page_as_it_was_written(data: str, event: str | Non
     assert read_as_a_browser(sent) == [(event or "message", written)] * 2
 
 
+@steady
 @given(st.binary(max_size=400), st.none() | st.text(max_size=5))
 def test_any_file_is_a_vector_or_refused(data: bytes, tensor: str | None) -> None:
     try:
@@ -64,6 +67,7 @@ def test_any_file_is_a_vector_or_refused(data: bytes, tensor: str | None) -> Non
         assert refused.field in ("file", "tensor")
 
 
+@steady
 @given(
     header=st.dictionaries(
         st.text(max_size=5) | st.just("__metadata__"),
@@ -117,6 +121,7 @@ PLAUSIBLE = st.sampled_from(
 )
 
 
+@steady
 @given(
     st.dictionaries(st.sampled_from(ASKED), PLAUSIBLE | VALUES, max_size=8),
     st.booleans(),
@@ -148,6 +153,7 @@ def test_any_sidecar_is_read_or_refused_with_the_name_of_a_check(
                 assert refused.check
 
 
+@steady
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_sidecar_are_read_or_refused(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -156,6 +162,7 @@ def test_any_bytes_as_a_sidecar_are_read_or_refused(data: bytes) -> None:
             Sidecar(Path(name), "av")
 
 
+@steady
 @given(st.text(max_size=200), st.booleans())
 @example("[" * 3000, False)
 @example("a: &b [*b]", True)
@@ -168,6 +175,7 @@ def test_any_declaration_is_read_or_refused(text: str, aliases: bool) -> None:
         assert refused.field == "yaml"
 
 
+@steady
 @given(st.text(alphabet=st.sampled_from('ab",\n\r\0 \ufeff') | st.characters(), max_size=80))
 def test_any_table_is_read_or_refused(text: str) -> None:
     try:
@@ -178,6 +186,7 @@ def test_any_table_is_read_or_refused(text: str) -> None:
         assert len(rows) <= 5 and all(set(row) == set(rows[0]) for row in rows)
 
 
+@steady
 @given(st.lists(st.lists(st.text(min_size=1), min_size=2, max_size=2), max_size=4))
 def test_a_table_that_was_written_is_read_as_it_was(cells: list[list[str]]) -> None:
     written = io.StringIO(newline="")
@@ -191,6 +200,7 @@ NUMBERS = st.sampled_from(
 )
 
 
+@steady
 @given(st.text(max_size=120) | st.lists(NUMBERS | st.text(max_size=4), max_size=12).map(" ".join))
 def test_any_words_are_searched_for_numbers(text: str) -> None:
     for problem in parse.problems(text):
