@@ -184,7 +184,6 @@ class Studies:
         """Stop it, and the analyses that were begun for it; what is finished stays. One that has ended is left as it
         is. Raises NotFound.
         """
-        await self.get(study_id)
         await self._scheduler.cancel(study_id, partial(studies.cancel, study_id))
         return await self.get(study_id)
 
