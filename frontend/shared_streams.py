@@ -56,7 +56,7 @@ class _Shared(Generic[S]):
         return self._task.done()
 
     async def messages(self) -> AsyncGenerator[bytes]:
-        """What one viewer is sent, from all there is to the end. Raises what ended it."""
+        """Messages of one viewer, from all there is to the end. Raises what ended it."""
         self._arrived += 1
         self._arrival.set()
         ticket, seen = self._arrived, 0

@@ -190,8 +190,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Edited:
-    """What a country replaced in the words did: the `other` one, the model's first choice then, and whether that is
-    the other one's capital.
+    """Outcome of an edit that put another country into the words: the `other` one, the model's first choice then, and
+    whether that is the other one's capital.
     """
 
     other: str
