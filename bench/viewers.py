@@ -26,6 +26,8 @@ from server.nla.models.target import Trace
 from server.settings import Settings
 from tests.fakes import D, FakePair, FakeSource, FakeTarget, lens_of
 
+LETTERS = "The small cat sleeps beside the warm stove, and nobody wakes it. "
+
 
 class Instant(FakeTarget):
     """Activations that are there at once: the fakes' own take longer than all else."""
@@ -34,9 +36,6 @@ class Instant(FakeTarget):
         """Any activations, the same for every text of a length."""
         activations = np.random.default_rng(0).normal(size=(len(ids), D)).round(3).astype(np.float32)
         return Trace(activations, lens_of(ids), {})
-
-
-LETTERS = "The small cat sleeps beside the warm stove, and nobody wakes it. "
 
 
 async def measured(positions: int, viewers: int) -> tuple[float, float, int]:
