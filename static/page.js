@@ -83,20 +83,6 @@ function announce() {
 }
 document.addEventListener("htmx:after:swap", announce);
 
-/** What an edit led to stands below its form, and a panel may be lower than both: bring it into sight, once. */
-let shown;
-function showVerdict() {
-  const panel = document.getElementById("panel");
-  const edited = panel?.querySelector(".edited");
-  if (edited && edited.id !== shown) {
-    panel.scrollTop += edited.getBoundingClientRect().top - panel.getBoundingClientRect().top - 16;
-    edited.querySelector(".verdict").scrollIntoView({ block: "nearest" });
-  }
-  shown = edited?.id;
-}
-document.addEventListener("htmx:after:swap", showVerdict);
-showVerdict();
-
 for (const button of document.querySelectorAll("[data-copy-link]")) button.hidden = !navigator.clipboard;
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy-link]");

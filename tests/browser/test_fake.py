@@ -325,6 +325,22 @@ async def test_on_a_phone_the_pinned_token_stays_above_the_sheet(page: Page) -> 
         await in_sight(position + 1)
 
 
+async def test_the_panel_moves_with_the_page_and_a_token_brings_its_reading_back(page: Page) -> None:
+    await page.set_viewport_size({"width": 1280, "height": 500})
+    await ask(page, "word " * 120)
+    await expect(page.locator("#status.is-done")).to_be_visible()
+    panel = page.locator("#panel")
+    assert await panel.evaluate(
+        "panel => panel.scrollHeight === panel.clientHeight && panel.clientHeight > innerHeight"
+    )
+    await page.evaluate("scrollTo(0, document.querySelector('#text').offsetTop + 1200)")
+    await expect(page.locator("#panel .what")).to_be_in_viewport()
+    await expect(page.locator("#panel h2")).not_to_be_in_viewport()
+    await page.evaluate("document.querySelector('#tok-100').click()")
+    await expect(page.locator("#panel")).to_have_attribute("data-position", "100")
+    await expect(page.locator("#panel h2")).to_be_in_viewport()
+
+
 async def test_on_a_phone_the_labels_of_compared_texts_are_whole_words(page: Page, address: str) -> None:
     await page.set_viewport_size({"width": 390, "height": 800})
     await ask(page)
