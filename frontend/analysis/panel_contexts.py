@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from frontend.analysis.compact import Said
 from frontend.analysis.flags import Flag
 from frontend.analysis.shared_words import Span
 from frontend.causal.contexts import EffectsContext, PartsContext
@@ -39,6 +40,8 @@ class ReadingContext:
     rank: str
     figures: list[Figure]
     precision: str = ""
+    compact: list[Said] = field(default_factory=list)
+    """What its fixed sentences say; empty where the pair has none."""
     causal: EffectsContext | None = None
     parts: PartsContext | None = None
 

@@ -23,17 +23,29 @@ class Card:
     """True if tokens of the chat template were trained on."""
     readings: str = ""
     """One or two sentences on its readings, with the figures that show them."""
+    sentences: tuple[str, ...] = ()
+    """The forms of its readings, where they are always the same sentences ("The final token is {final token}."): names
+    in braces stand for what changes, one that ends in [] for a list ("a", "b" or "c").
+    """
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Card:
         """A card as a `[pair.card]` table says it. Raises ValueError."""
-        kinds = {"trained_from_position": int, "trained_on_template": bool, "readings": str}
+        kinds = {
+            "trained_from_position": int,
+            "trained_on_template": bool,
+            "readings": str,
+            "sentences": list,
+        }
         for name, value in table.items():
             if name not in kinds:
                 raise ValueError(f"the card has no {name!r}; it takes {', '.join(kinds)}")
             if type(value) is not kinds[name]:
                 raise ValueError(f"the card's {name} is {value!r}, not of type {kinds[name].__name__}")
-        return cls(**table)
+        sentences = table.get("sentences", [])
+        if any(type(sentence) is not str or "{" not in sentence for sentence in sentences):
+            raise ValueError("the card's sentences are not texts with names in braces")
+        return cls(**{**table, "sentences": tuple(sentences)})
 
 
 RELEASED = Card(trained_from_position=50, trained_on_template=False)
@@ -48,6 +60,11 @@ BUILT_IN: dict[str, Card] = {
             "positions of texts "
             "on topics that it was not trained on). Most of the words that it quotes are invented in the manner of the "
             "text, and its topics are often wrong."
+        ),
+        sentences=(
+            'The final token is {final token}; next {how sure} {next tokens[]}. The text runs "{recent words}". '
+            "This is {setting}.",
+            "The final token is {final token}; next {how sure} {next tokens[]}. It opens the text. This is {setting}.",
         ),
     ),
     "qwen2.5-7b-l20": RELEASED,

@@ -1,0 +1,54 @@
+"""Readings in fixed sentences, taken apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from frontend.analysis.compact import Said, compact
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.card import BUILT_IN
+
+FORMS = BUILT_IN[demo.NAME].sentences
+
+
+def test_a_reading_of_the_demo_pair_comes_apart() -> None:
+    reading = (
+        'The final token is " is"; next perhaps " a", " the" or a line break. The text runs "He said "so". It is". '
+        "This is the assistant's story."
+    )
+    assert compact(reading, FORMS) == [
+        Said("final token", ['" is"']),
+        Said("how sure", ["perhaps"]),
+        Said("next tokens", ['" a"', '" the"', "a line break"]),
+        Said("recent words", ['He said "so". It is']),
+        Said("setting", ["the assistant's story"]),
+    ]
+
+
+def test_the_first_form_that_fits_is_taken() -> None:
+    reading = (
+        "The final token is the end-of-turn mark; next comes a blank. It opens the text. This is plain text."
+    )
+    assert [said.name for said in compact(reading, FORMS)] == [
+        "final token",
+        "how sure",
+        "next tokens",
+        "setting",
+    ]
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "",
+        "Cats.",
+        "The final token is ",
+        'The final token is "a"; next comes "b". The text runs "a". This is .',
+    ],
+)
+def test_other_words_stay_whole(reading: str) -> None:
+    assert compact(reading, FORMS) == []
+
+
+def test_a_pair_without_forms_has_no_brief_reading() -> None:
+    assert compact("The final token is x.", ()) == []
