@@ -12,6 +12,7 @@ from frontend.analysis.contexts import ExportLink
 from frontend.analysis.panel_contexts import ReadingContext
 from frontend.edits.contexts import EditResult
 from frontend.layout import ModelsContext
+from frontend.lens.drawing import Drawing
 from frontend.library.contexts import Option
 
 
@@ -47,7 +48,9 @@ class NotebooksPage:
 
 @dataclass(frozen=True)
 class TokenContext:
-    """A token in its text, with its readings, and what to hold their scores against."""
+    """A token in its text, with its readings, what to hold their scores against, and the curve of the token that came
+    next over the layers (None where there is no lens), in a drawing and in words.
+    """
 
     before: str
     token: str
@@ -55,6 +58,8 @@ class TokenContext:
     where: str
     readings: list[ReadingContext]
     baselines: list[str]
+    curve: Drawing | None
+    about_curve: str
 
 
 @dataclass(frozen=True)

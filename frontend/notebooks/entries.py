@@ -106,6 +106,8 @@ def _token(analysis: Analysis, position: int) -> TokenContext:
         where=f"{shown.where} \u00b7 {analysis.pair}",
         readings=shown.readings,
         baselines=shown.baselines,
+        curve=shown.layers.drawing,
+        about_curve=shown.layers.label,
     )
 
 

@@ -60,6 +60,10 @@ async def test_a_token_is_put_into_a_new_notebook_from_its_panel(
     assert "sample 0 says" in words(one(shown, "blockquote"))
     assert one(shown, ".shows a")["href"] == f"{address}?t=2"
     assert "To hold it against" in shown.text
+    curve = one(shown, "figure")
+    said = one(curve, "figcaption").text
+    assert said.startswith("Probability of") and one(curve, "svg")["aria-label"] == said
+    assert len(curve.select("polyline")) == 1
     again = await page(client, link)
     assert words(one(again, "select[name=notebook] option[selected]")) == "Cats"
 
