@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
 
 from frontend import templating
 from server.errors import NotFound
 
-S = TypeVar("S")
 PING_EVERY = 4.0
 """Seconds after which a page with nothing new hears that the server is there; see QUIET in static/connection.js."""
 
@@ -33,23 +30,6 @@ async def ended(messages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
                 yield sent
     except NotFound:
         yield DONE
-
-
-async def pinged(snapshots: AsyncGenerator[S], ping: float = PING_EVERY) -> AsyncGenerator[S | None]:
-    """The snapshots (or events) as they come; None after each `ping` seconds without one."""
-    async with aclosing(snapshots):
-        while True:
-            following = asyncio.ensure_future(anext(snapshots, None))
-            try:
-                while not (await asyncio.wait({following}, timeout=ping))[0]:
-                    yield None
-                snapshot = following.result()
-            finally:
-                following.cancel()
-                await asyncio.wait({following})
-            if snapshot is None:
-                return
-            yield snapshot
 
 
 def message(data: str, *, event: str | None = None) -> bytes:

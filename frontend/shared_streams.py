@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,6 +13,8 @@ from prometheus_client import Gauge
 from frontend.event_stream import DONE, PING, PING_EVERY, message
 from frontend.sent_fragments import NOTHING, Sendable
 
+REST = 4.0
+"""A rendering is followed by a pause so many times as long, at least: what is large is sent less often."""
 S = TypeVar("S")
 R = TypeVar("R", contravariant=True)
 
@@ -99,10 +102,12 @@ class _Shared(Generic[S]):
             while snapshot is not None:
                 arrived = self._arrived
                 self._arrival.clear()
+                began = time.monotonic()
                 self._sendable = await self._renderer.show(snapshot, arrived > self._served)
+                took = time.monotonic() - began
                 self._served, self._final = arrived, self._renderer.is_final(snapshot)
                 self._tell()
-                await asyncio.sleep(self._window)
+                await asyncio.sleep(max(self._window, REST * took))
                 following = following or asyncio.ensure_future(anext(snapshots, None))
                 arrival = asyncio.ensure_future(self._arrival.wait())
                 either: set[asyncio.Future[Any]] = {following, arrival}
@@ -134,8 +139,8 @@ class SharedStreams:
         renderer: Callable[[], Renderer[S]],
         window: float,
     ) -> AsyncGenerator[bytes]:
-        """Yield the messages of one page. Pages of the same `key` share what renders them, at most every `window`
-        seconds; the last one to leave ends it. Raises what `snapshots` raises.
+        """Yield the messages of one page. Pages of the same `key` share what renders them, with at least `window`
+        seconds between two renderings; the last one to leave ends it. Raises what `snapshots` raises.
         """
         shared = self._open.get(key)
         if shared is None or shared.over:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
@@ -18,13 +17,14 @@ from frontend.analysis.view import View
 from frontend.causal.form import form
 from frontend.causal.parts import parts
 from frontend.causal.section import causal_section, follow_scores
-from frontend.causal.stream import State, stream
+from frontend.causal.stream import stream
 from frontend.dependencies import (
     Edits,
     Kept,
     Measured,
     RequestedState,
     Service,
+    Streams,
     Viewed,
     fields,
     scripted,
@@ -68,16 +68,12 @@ async def follow(
     measurements: Measured,
     kept: Kept,
     view_state: RequestedState,
+    streams: Streams,
 ) -> StreamingResponse:
     """Stream the scores as server-sent HTML while they are measured. The measurement does not end with the stream."""
-
-    async def states() -> AsyncGenerator[State]:
-        async with aclosing(measurements.watch_causal(view.analysis.id)) as found:
-            async for state in found:
-                yield (state,)
-
+    states = partial(measurements.watch_causal, view.analysis.id)
     again = partial(viewed, id, service, edits, measurements, kept, view_state)
-    return event_stream.response(stream(states(), view, again))
+    return event_stream.response(stream(streams, states, view, again))
 
 
 @router.post("/a/{id}/causal/cancel")

@@ -11,13 +11,12 @@ from frontend.analysis.panel import pinned_panel
 from frontend.analysis.tokens import token
 from frontend.analysis.view import View
 from frontend.causal.section import causal_section
-from frontend.event_stream import DONE, PING, message, pinged
 from frontend.page_stream import WINDOW
-from frontend.sent_fragments import SentFragments
+from frontend.sent_fragments import Sendable, SentFragments
+from frontend.shared_streams import SharedStreams
 from server.measurements.schema import Measurement, PendingMeasurement
 
 Causal = Measurement | PendingMeasurement | None
-State = tuple[Causal]
 """The scores as they stand."""
 
 
@@ -43,27 +42,50 @@ class OpenScores:
         if panel is not None:
             yield from self._sent.changed(f"reading-{panel.position}", "analysis/reading.reading", panel)
 
+    def sendable(self) -> Sendable:
+        """All that the page has been sent and still has."""
+        return self._sent.sendable()
 
-async def stream(
-    states: AsyncGenerator[State], view: View, again: Callable[[], Awaitable[View]]
-) -> AsyncGenerator[bytes]:
-    """The server-sent events of one page, from the scores so far to all of them. `again` looks at the analysis anew,
-    which may have been at work itself when this began. `done` tells the page to stop listening; a stream that ends
-    without it is opened again.
+
+class Renderer:
+    """Renders the scores in one view of an analysis."""
+
+    def __init__(self) -> None:
+        self._page = OpenScores()
+
+    async def show(self, snapshot: View, afresh: bool) -> Sendable:
+        """Render the scores as they stand; return all that a page is sent."""
+        await asyncio.to_thread(self._page.fragments, snapshot)
+        return self._page.sendable()
+
+    def is_final(self, snapshot: View) -> bool:
+        """Return whether all scores are there."""
+        return not _going_on(snapshot.causal)
+
+
+async def views(
+    states: AsyncGenerator[Causal], view: View, again: Callable[[], Awaitable[View]]
+) -> AsyncGenerator[View]:
+    """The view with the scores as they come. `again` looks at the analysis anew, which may have been at work itself
+    when this began.
     """
-    page, last = OpenScores(), view.causal
-    async with aclosing(pinged(states)) as found:
-        async for state in found:
-            if state is None:
-                yield PING
-                continue
-            (last,) = state
-            view = view.replace(causal=last) if view.final and _going_on(last) else await again()
-            html = await asyncio.to_thread(page.fragments, view)
-            yield message(html) if html else PING
-            await asyncio.sleep(WINDOW)
-    if not _going_on(last):
-        yield DONE
+    async with aclosing(states):
+        async for found in states:
+            view = view.replace(causal=found) if view.final and _going_on(found) else await again()
+            yield view
+
+
+def stream(
+    shared: SharedStreams,
+    states: Callable[[], AsyncGenerator[Causal]],
+    view: View,
+    again: Callable[[], Awaitable[View]],
+) -> AsyncGenerator[bytes]:
+    """The server-sent events of one page, from the scores so far to all of them. Pages that show the same share them.
+    `done` tells the page to stop listening; a stream that ends without it is opened again.
+    """
+    key = "causal", view.analysis.id, view.view_state
+    return shared.stream(key, lambda: views(states(), view, again), Renderer, WINDOW)
 
 
 def _going_on(found: Causal) -> bool:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from frontend import event_stream, templating
-from frontend.dependencies import Models, fields
+from frontend.dependencies import Models, Streams, fields
 from frontend.layout import ModelsContext
 from frontend.library import listing
 from frontend.studies import built_in_form, prompts_form
@@ -159,10 +159,12 @@ async def show_study(
 
 
 @router.get("/s/{id}/stream")
-async def stream(id: str, service: Service, show: Show = "all", start: Start = 0) -> StreamingResponse:
+async def stream(
+    id: str, service: Service, streams: Streams, show: Show = "all", start: Start = 0
+) -> StreamingResponse:
     """Stream the page's changes as server-sent HTML. The study does not end with the stream."""
     study = await service.get(id)
-    return event_stream.response(live.stream(service, study.id, show, start))
+    return event_stream.response(live.stream(streams, service, study.id, show, start))
 
 
 @router.get("/api/studies/{id}/export.html")

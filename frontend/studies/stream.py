@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from functools import partial
 
-from frontend.event_stream import DONE, PING, message, pinged
-from frontend.sent_fragments import SentFragments
+from frontend.sent_fragments import Sendable, SentFragments
+from frontend.shared_streams import SharedStreams
 from frontend.studies.cases import Show
 from frontend.studies.page import study_page
+from server.analyses.schema import FINAL
 from server.studies.schema import Study
 from server.studies.service import Studies
 
 WINDOW = 1.0
 """Seconds between two renderings, at least."""
-PART = 5
-"""A rendering may take one part in so many of the time: the figures of a large study take a while."""
-ENDS = ("done", "failed")
 PARTS = {
     "status": "studies/parts.status",
     "findings": "studies/findings.findings",
@@ -43,25 +40,30 @@ class OpenStudy:
             for html in self._sent.changed(target, macro, getattr(context, target))
         )
 
+    def sendable(self) -> Sendable:
+        """All that the page has been sent and still has."""
+        return self._sent.sendable()
 
-async def stream(studies: Studies, id: str, show: Show, start: int) -> AsyncGenerator[bytes]:
-    """The server-sent events of one page, from where the study stands to its end. `done` tells the page to stop
-    listening, however it ended; a stream that ends without it is opened again.
+
+class Renderer:
+    """Renders one view of a study."""
+
+    def __init__(self, show: Show, start: int) -> None:
+        self._page = OpenStudy(show, start)
+
+    async def show(self, snapshot: Study, afresh: bool) -> Sendable:
+        """Render the study as it stands; return all that a page is sent."""
+        await asyncio.to_thread(self._page.fragments, snapshot)
+        return self._page.sendable()
+
+    def is_final(self, snapshot: Study) -> bool:
+        """Return whether the study has ended."""
+        return snapshot.status in FINAL
+
+
+def stream(shared: SharedStreams, studies: Studies, id: str, show: Show, start: int) -> AsyncGenerator[bytes]:
+    """The server-sent events of one page, from where the study stands to its end. Pages that show the same share them.
+    `done` tells the page to stop listening, however it ended; a stream that ends without it is opened again.
     """
-    page, again, stale = OpenStudy(show, start), 0.0, True
-    async with aclosing(pinged(studies.events(id), WINDOW)) as events:
-        async for event in events:
-            stale = stale or event is not None
-            ended = event is not None and event.kind in ENDS
-            soon = time.monotonic() < again and not ended
-            if event is not None and soon:
-                continue
-            html = ""
-            if stale and not soon:
-                study, began = await studies.get(id), time.monotonic()
-                html = await asyncio.to_thread(page.fragments, study)
-                took, stale = time.monotonic() - began, False
-                again = time.monotonic() + max(WINDOW, PART * took)
-            yield message(html) if html else PING
-            if ended:
-                yield DONE
+    key = "study", id, show, start
+    return shared.stream(key, partial(studies.watch, id), lambda: Renderer(show, start), WINDOW)

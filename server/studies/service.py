@@ -161,6 +161,15 @@ class Studies:
                 for event in batch:
                     yield event
 
+    async def watch(self, study_id: str) -> AsyncGenerator[Study]:
+        """The study as it stands now and after each change, to its end; changes between two steps of the caller come as
+        one. Raises NotFound at the first step, or when it is deleted meanwhile.
+        """
+        yield await self.get(study_id)
+        async with aclosing(self._streams.batches(study_id, 0)) as batches:
+            async for _ in batches:
+                yield await self.get(study_id)
+
     def _job(self, study_id: str) -> StudyJob | None:
         job = self._scheduler.get(study_id)
         return job if isinstance(job, StudyJob) else None

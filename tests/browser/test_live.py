@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontend import event_stream, templating
+from frontend import event_stream, shared_streams, templating
 from tests.browser.conftest import Watched
 from tests.fakes import FakePair
 
@@ -156,7 +156,7 @@ async def test_what_comes_late_does_not_take_a_chosen_token_back(
 async def test_a_silent_stream_is_said_and_opened_again(
     page: Page, served: Served, pair: FakePair, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream.pinged, "__defaults__", (3600.0,))  # no pings
+    monkeypatch.setattr(shared_streams, "PING_EVERY", 3600.0)
     pair.verbaliser.limit(3)
     await page.clock.install()
     await page.goto(await begun(page.context, served.address))

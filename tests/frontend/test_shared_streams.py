@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from frontend.event_stream import DONE
+from frontend import shared_streams
+from frontend.event_stream import DONE, PING
 from frontend.sent_fragments import Sendable
 from frontend.shared_streams import SharedStreams
 from server.errors import NotFound
@@ -147,6 +148,15 @@ async def test_an_error_is_everybodys_and_the_next_viewer_begins_anew(anyio_back
     await source.queue.put(5)
     assert await again.next() == "5"
     await again.stream.aclose()
+
+
+async def test_a_viewer_who_hears_nothing_new_hears_that_the_server_is_there(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_streams, "PING_EVERY", 0.01)
+    viewer = Viewer(SharedStreams(Metrics().watchers), Source())
+    assert await anext(viewer.stream) == PING
+    await viewer.stream.aclose()
 
 
 async def test_it_is_followed_until_the_last_viewer_leaves(anyio_backend: str) -> None:

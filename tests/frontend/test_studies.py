@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 
 from frontend import templating
-from frontend.studies import built_in_form
+from frontend.studies import built_in_form, stream
 from frontend.studies import cases as cases_page
 from frontend.studies import form as forms
 from frontend.studies.cases import LISTED, Show
@@ -19,7 +20,7 @@ from frontend.studies.contexts import StudyPage
 from frontend.studies.figures import bar_figures
 from frontend.studies.names import name_of
 from frontend.studies.page import study_page
-from frontend.studies.stream import OpenStudy
+from frontend.studies.stream import OpenStudy, Renderer
 from frontend.studies.words import sentences
 from frontend.typed_form import FormError
 from server.analyses.schema import Progress
@@ -447,10 +448,29 @@ async def test_the_smaller_studies_are_started_by_forms_of_their_own(
 
 
 @pytest.mark.anyio
+async def test_two_who_look_at_a_study_alike_share_what_renders_it(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Renderer] = []
+
+    class Counted(Renderer):
+        def __init__(self, show: Show, start: int) -> None:
+            super().__init__(show, start)
+            made.append(self)
+
+    monkeypatch.setattr(stream, "Renderer", Counted)
+    address = (await start(client)).headers["location"]
+    views = ("", "", "?show=wrong")
+    answers = await asyncio.gather(*(client.get(f"{address}/stream{view}") for view in views))
+    assert all(answer.text.endswith("event: done\ndata: {}\n\n") for answer in answers)
+    assert len(made) == 2
+
+
+@pytest.mark.anyio
 async def test_a_study_is_started_followed_and_listed(client: httpx.AsyncClient) -> None:
     address = (await start(client)).headers["location"]
-    stream = (await client.get(f"{address}/stream")).text
-    assert "event: done" in stream and 'hx-target="#findings"' in stream
+    sent = (await client.get(f"{address}/stream")).text
+    assert "event: done" in sent and 'hx-target="#findings"' in sent
     soup = BeautifulSoup((await client.get(address)).text, "html.parser")
     assert len(soup.select("#cases tbody tr")) == 4
     assert not soup.select("[hx-sse\\:connect]")
