@@ -416,7 +416,7 @@ class FakeSource:
         return [*self.pairs, "elsewhere"]
 
     def describe(self) -> list[dict[str, Any]]:
-        paths = {"target_path": None, "av_path": None, "ar_path": None}
+        paths: dict[str, Any] = {"target_path": None, "av_path": None, "ar_path": None}
         paths |= {"fve_variance": None, "licence": None, "gated": False, "gigabytes": None}
         here = [{"name": p.name, **paths, "layer": p.layer, "d_model": D} for p in self.pairs.values()]
         return [*here, {"name": "elsewhere", **paths, "layer": None, "d_model": None}]
