@@ -6,8 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from server.analyses.attached import AttachedJobs
-from server.analyses.schema import ResponseModel
+from server.jobs.attached import AttachedJobs
+from server.schema import ResponseModel
 
 SOON = 2.0
 """Seconds that an answer to the page waits for a job: what takes longer is shown with its progress."""

@@ -20,7 +20,8 @@ from frontend.lens.lens_map import lens_map
 from frontend.sent_fragments import Sendable, SentFragments
 from frontend.shared_streams import SharedStreams
 from frontend.view_state import PLAIN, ViewState
-from server.analyses.schema import FINAL, Analysis, Reading, Snapshot
+from server.analyses.schema import Analysis, Reading, Snapshot
+from server.jobs.progress import FINAL
 
 WINDOW = 0.07  # s: at most about fourteen messages a second
 NO_PARTS = (0, False, False)

@@ -24,8 +24,9 @@ from frontend.edits.contexts import ExportedEdit
 from frontend.urls import urls
 from frontend.view_state import ViewState
 from server.analyses.layer_group import readings_at
-from server.analyses.schema import FINAL, Analysis, SiblingReadings, Token
+from server.analyses.schema import Analysis, SiblingReadings, Token
 from server.interventions.schema import Intervention
+from server.jobs.progress import FINAL
 from server.measurements.schema import Measurement, PendingMeasurement
 
 

@@ -9,7 +9,8 @@ from frontend.analysis.panel_contexts import LayerReadContext, OtherLayersContex
 from frontend.analysis.reading import reading_context
 from frontend.analysis.view import View
 from frontend.urls import urls
-from server.analyses.schema import FINAL, LayerReadings
+from server.analyses.schema import LayerReadings
+from server.jobs.progress import FINAL
 
 
 def other_layers(view: View, position: int) -> OtherLayersContext:

@@ -11,9 +11,10 @@ from frontend import formatting
 from frontend.analysis import shared_words
 from frontend.view_state import PLAIN, ViewState
 from server.analyses.lens_table import LensTable
-from server.analyses.schema import FINAL, Analysis, LayerReadings, Reading, Token
+from server.analyses.schema import Analysis, LayerReadings, Reading, Token
 from server.analyses.word_curves import WhichLens, WordCurve
 from server.interventions.schema import Intervention, PendingIntervention
+from server.jobs.progress import FINAL
 from server.measurements.schema import CausalScore, Measurement, PendingMeasurement
 from server.vectors.schema import Vector
 

@@ -13,7 +13,7 @@ from frontend.studies.cases import Show
 from frontend.studies.contexts import FindingsContext, ListedStudy, StudyContext
 from frontend.studies.names import units
 from frontend.urls import urls
-from server.analyses.schema import FINAL
+from server.jobs.progress import FINAL
 from server.studies.requests import MultiplicationRequest
 from server.studies.schema import Study, StudySummary
 

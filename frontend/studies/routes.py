@@ -25,9 +25,10 @@ from frontend.studies.page import listed, study_page
 from frontend.typed_form import FormError, TypedForm, sent
 from frontend.urls import urls
 from server import form_data
-from server.analyses.schema import FINAL, LAST_SEED
+from server.analyses.schema import LAST_SEED
 from server.api.studies import attachment
 from server.errors import FieldError, NlaError
+from server.jobs.progress import FINAL
 from server.studies.countries import CAPITALS
 from server.studies.requests import LARGEST_FACTOR
 from server.studies.service import Studies

@@ -10,7 +10,7 @@ from frontend.sent_fragments import Sendable, SentFragments
 from frontend.shared_streams import SharedStreams
 from frontend.studies.cases import Show
 from frontend.studies.page import study_page
-from server.analyses.schema import FINAL
+from server.jobs.progress import FINAL
 from server.studies.schema import Study
 from server.studies.service import Studies
 

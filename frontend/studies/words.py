@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from frontend import formatting
 from frontend.studies.figures import comparison
 from frontend.studies.names import claimed, is_share, name_of, percent, place_of, span, units, written
-from server.analyses.schema import FINAL
+from server.jobs.progress import FINAL
 from server.studies.schema import ALIGNMENTS, Alignment, Statistic, Study
 
 Found = Mapping[str, Statistic]

@@ -6,7 +6,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from statistics import median
 
-from server.analyses.schema import AnalysisRequest, ResponseModel
+from server.analyses.schema import AnalysisRequest
+from server.schema import ResponseModel
 
 KEPT = 50
 """Runs of a pair that are remembered."""

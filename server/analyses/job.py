@@ -31,10 +31,11 @@ from server.analyses.pipeline import (
 )
 from server.analyses.reading_writes import ReadingWrites
 from server.analyses.readings import Finding, ReadingFailed, Scored, Words, Written
-from server.analyses.schema import Analysis, EventKind, Progress, Status
+from server.analyses.schema import Analysis, EventKind
 from server.analyses.watched import WatchedPositions
 from server.errors import NlaError, StoreUnavailable
 from server.jobs.job import Job
+from server.jobs.progress import Progress, Status
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from server.analyses import row_mapping
 from server.analyses.content_id import provisional_id
 from server.analyses.pipeline import Traced
-from server.analyses.schema import Analysis, LayerReadings, Sibling, SiblingReadings, Status, Token, url_of
+from server.analyses.schema import Analysis, LayerReadings, Sibling, SiblingReadings, Token, url_of
 from server.errors import BadInput, FieldError
+from server.jobs.progress import Status
 from server.pairs.model_pool import ModelPool
 from server.store import repository
 from server.store.tables import AnalysisRow, TraceRow

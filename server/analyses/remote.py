@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from server.analyses import row_mapping
-from server.analyses.schema import FINAL, Ended, Progress, Status, url_of
+from server.analyses.schema import Ended, url_of
 from server.jobs.event_log import Event
+from server.jobs.progress import FINAL, Progress, Status
 from server.store.repository import StoredAnalysis
 
 

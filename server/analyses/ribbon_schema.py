@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from server.analyses.schema import ResponseModel
+from server.schema import ResponseModel
 
 
 class Held(ResponseModel):

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 from server.analyses.lens_table import LensTable
 from server.analyses.readings import Kept
 from server.analyses.schema import (
-    FINAL,
     READING_COLUMNS,
     Analysis,
     AnalysisRequest,
@@ -22,15 +21,14 @@ from server.analyses.schema import (
     Ended,
     EventKind,
     FoundEdit,
-    Progress,
     Reading,
     ReadingDelta,
-    Status,
     Token,
     url_of,
 )
 from server.errors import Unreadable
 from server.jobs.event_log import EventLog, Key, last_of
+from server.jobs.progress import FINAL, Progress, Status
 from server.store.repository import StoredAnalysis, Summary, now
 from server.store.tables import AnalysisRow, InterventionRow, ReadingRow, TraceRow
 from server.store.vectors import unpack

@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PlainSerializer,
@@ -25,18 +23,17 @@ from pydantic import (
 )
 
 from server.analyses.lens_table import LENS_JSON_SCHEMA, LensTable
+from server.jobs.progress import Progress, Status
 from server.nla.checkpoints.card import Card
 from server.nla.flags import is_content
+from server.schema import RequestModel, ResponseModel
 
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ListedStatus = Literal["queued", "running", "done", "failed", "cancelled", "deleted"]
 """Filters of the library; `deleted` are the analyses whose deletion can still be undone."""
 EventKind = Literal["tokens", "lens", "tuned_lens", "delta", "reading", "progress", "done", "failed"]
 """The kinds of event of an analysis. Their data are, in this order: list[Token] (whole, each time), LensTable,
 LensTable, ReadingDelta, Reading (again when its scores come), Progress, Ended, Ended.
 """
-FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
-"""The states that nothing follows until somebody asks again."""
 
 LAST_SEED = 2**31 - 1
 HOTTEST = 5
@@ -63,20 +60,6 @@ LensField = Annotated[
     PlainSerializer(lambda lens: json.loads(b"".join(lens.json_parts())), return_type=dict[str, Any]),
     WithJsonSchema(LENS_JSON_SCHEMA),
 ]
-
-
-class RequestModel(BaseModel):
-    """Part of a request: an unknown field is an error (it is a misspelt one), `true` and `"1.5"` are no numbers, and
-    nothing changes once checked. What comes as text, from a form, is read with `strict=False`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ResponseModel(BaseModel):
-    """Part of an answer. A number that is not finite is written as null."""
-
-    model_config = ConfigDict(ser_json_inf_nan="null", arbitrary_types_allowed=True)
 
 
 class Message(RequestModel):
@@ -118,7 +101,9 @@ class AnalysisRequest(RequestModel):
     generate: Generate | None = None
     positions: Positions = "all"
     verbalise: Verbalise = Verbalise()
-    also: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)] = []
+    also: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)] = Field(
+        default=[]
+    )
     """Further pairs of the same target, which read the same forward pass, each as an analysis of its own."""
     causal: bool | None = None
     """Whether the causal scores of its readings are measured, too. Without it the setting `causal_scores` decides."""
@@ -156,7 +141,7 @@ class Token(ResponseModel):
     role: str
     special: bool
     norm: float | None = None
-    flags: list[str] = []
+    flags: list[str] = Field(default=[])
     glyph: tuple[int, int] | None = None
 
     @property
@@ -209,23 +194,6 @@ class Reading(ResponseModel):
 
 READING_COLUMNS = set(Reading.model_fields) - {"causal"}
 """The fields of a reading that are kept with it; its causal score is kept with its measurement."""
-
-
-class Progress(ResponseModel):
-    """Progress of an analysis. stage: queued, loading, waiting, reply, lens, readings, tuned_lens, done, failed or
-    cancelled.
-
-    `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others.
-    `ahead` counts the analyses in front of a queued one; `message` says in words what is waited for.
-    """
-
-    stage: str
-    done: int = 0
-    total: int | None = None
-    fraction: float | None = None
-    seconds_left: float | None = None
-    ahead: int | None = None
-    message: str | None = None
 
 
 class Chance(ResponseModel):
@@ -288,7 +256,7 @@ class Ended(ResponseModel):
     status: Status
     error: str | None = None
     baselines: Baselines | None = None
-    timings: dict[str, float] = {}
+    timings: dict[str, float] = Field(default={})
 
 
 class Sibling(ResponseModel):
@@ -309,9 +277,9 @@ class SiblingReadings(Sibling):
     error: str | None = None
     fve_variance: float | None = None
     baselines: Baselines | None = None
-    versions: dict[str, str] = {}
-    tokens: list[Token] = []
-    readings: list[Reading] = []
+    versions: dict[str, str] = Field(default={})
+    tokens: list[Token] = Field(default=[])
+    readings: list[Reading] = Field(default=[])
 
 
 class Analysis(ResponseModel):
@@ -329,16 +297,16 @@ class Analysis(ResponseModel):
     layer: int | None = None
     fve_variance: float | None = None
     focus: int | None = None
-    tokens: list[Token] = []
-    readings: list[Reading] = []
+    tokens: list[Token] = Field(default=[])
+    readings: list[Reading] = Field(default=[])
     lens: LensField | None = None
     tuned_lens: LensField | None = None
     baselines: Baselines | None = None
     causal_summary: AnalysisCausal | None = None
     progress: Progress
-    timings: dict[str, float] = {}
-    versions: dict[str, str] = {}
-    siblings: list[Sibling] = []
+    timings: dict[str, float] = Field(default={})
+    versions: dict[str, str] = Field(default={})
+    siblings: list[Sibling] = Field(default=[])
     created: datetime
     finished: datetime | None = None
 
@@ -380,7 +348,7 @@ class AnalysisSummary(ResponseModel):
     deleted: datetime | None = None
     tokens: int
     readings: int
-    edits: list[FoundEdit] = []
+    edits: list[FoundEdit] = Field(default=[])
     study: str | None = None
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, computed_field
 
-from server.analyses.schema import Analysis, ResponseModel
+from server.analyses.schema import Analysis
 from server.errors import BadInput, Conflict, FieldError
+from server.schema import ResponseModel
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair

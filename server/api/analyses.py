@@ -17,12 +17,13 @@ from server.analyses.forecast import Forecast
 from server.analyses.json_stream import analysis_json, data_json
 from server.analyses.ribbon import ribbon
 from server.analyses.ribbon_schema import Ribbon
-from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus, Status
+from server.analyses.schema import Analysis, AnalysisRequest, AnalysisSummary, ListedStatus
 from server.analyses.service import Analyses
 from server.analyses.word_curves import WhichLens, WhichVariant, WordCurves
 from server.api.cursor import cursor
 from server.api.measurements import Service as Measurements
 from server.errors import Busy, NotFound
+from server.jobs.progress import Status
 from server.measurements.schema import MeasurementRequest, PendingMeasurement
 
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.analyses.json_stream import data_json
-from server.analyses.schema import ResponseModel
 from server.api.cursor import cursor
 from server.interventions.schema import Intervention, InterventionRequest, PendingIntervention
 from server.interventions.service import Interventions
+from server.schema import ResponseModel
 
 router = APIRouter(prefix="/api/analyses/{analysis_id}/interventions", tags=["interventions"])
 

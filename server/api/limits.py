@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from server.analyses.schema import ResponseModel
+from server.schema import ResponseModel
 
 router = APIRouter(prefix="/api/limits", tags=["limits"])
 

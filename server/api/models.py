@@ -15,9 +15,10 @@ from starlette.requests import Request
 
 from server.analyses.readings import ReadingFailed, Written, verbalise
 from server.analyses.reconstruction import check_lengths
-from server.analyses.schema import RequestModel, ResponseModel, Verbalise
+from server.analyses.schema import Verbalise
 from server.api.connected import while_connected
 from server.errors import BadInput, NotFound
+from server.schema import RequestModel, ResponseModel
 from server.settings import Settings
 from server.store.vectors import unpack
 from server.vectors.kind import check_fits

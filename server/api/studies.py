@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from server.analyses.json_stream import data_json
-from server.analyses.schema import ResponseModel, Status
 from server.api.cursor import cursor
 from server.api.exports import chunks
+from server.jobs.progress import Status
+from server.schema import ResponseModel
 from server.studies.export import results_csv, results_parquet
 from server.studies.requests import StudyRequest
 from server.studies.schema import Study, StudySummary, study_url

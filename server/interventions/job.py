@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ValidationError
 
-from server.analyses.attached import AttachedJob
-from server.analyses.schema import Progress, url_of
+from server.analyses.schema import url_of
 from server.errors import Unreadable
 from server.interventions.run import Step
 from server.interventions.schema import InterventionRequest, PendingIntervention
+from server.jobs.attached import AttachedJob
+from server.jobs.progress import Progress
 from server.store.database import Store
 from server.store.tables import InterventionRow
 from server.vectors.schema import UsedVector

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from server.analyses.attached import check_weights
+from server.analyses.analysis_jobs import check_weights
 from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.analyses.schema import Generate, Progress, RequestModel, ResponseModel, Seed
+from server.analyses.schema import Generate, Seed
 from server.analyses.word_curves import WordTokens
+from server.jobs.progress import Progress
+from server.schema import RequestModel, ResponseModel
 from server.vectors.schema import UsedVector
 
 Mode = Literal["replace", "steer"]

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from server.analyses.attached import AnalysisJobs
+from server.analyses.analysis_jobs import AnalysisJobs
 from server.analyses.content_id import digest, short
-from server.analyses.schema import Analysis, Progress
+from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import BadInput, Conflict
 from server.interventions.job import Inputs, pending
@@ -20,6 +20,7 @@ from server.interventions.schema import (
     InterventionRequest,
     PendingIntervention,
 )
+from server.jobs.progress import Progress
 from server.jobs.scheduler import Scheduler
 from server.metrics import Metrics
 from server.pairs.model_pool import ModelPool

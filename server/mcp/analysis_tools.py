@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from server.analyses.schema import (
-    FINAL,
     Analysis,
     AnalysisRequest,
     AnalysisSummary,
@@ -22,6 +21,7 @@ from server.analyses.schema import (
     Verbalise,
 )
 from server.errors import BadInput
+from server.jobs.progress import FINAL
 from server.mcp.answers import (
     LIMIT,
     LONG_TEXT,

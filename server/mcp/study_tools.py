@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from server.analyses.schema import FINAL
+from server.jobs.progress import FINAL
 from server.mcp.analysis_tools import Offset
 from server.mcp.answers import SHORT_TEXT, Page, Part, cut, figure, page_of
 from server.mcp.answers import interval as ends

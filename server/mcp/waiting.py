@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from server.analyses.attached import AttachedJobs, NotMade
-from server.analyses.schema import Progress, ResponseModel
 from server.errors import BadInput, Conflict, ModelError
+from server.jobs.attached import AttachedJobs, NotMade
 from server.jobs.event_log import Event
+from server.jobs.progress import Progress
 from server.mcp.links import AnyContext
 from server.pairs.model_pool import ModelPool
+from server.schema import ResponseModel
 
 STEP = 1e-6
 """A notification's progress has to be more than the one before; this much is added where nothing else has changed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.analyses.schema import ResponseModel
 from server.measurements.schema import UnitName
+from server.schema import ResponseModel
 
 
 class Claim(ResponseModel):

@@ -14,12 +14,14 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from server.analyses.attached import AttachedJob, check_weights
+from server.analyses.analysis_jobs import check_weights
 from server.analyses.reconstruction import check_lengths
-from server.analyses.schema import FINAL, Analysis, Progress
+from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import Conflict, StoreUnavailable, Unreadable
+from server.jobs.attached import AttachedJob
 from server.jobs.job import JobKind
+from server.jobs.progress import FINAL, Progress
 from server.measurements import causal, form, form_tests, parts, tracked_words
 from server.measurements.causal import CausalScores
 from server.measurements.inputs import Key, MeasurementInputs, ScoredReading

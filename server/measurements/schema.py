@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.analyses.schema import Progress, RequestModel, ResponseModel, Seed
+from server.analyses.schema import Seed
 from server.analyses.word_curves import LONGEST, WhichLens, WordTokens
+from server.jobs.progress import Progress
+from server.schema import RequestModel, ResponseModel
 
 MAX_HORIZON = 32
 FormKind = Literal["shuffle_sentences", "shuffle_words", "lowercase"]

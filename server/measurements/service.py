@@ -8,12 +8,13 @@ from contextlib import aclosing
 from functools import lru_cache, partial
 from typing import Any
 
-from server.analyses.attached import AnalysisJobs
+from server.analyses.analysis_jobs import AnalysisJobs
 from server.analyses.content_id import digest, short
-from server.analyses.schema import Analysis, Progress, Reading
+from server.analyses.schema import Analysis, Reading
 from server.analyses.service import Analyses
 from server.errors import BadInput, Conflict, NotFound
 from server.jobs.event_log import EventLog
+from server.jobs.progress import Progress
 from server.jobs.scheduler import Scheduler
 from server.measurements import word_mentions
 from server.measurements.agreement import agreement

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.analyses.schema import RequestModel, ResponseModel
+from server.schema import RequestModel, ResponseModel
 
 TITLE = 200
 """Letters of a title, and of the name of an entry."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
-from server.analyses.schema import FINAL, Analysis
+from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import BadInput, Busy, Conflict, Interrupted, ModelError, NotFound
 from server.interventions.schema import Intervention
 from server.interventions.service import Interventions
+from server.jobs.progress import FINAL
 from server.measurements.schema import MeasurementRequest
 from server.measurements.service import Measurements
 from server.pairs.model_pool import ModelPool

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from server.analyses.schema import FINAL, Progress, ResponseModel, Status
 from server.errors import Unreadable
 from server.jobs.event_log import EventLog
+from server.jobs.progress import FINAL, Progress, Status
+from server.schema import ResponseModel
 from server.store import studies
 from server.store.tables import StudyRow
 from server.studies.requests import Request, StudyRequest

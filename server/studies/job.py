@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from server.analyses.schema import Progress, Status
 from server.errors import StoreUnavailable
 from server.jobs.event_log import EventLog
 from server.jobs.job import Job
+from server.jobs.progress import Progress, Status
 from server.store import leases, repository, studies
 from server.store.database import Store
 from server.store.tables import StudyRow

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from server.analyses.schema import Generate, Message, RequestModel, Seed, Verbalise
+from server.analyses.schema import Generate, Message, Seed, Verbalise
+from server.schema import RequestModel
 
 LARGEST_FACTOR = 9_999
 LONGEST_TEMPLATE = 20_000

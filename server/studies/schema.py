@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from server.analyses.schema import Progress, ResponseModel, Status
+from server.jobs.progress import Progress, Status
+from server.schema import ResponseModel
 from server.studies.requests import Request
 
 Alignment = Literal["at", "before"]

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from server.analyses.attached import AttachedJob
 from server.analyses.readings import ReadingBatch, ReadingFailed, Scored, Written, read
 from server.analyses.row_mapping import unpack_tokens
-from server.analyses.schema import Progress, Verbalise
+from server.analyses.schema import Verbalise
 from server.analyses.watched import WatchedPositions
 from server.errors import Conflict, Unreadable
+from server.jobs.attached import AttachedJob
 from server.jobs.job import JobKind
+from server.jobs.progress import Progress
 from server.metrics import Metrics
 from server.settings import Settings
 from server.store import attached, kept_vectors

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from server.analyses.attached import AttachedJobs
 from server.analyses.content_id import digest, settled, short
 from server.analyses.limits import check_verbalise
 from server.analyses.reconstruction import check_lengths
-from server.analyses.schema import Progress, Verbalise
+from server.analyses.schema import Verbalise
+from server.jobs.attached import AttachedJobs
+from server.jobs.progress import Progress
 from server.jobs.scheduler import Scheduler
 from server.metrics import Metrics
 from server.pairs.model_pool import ModelPool

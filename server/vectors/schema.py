@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from server.analyses.schema import Progress, RequestModel, ResponseModel, Verbalise
+from server.analyses.schema import Verbalise
+from server.jobs.progress import Progress
+from server.schema import RequestModel, ResponseModel
 
 TERMS = 512
 """Terms of one sum."""

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from server.analyses.row_mapping import delta_of
-from server.analyses.schema import Ended, Progress, Reading, ReadingDelta
+from server.analyses.schema import Ended, Reading, ReadingDelta
 from server.jobs.event_log import PER_RUN, EventLog
+from server.jobs.progress import Progress
 
 
 def reading(position: int, cos: float | None = None) -> Reading:

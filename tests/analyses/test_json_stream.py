@@ -8,7 +8,8 @@ import pytest
 
 from server.analyses.json_stream import analysis_json, data_json
 from server.analyses.lens_table import LensTable
-from server.analyses.schema import Analysis, AnalysisRequest, Progress, Reading, ReadingDelta, Token
+from server.analyses.schema import Analysis, AnalysisRequest, Reading, ReadingDelta, Token
+from server.jobs.progress import Progress
 
 pytestmark = pytest.mark.anyio
 COUNT = 1203  # more than two parts

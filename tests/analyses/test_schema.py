@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server.analyses.schema import AnalysisRequest, Progress, Reading
+from server.analyses.schema import AnalysisRequest, Reading
 from server.api.problems import field_errors
+from server.jobs.progress import Progress
 
 TEXT = {"text": "hello"}
 

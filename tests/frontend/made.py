@@ -8,16 +8,8 @@ from typing import Any
 import numpy as np
 
 from server.analyses.lens_table import LensTable
-from server.analyses.schema import (
-    Analysis,
-    AnalysisRequest,
-    Baselines,
-    Generate,
-    Message,
-    Progress,
-    Reading,
-    Token,
-)
+from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Generate, Message, Reading, Token
+from server.jobs.progress import Progress
 
 LAYERS = 30
 CHAT: list[tuple[str, str, str, bool]] = [

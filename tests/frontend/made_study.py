@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from server.analyses.schema import Progress
+from server.jobs.progress import Progress
 from server.studies.multiplication_figures import figures
 from server.studies.requests import MultiplicationRequest
 from server.studies.schema import Case, DigitEdit, DigitResult, ReadingResult, Study

@@ -18,7 +18,7 @@ from frontend.causal.section import causal_section
 from frontend.causal.stream import OpenScores
 from frontend.formatting import MINUS
 from frontend.view_state import ViewState
-from server.analyses.schema import Progress
+from server.jobs.progress import Progress
 from server.measurements.schema import (
     CausalScore,
     CausalSummary,

@@ -14,7 +14,7 @@ from frontend import standalone
 from frontend.studies import html_export as exporting
 from frontend.studies.figures import bar_figures, statistic_table
 from frontend.studies.html_export import html_export
-from server.analyses.schema import Progress
+from server.jobs.progress import Progress
 from server.studies import yaml_file
 from server.studies.requests import PromptsRequest
 from server.studies.schema import Case, ReadingResult, Study

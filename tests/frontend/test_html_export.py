@@ -12,7 +12,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from frontend.analysis.html_export import html_export
-from server.analyses.schema import Progress, Token
+from server.analyses.schema import Token
+from server.jobs.progress import Progress
 from tests.frontend import made
 from tests.frontend.parsed import one, words
 

@@ -12,7 +12,8 @@ from frontend import templating
 from frontend.analysis.panel import pinned_panel
 from frontend.analysis.view import View
 from frontend.view_state import ViewState
-from server.analyses.schema import LayerReadings, Reading, Sibling, Status
+from server.analyses.schema import LayerReadings, Reading, Sibling
+from server.jobs.progress import Status
 from tests.frontend import made
 from tests.frontend.parsed import curve, one, words
 

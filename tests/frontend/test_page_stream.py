@@ -12,7 +12,8 @@ from frontend.analysis.view import NO_PANEL_DATA, PanelData
 from frontend.page_stream import OpenPage
 from frontend.shared_streams import SharedStreams
 from frontend.view_state import ViewState
-from server.analyses.schema import Analysis, Progress, Reading, Snapshot
+from server.analyses.schema import Analysis, Reading, Snapshot
+from server.jobs.progress import Progress
 from server.metrics import Metrics
 from tests.frontend import made
 

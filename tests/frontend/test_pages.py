@@ -15,7 +15,8 @@ from frontend.home.examples import EXAMPLES, SUGGESTED
 from frontend.layout import Login, ModelsContext
 from frontend.library import listing
 from frontend.library.contexts import Library
-from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Message, Progress, Reading
+from server.analyses.schema import Analysis, AnalysisRequest, Baselines, Message, Reading
+from server.jobs.progress import Progress
 from tests.frontend import made
 from tests.frontend.parsed import READY, curve, one, page, words
 

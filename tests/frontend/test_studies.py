@@ -23,7 +23,7 @@ from frontend.studies.page import study_page
 from frontend.studies.stream import OpenStudy, Renderer
 from frontend.studies.words import sentences
 from frontend.typed_form import FormError
-from server.analyses.schema import Progress
+from server.jobs.progress import Progress
 from server.settings import Settings
 from server.studies import prompts_figures
 from server.studies.requests import PromptsRequest

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from server.analyses.schema import Analysis, AnalysisRequest, Progress, Token
+from server.analyses.schema import Analysis, AnalysisRequest, Token
 from server.analyses.word_curves import WhichVariant, WordCurve, follow
+from server.jobs.progress import Progress
 from server.nla.models.loaded_pair import LoadedPair
 
 pytestmark = pytest.mark.anyio

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from sqlalchemy.orm import Session
 
-from server.analyses.schema import Analysis, Progress, ResponseModel
-from server.analyses.service import Analyses
 from server.errors import Conflict, Interrupted, ModelError, NlaError, NotFound, StoreUnavailable
 from server.jobs.event_log import Event, EventLog
 from server.jobs.job import Job, JobKind
+from server.jobs.progress import Progress
 from server.jobs.scheduler import Scheduler
 from server.jobs.streams import Found, RemoteState, Streams
+from server.schema import ResponseModel
 from server.store import attached, leases, repository
 from server.store.database import Store
 from server.store.tables import AttachedRow
 
 if TYPE_CHECKING:
-    from server.nla.models.loaded_pair import LoadedPair
+    pass
 
 Row = TypeVar("Row", bound=AttachedRow)
 Made = TypeVar("Made", bound=ResponseModel)
@@ -120,15 +120,6 @@ class AttachedJob(Job, Generic[Row]):
             work(session)
 
         return fenced
-
-
-async def check_weights(store: Store, pair: LoadedPair, analysis: Analysis) -> None:
-    """Raise Conflict if the pair has other weights than the analysis: their vectors do not belong together."""
-    row = await store.read(partial(repository.get, analysis.id))
-    if row is not None and row.fingerprint not in (None, pair.fingerprint):
-        raise Conflict(
-            f"This was analysed with other weights of {pair.name}: analyse the text again, and go on from that."
-        )
 
 
 class AttachedJobs(ABC, Generic[Row, Made, Pending]):
@@ -335,24 +326,6 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
     async def close(self) -> None:
         """End the streams."""
         self.stop_streams()
-
-
-class AnalysisJobs(AttachedJobs[Row, Made, Pending]):
-    """All of one kind that belong to analyses."""
-
-    parent = "analysis"
-
-    def __init__(
-        self, scheduler: Scheduler, analyses: Analyses, store: Store, kind: JobKind[Any, Any]
-    ) -> None:
-        super().__init__(scheduler, store, kind)
-        self._analyses = analyses
-
-    async def _check_parent(self, parent_id: str) -> str:
-        return await self._analyses.check(parent_id)
-
-    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
-        return repository.get(parent_id, session) is not None
 
 
 def _progress_of(row: AttachedRow) -> Progress:

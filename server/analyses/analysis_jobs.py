@@ -1,0 +1,47 @@
+"""Jobs that belong to an analysis: edits and measurements."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from server.analyses.schema import Analysis
+from server.analyses.service import Analyses
+from server.errors import Conflict
+from server.jobs.attached import AttachedJobs, Made, Pending, Row
+from server.jobs.job import JobKind
+from server.jobs.scheduler import Scheduler
+from server.store import repository
+from server.store.database import Store
+
+if TYPE_CHECKING:
+    from server.nla.models.loaded_pair import LoadedPair
+
+
+class AnalysisJobs(AttachedJobs[Row, Made, Pending]):
+    """All of one kind that belong to analyses."""
+
+    parent = "analysis"
+
+    def __init__(
+        self, scheduler: Scheduler, analyses: Analyses, store: Store, kind: JobKind[Any, Any]
+    ) -> None:
+        super().__init__(scheduler, store, kind)
+        self._analyses = analyses
+
+    async def _check_parent(self, parent_id: str) -> str:
+        return await self._analyses.check(parent_id)
+
+    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
+        return repository.get(parent_id, session) is not None
+
+
+async def check_weights(store: Store, pair: LoadedPair, analysis: Analysis) -> None:
+    """Raise Conflict if the pair has other weights than the analysis: their vectors do not belong together."""
+    row = await store.read(partial(repository.get, analysis.id))
+    if row is not None and row.fingerprint not in (None, pair.fingerprint):
+        raise Conflict(
+            f"This was analysed with other weights of {pair.name}: analyse the text again, and go on from that."
+        )
