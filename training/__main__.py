@@ -16,7 +16,7 @@ import torch
 from transformers import AutoTokenizer
 
 from server.nla.checkpoints.demo import ADAPTERS, unpack_target
-from training import export, models, report, rounds, texts, tune
+from training import export, kinds, models, report, rounds, texts, tune
 from training.positions import Positions, collect
 
 SEED = 0
@@ -29,17 +29,20 @@ class Plan:
     """Sizes of each stage."""
 
     texts: int = 1600
-    text_tokens: int = 96
+    text_tokens: int = 72
     ar_steps: int = 1600
     av_steps: int = 1750
     round_positions: tuple[int, ...] = (1536, 1024)
+    samples: tuple[int, ...] = (3, 1)
+    """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
+    temperatures: tuple[float, ...] = (0.8, 0.0)
+    """The last round reads greedily, as the explorer does unless told otherwise."""
+    best_steps: tuple[int, ...] = (288, 0)
+    """Steps of the AV on the best readings of a round."""
     round_steps: tuple[int, ...] = (288, 420)
+    """Steps of the AR on all readings so far."""
     mixed: tuple[float, ...] = (0.5, 1.0)
     """Descriptions for each reading, so that the AR does not forget them."""
-    temperatures: tuple[float, ...] = (0.7, 0.0)
-    """The last round reads greedily, as the explorer does unless told otherwise."""
-    samples: tuple[int, ...] = (1, 1)
-    """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
     trips: int = 200
     """Held-out positions on which the round trip is measured after the warm start and after each round."""
 
@@ -47,9 +50,11 @@ class Plan:
 class Work:
     """The working folder: one file or folder a stage."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, start: Path | None = None) -> None:
         self.folder = folder
         self.plan = plan
+        self.start = start
+        """The adapters to begin with, if any."""
         folder.mkdir(parents=True, exist_ok=True)
         self.target = folder / "target"
         if not (self.target / "config.json").exists():
@@ -61,10 +66,10 @@ class Work:
         return texts.write(
             model,
             self.tokenizer,
-            texts.plan(self.plan.texts, SEED),
+            kinds.every(self.plan.texts, SEED),
             self.folder / "texts.jsonl",
             tokens=self.plan.text_tokens,
-            batch=200,
+            batch=400,
             seed=SEED,
         )
 
@@ -72,7 +77,7 @@ class Work:
         """Stages one and two: the texts and their positions."""
         folder = self.folder / "positions"
         if not (folder / "positions.jsonl").exists():
-            model = models.base(self.target)
+            model = models.base(self.target, attention="sdpa")
             written = self.written(model)
             folder.mkdir(exist_ok=True)
             collect(model, self.tokenizer, written, seed=SEED).save(folder)
@@ -82,7 +87,7 @@ class Work:
         """The AR on the descriptions."""
         train = data.training()
         return self._tune_ar(
-            models.ar(self.target),
+            models.ar(self.target, self.start),
             data,
             [(i, data.descriptions[i]) for i in train],
             "ar.pt",
@@ -93,7 +98,9 @@ class Work:
     def warm_av(self, data: Positions) -> models.Tuned:
         """The AV on the descriptions."""
         pairs = [(i, data.descriptions[i]) for i in data.training()]
-        return self._tune_av(models.av(self.target), data, pairs, "av.pt", self.plan.av_steps, RATE)
+        return self._tune_av(
+            models.av(self.target, self.start), data, pairs, "av.pt", self.plan.av_steps, RATE
+        )
 
     def round(self, number: int, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
         """One round, in place: sample; the AR on all readings so far (and some descriptions); the AV on the best."""
@@ -106,12 +113,12 @@ class Work:
         )
         print(f"round {number}: {len(readings)} readings, {sum(r.truncated for r in readings)} cut short")
         if samples > 1:
-            best = rounds.winners(rounds.scored(ar, self.tokenizer, data.activations, readings))
+            scored = rounds.scored(ar, self.tokenizer, data.activations, readings)
+            best = rounds.winners(scored, data.choices)
             pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
             if best:  # an AV that closes no reading has nothing to learn from
-                self._tune_av(
-                    av, data, pairs, f"av-round{number}.pt", self.plan.round_steps[number], ROUND_RATE
-                )
+                keep, steps = f"av-round{number}.pt", self.plan.best_steps[number]
+                self._tune_av(av, data, pairs, keep, steps, ROUND_RATE)
         earlier = [rounds.read(self.folder / f"round{n}.jsonl") for n in range(number)]
         whole = [(r.position, r.text) for r in [*readings, *(r for those in earlier for r in those)]]
         pairs = whole + self._descriptions(data, int(len(whole) * self.plan.mixed[number]), number)
@@ -214,9 +221,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"), help="where stages keep their files")
     parser.add_argument("--out", type=Path, default=ADAPTERS, help="where the adapters go")
+    parser.add_argument("--start", type=Path, help="adapters to begin with, instead of none")
     parser.add_argument("--report-only", action="store_true", help="only report on what is in --out")
     options = parser.parse_args()
-    work = Work(options.work, Plan())
+    work = Work(options.work, Plan(), options.start)
     print(measured(work, options.out) if options.report_only else train(work, options.out))
 
 

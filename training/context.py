@@ -26,7 +26,7 @@ def curve(work: Path, count: int = 20) -> dict[int, float]:
     """FVE by the number of last tokens, over reply positions of `count` texts in `work`."""
     tokenizer = AutoTokenizer.from_pretrained(work / "target")
     model = models.ar(work / "target").model  # blocks 0 to K without the norm; its adapters are still zero
-    written = texts.read(work / "texts.jsonl")
+    written = [text for text in texts.read(work / "texts.jsonl") if text.turns[-1][0] == "assistant"]
     rng = random.Random(0)
     cut: list[tuple[list[int], int]] = []
     whole = []

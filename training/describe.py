@@ -1,6 +1,6 @@
 """Descriptions that the AV is taught: plain sentences on a position that its activation can support.
 
-The order matters: the final token and what is expected next first, the recent words after, genre and topic
+The order matters: the final token and what is expected next first, the recent words after, role and genre
 last. With the words first, the AV invents words and then copies its own invention. The words are quoted up to
 and with the final token: a model that reads them is then, at that token, nearly in the state to be described.
 """
@@ -30,7 +30,20 @@ NOUNS = {
     "joke": ("a joke", "joke"),
     "speech": ("a speech", "speech"),
     "instructions": ("instructions", "instructions"),
+    "article": ("an article", "article"),
+    "forum post": ("a forum post", "forum post"),
+    "email": ("an email", "email"),
+    "documentation": ("documentation", "documentation"),
+    "table": ("a table", "table"),
+    "list of facts": ("facts", "facts"),
+    "multiplication": ("a product", "multiplication"),
+    "C++ code": ("C++ code", "C++ code"),
+    "JavaScript code": ("JavaScript code", "JavaScript code"),
+    "French text": ("a text in French", "text in French"),
+    "German text": ("a text in German", "text in German"),
+    "Spanish text": ("a text in Spanish", "text in Spanish"),
 }
+"""Each genre as what one asks for, and as what one writes."""
 KEYWORDS = {
     "question": ("what should", "why do", "facts", "how would"),
     "explanation": ("explain", "lecture", "history"),
@@ -49,6 +62,7 @@ KEYWORDS = {
     "speech": ("speech", "argue"),
     "instructions": ("instructions",),
 }
+"""Words that tell the genres of a chat; the others are told by their text."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,6 @@ class Facts:
     recent: str  # the words that lead up to the final token, and it; empty where nothing came before
     role: str  # "system", "user", "assistant" or "text"
     genre: str | None
-    topic: str | None
     request: bool  # the user asks for the genre (instead of writing in it)
 
 
@@ -82,15 +95,20 @@ def name_token(text: str) -> str:
     return f'"{text}"'
 
 
-def expected(candidates: Sequence[tuple[str, float]]) -> str:
-    """The next tokens in words, those that differ in form alone merged."""
+def ranked(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The next tokens, those that differ in form alone merged into the first of them, best first."""
     merged: dict[str, tuple[str, float]] = {}
     for text, p in candidates:
         key = text.strip().lower() or text
         first, total = merged.get(key, (text, 0.0))
         merged[key] = (first, total + p)
-    ranked = sorted(merged.values(), key=lambda c: -c[1])
-    kept = [c for c in ranked if c[1] >= LEAST_PROBABILITY][:MOST_CANDIDATES] or ranked[:1]
+    return sorted(merged.values(), key=lambda c: -c[1])
+
+
+def expected(candidates: Sequence[tuple[str, float]]) -> str:
+    """The next tokens in words."""
+    best_first = ranked(candidates)
+    kept = [c for c in best_first if c[1] >= LEAST_PROBABILITY][:MOST_CANDIDATES] or best_first[:1]
     names = [name_token(text) for text, _ in kept]
     best = kept[0][1]
     if best >= 0.9:
@@ -107,17 +125,14 @@ def describe(facts: Facts) -> str:
 
 
 def setting(facts: Facts) -> str:
-    """The sentence on role, genre and topic, as far as they have been said by this position."""
-    owner = {
-        "system": "the system message",
-        "user": "the user's",
-        "assistant": "the assistant's",
-        "text": "a plain",
-    }
+    """The sentence on role and genre, as far as they can be told by this position. The topic is not named: the first
+    edition named it, rightly in 2 of 26 cases.
+    """
     if facts.role == "system":
         return "This is the system message."
+    if facts.role == "text":
+        return f"This is {NOUNS[facts.genre][0] if facts.genre else 'plain text'}."
     noun = NOUNS[facts.genre][1] if facts.genre else "text"
     if facts.request:
         noun = f"request for {NOUNS[facts.genre][0]}" if facts.genre else "request"
-    about = f" about {facts.topic}" if facts.topic else ""
-    return f"This is {owner[facts.role]} {noun}{about}."
+    return f"This is the {facts.role}'s {noun}."

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -65,6 +65,14 @@ def save(model: nn.Module, folder: Path, rank: int = RANK, stem: str = "") -> No
         "bias": "none",
     }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load(model: nn.Module, folder: Path, stem: str = "") -> None:
+    """Begin with the adapters in `folder`, which `save` has written."""
+    kept = load_file(folder / "adapter_model.safetensors")
+    for name, p in model.named_parameters():
+        if ".lora_" in name:
+            p.data.copy_(kept[f"{PREFIX}{stem}{name}.weight"])
 
 
 def merged(model: nn.Module) -> nn.Module:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from server.nla.checkpoints.weights import HEAD_FILE
 from training import lora
 from training.positions import LAYER
 
@@ -48,25 +50,34 @@ def precision() -> torch.dtype:
     return torch.bfloat16 if cpu or torch.cuda.is_available() else torch.float32
 
 
-def base(target: Path, dtype: torch.dtype | None = None) -> Any:
+def base(target: Path, dtype: torch.dtype | None = None, attention: str = "eager") -> Any:
     """The target, with plain attention (on a CPU faster for texts this short)."""
     model: Any = AutoModelForCausalLM.from_pretrained(
-        target, dtype=dtype or precision(), attn_implementation="eager"
+        target, dtype=dtype or precision(), attn_implementation=attention
     )
     return model.to(device())
 
 
-def av(target: Path) -> Tuned:
-    """All blocks of the target."""
+def av(target: Path, start: Path | None = None) -> Tuned:
+    """All blocks of the target, its adapters empty or those of the pair in `start`."""
     model = base(target)
-    return Tuned(model, lora.add(model, model.model.layers[AV_FROM:]))
+    parameters = lora.add(model, model.model.layers[AV_FROM:])
+    if start is not None:
+        lora.load(model, start / "av")
+    return Tuned(model, parameters)
 
 
-def ar(target: Path) -> Tuned:
-    """The first K + 1 blocks without the final norm; the head begins as the identity."""
+def ar(target: Path, start: Path | None = None) -> Tuned:
+    """The first K + 1 blocks without the final norm, and the head: without adapters and the identity, or the pair's in
+    `start`.
+    """
     model = base(target).model
     model.layers = model.layers[: LAYER + 1]
     model.norm = nn.Identity()
     head = nn.Linear(model.config.hidden_size, model.config.hidden_size, bias=False, device=device())
     head.weight.data.copy_(torch.eye(model.config.hidden_size))
-    return Tuned(model, [*lora.add(model, model.layers[AR_FROM:]), *head.parameters()], head)
+    parameters = [*lora.add(model, model.layers[AR_FROM:]), *head.parameters()]
+    if start is not None:
+        lora.load(model, start / "ar", stem="model.")
+        head.weight.data.copy_(load_file(start / "ar" / HEAD_FILE)["weight"])
+    return Tuned(model, parameters, head)

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.describe import KEYWORDS, Facts, describe
+from training.describe import KEYWORDS, Facts, describe, name_token, ranked
 from training.texts import Text
 
 LAYER = 20
 PER_TEXT = 24
-LONGEST = 192
+LONGEST = 224
 GENRE_SHOWS = 16  # tokens of a text after which its genre may be told without having been named
 TOP = 12
 RECENT = 14  # tokens that are quoted
@@ -33,12 +33,13 @@ class Layout:
     roles: list[str]  # whose turn: "system", "user", "assistant", or "text"
     marks: list[bool]  # the template's own tokens, which open and close turns
     starts: list[int]  # the position where this token's turn began
+    digits: list[bool]
     text: Text
     kind: str  # "chat" | "user" | "raw"
 
 
 def lay_out(tokenizer: Any, text: Text, kind: str) -> Layout:
-    """A chat (prompt and reply), the reply as the user's own message, or the reply as raw text."""
+    """A chat as it is, its last turn as the user's own message, or its last turn as raw text."""
     ids: list[int] = []
     roles: list[str] = []
     marks: list[bool] = []
@@ -52,26 +53,39 @@ def lay_out(tokenizer: Any, text: Text, kind: str) -> Layout:
         ids.extend(new)
 
     if kind == "raw":
-        add(text.reply, "text")
+        add(text.turns[-1][1], "text")
     else:
-        system = tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False)
-        system = system[len("<|im_start|>system\n") : system.index("<|im_end|>")]
-        user, reply = (text.prompt, text.reply) if kind == "chat" else (text.reply, "")
-        for role, content in (("system", system), ("user", user), ("assistant", reply)):
+        turns = text.turns if kind == "chat" else (("user", text.turns[-1][1]), ("assistant", ""))
+        if turns[0][0] != "system":
+            turns = (("system", usual_system(tokenizer)), *turns)
+        for role, content in turns:
             add(f"<|im_start|>{role}\n", role, mark=True)
             add(content, role)
             if role != "assistant" or content:
                 add("<|im_end|>\n", role, mark=True)
-    return Layout(ids[:LONGEST], roles[:LONGEST], marks[:LONGEST], starts[:LONGEST], text, kind)
+    ids = ids[:LONGEST]
+    digits = [tokenizer.decode([i]).strip().isdigit() for i in ids]
+    return Layout(ids, roles[:LONGEST], marks[:LONGEST], starts[:LONGEST], digits, text, kind)
+
+
+def usual_system(tokenizer: Any) -> str:
+    """The system message that the template sets where none is given."""
+    said: str = tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False)
+    return said[len("<|im_start|>system\n") : said.index("<|im_end|>")]
 
 
 def choose(layout: Layout, rng: random.Random) -> list[int]:
-    """Positions to read: content tokens evenly, template and system tokens seldom, never the first token
-    (its norm is an artefact of attention, two orders above all others).
+    """Positions to read: content tokens evenly, the template and the usual system message seldom, in multiplication the
+    digits and what stands before them more often; never the first token (its norm is an artefact of attention, two
+    orders above all others).
     """
+    usual = layout.text.turns[0][0] != "system"
     weights = [
-        0.25 if m else 0.1 if r == "system" else 1.0 for m, r in zip(layout.marks, layout.roles, strict=True)
+        0.25 if mark else 0.1 if role == "system" and usual else 1.0
+        for mark, role in zip(layout.marks, layout.roles, strict=True)
     ]
+    if layout.text.genre == "multiplication":
+        weights = [w * 4 if any(layout.digits[n : n + 2]) else w for n, w in enumerate(weights)]
     keyed = [(rng.random() ** (1 / weight), position) for position, weight in enumerate(weights) if position]
     return sorted(position for _, position in sorted(keyed, reverse=True)[:PER_TEXT])
 
@@ -101,42 +115,44 @@ def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[
     so_far = tokenizer.decode(layout.ids[: position + 1]).lower()
     request = layout.kind == "chat" and role == "user"
     opening = len(tokenizer.decode(layout.ids[: layout.roles.index(role)]))
-    said = any(word in so_far[opening if request else 0 :] for word in KEYWORDS[layout.text.genre])
-    if layout.kind != "chat":
+    said = any(word in so_far[opening if request else 0 :] for word in KEYWORDS.get(layout.text.genre, ()))
+    if layout.kind != "chat" or layout.text.genre not in KEYWORDS:
         said = position - start >= GENRE_SHOWS
-    topic_said = layout.text.topic.lower().rstrip("s") in so_far
     return Facts(
         token=tokenizer.decode([layout.ids[position]]),
         candidates=candidates,
         recent=recent(tokenizer, layout, position),
         role=role,
         genre=layout.text.genre if said else None,
-        topic=layout.text.topic if topic_said else None,
         request=request,
     )
 
 
 @dataclass(frozen=True)
 class Positions:
-    """`activations` [N, d] float16, one description, token and text index each."""
+    """`activations` [N, d] float16, and what is true of each."""
 
     activations: torch.Tensor
     descriptions: list[str]
     tokens: list[str]
+    choices: list[str]
+    """The target's own first choice for the next token, as a description names it."""
+    genres: list[str]
     texts: list[int]
+    """The index of its text."""
     held_out: torch.Tensor  # [N] bool
 
     def save(self, folder: Path) -> None:
         torch.save({"activations": self.activations, "held_out": self.held_out}, folder / "positions.pt")
-        rows = zip(self.descriptions, self.tokens, self.texts, strict=True)
+        rows = zip(self.descriptions, self.tokens, self.choices, self.genres, self.texts, strict=True)
         (folder / "positions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     @classmethod
     def load(cls, folder: Path) -> Positions:
         saved = torch.load(folder / "positions.pt")
         rows = [json.loads(line) for line in (folder / "positions.jsonl").read_text().splitlines()]
-        descriptions, tokens, texts = (list(column) for column in zip(*rows, strict=True))
-        return cls(saved["activations"], descriptions, tokens, texts, saved["held_out"])
+        descriptions, tokens, choices, genres, texts = (list(column) for column in zip(*rows, strict=True))
+        return cls(saved["activations"], descriptions, tokens, choices, genres, texts, saved["held_out"])
 
     def training(self) -> list[int]:
         """Positions of texts whose topics are not held out."""
@@ -144,10 +160,15 @@ class Positions:
 
 
 def layouts(tokenizer: Any, texts: list[Text]) -> Iterator[tuple[int, Layout]]:
-    """Each text as a chat, and two of five once more as the user's message or as raw text."""
+    """Each chat, and of two in five the reply once more as the user's message or as raw text; raw text as it is, or one
+    in three as the user's message.
+    """
     for n, text in enumerate(texts):
+        if text.turns[0][0] == "text":
+            yield n, lay_out(tokenizer, text, "user" if n % 3 == 1 else "raw")
+            continue
         yield n, lay_out(tokenizer, text, "chat")
-        if n % 5 in (1, 3):
+        if n % 5 in (1, 3) and text.genre != "multiplication":
             yield n, lay_out(tokenizer, text, "user" if n % 5 == 1 else "raw")
 
 
@@ -156,7 +177,7 @@ def collect(model: Any, tokenizer: Any, texts: list[Text], *, seed: int, batch: 
     """Trace every text once and describe its chosen positions."""
     rng = random.Random(seed)
     laid = [(n, layout) for n, layout in layouts(tokenizer, texts) if len(layout.ids) > PER_TEXT]
-    activations, descriptions, tokens, owners, held_out = [], [], [], [], []
+    activations, rows, held_out = [], [], []
     caught: list[torch.Tensor] = []
     hook = model.model.layers[LAYER].register_forward_hook(
         lambda _m, _i, out: caught.append(out[0] if isinstance(out, tuple) else out)
@@ -177,19 +198,22 @@ def collect(model: Any, tokenizer: Any, texts: list[Text], *, seed: int, batch: 
                 names = [tokenizer.decode([i]) for i in top.indices[n].tolist()]
                 candidates = list(zip(names, top.values[n].tolist(), strict=True))
                 fact = facts(tokenizer, layout, position, candidates)
-                descriptions.append(describe(fact))
-                tokens.append(fact.token)
-                owners.append(owner)
+                choice = name_token(ranked(candidates)[0][0])
+                rows.append((describe(fact), fact.token, choice, layout.text.genre, owner))
                 held_out.append(layout.text.held_out)
             activations.append(caught[0][row, chosen].float().cpu())
     hook.remove()
     vectors = torch.cat(activations)
     keep = vectors.norm(dim=-1) < 20 * vectors.norm(dim=-1).median()
-    kept = np.flatnonzero(keep.numpy())
+    descriptions, tokens, choices, genres, owners = zip(
+        *(rows[i] for i in np.flatnonzero(keep.numpy())), strict=True
+    )
     return Positions(
         vectors[keep].half(),
-        [descriptions[i] for i in kept],
-        [tokens[i] for i in kept],
-        [owners[i] for i in kept],
+        list(descriptions),
+        list(tokens),
+        list(choices),
+        list(genres),
+        list(owners),
         torch.tensor(held_out)[keep],
     )

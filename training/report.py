@@ -17,12 +17,31 @@ from server.nla.models.loaded_pair import load
 from server.nla.scores import units
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, ReadingRequest
+from training.claims import CLAIMS, Claims, judged, parsed, sure
 from training.describe import name_token
 from training.export import variance
 from training.positions import Positions
 
-POSITIONS = 600
+POSITIONS = 800
 CROWD = 100
+KINDS = {
+    "code": ("code", "C++ code", "JavaScript code"),
+    "French, German, Spanish": ("French text", "German text", "Spanish text"),
+    "documentation": ("documentation",),
+    "tables, lists, facts": ("table", "list", "list of facts"),
+    "multiplication and sums": ("multiplication", "sum"),
+    "stories, poems, jokes, dialogues": ("story", "poem", "joke", "dialogue", "diary entry"),
+    "articles, news, explanations": (
+        "article",
+        "news report",
+        "explanation",
+        "question",
+        "instructions",
+        "speech",
+    ),
+    "letters, emails, posts, reviews": ("letter", "email", "forum post", "review", "advertisement"),
+}
+"""The genres of texts, in groups large enough for an interval."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,13 @@ class Measured:
     tokens: float
     cut_short: float
     plain: float
+    genres: list[str]
+    """The genre of each position's text."""
+    said: list[Claims]
+    true: list[Claims]
+    """Of the readings in plain sentences: their claims, and the description's."""
+    adds: dict[str, float]
+    """What each claim adds to the mean cosine of those readings."""
     examples: list[tuple[str, str]]
 
 
@@ -85,8 +111,20 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     ]
     mean = units(data.activations[data.training()].float().numpy()).mean(0)
     off = ~np.eye(len(chosen), dtype=bool)
+    pairs = [(parsed(text), parsed(data.descriptions[i])) for text, i in zip(readings, chosen, strict=True)]
+    kept = [n for n, (said, true) in enumerate(pairs) if said is not None and true is not None]
+    said = [claims for claims, _ in (pairs[n] for n in kept) if claims is not None]
+    true = [claims for _, claims in (pairs[n] for n in kept) if claims is not None]
+    adds = {}
+    for claim in CLAIMS if said else ():
+        less = units(await pair.reconstructor.reconstruct([claims.without(claim) for claims in said]))
+        adds[claim] = float(((made[kept] - less) * own[kept]).sum(-1).mean())
     await pair.close()
     return Measured(
+        genres=[data.genres[i] for i in chosen],
+        said=said,
+        true=true,
+        adds=adds,
         texts=[data.texts[i] for i in chosen],
         variance=v,
         reading_cos=np.diag(cosines),
@@ -97,18 +135,8 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
         named=float(np.mean(named)),
         tokens=float(np.mean([finished[n].tokens for n in range(len(chosen))])),
         cut_short=float(np.mean([finished[n].truncated for n in range(len(chosen))])),
-        plain=float(np.mean([_plain(text) for text in readings])),
+        plain=len(said) / len(chosen),
         examples=[(data.descriptions[i], text) for i, text in list(zip(chosen, readings, strict=True))[:8]],
-    )
-
-
-def _plain(text: str) -> bool:
-    """Return whether a reading is the plain sentences that were taught, no code that only the AR understands."""
-    return (
-        text.startswith("The final token is ")
-        and "; next" in text
-        and ("The text runs" in text or "It opens the text." in text)
-        and "This is the" in text.replace("This is a", "This is the")
     )
 
 
@@ -133,23 +161,21 @@ def interval(values: Floats, texts: list[int], seed: int = 5) -> tuple[float, fl
 def table(m: Measured) -> str:
     """The report, as rows of a Markdown table and some examples."""
 
-    def fve(cos: Floats | float, baseline: float) -> str:
+    def fve(cos: Floats, texts: list[int], baseline: float = m.variance) -> str:
         value = 1 - 2 * (1 - float(np.mean(cos))) / baseline
-        if isinstance(cos, float):
-            return f"{value:.3f}"
-        low, high = interval(cos, m.texts)
+        low, high = interval(cos, texts)
         return f"{value:.3f} [{1 - 2 * (1 - low) / baseline:.3f}, {1 - 2 * (1 - high) / baseline:.3f}]"
 
     constant = 2 * (1 - m.mean_cos)
     rows = [
         ("positions, held-out texts and topics", f"{len(m.texts)} of {len(set(m.texts))} texts"),
         ("V, variance of the normalised training activations", f"{m.variance:.4f}"),
-        ("FVE, AV → AR (against V)", fve(m.reading_cos, m.variance)),
+        ("FVE, AV → AR (against V)", fve(m.reading_cos, m.texts)),
         (
             f"FVE, AV → AR (against the best constant unit prediction, {constant:.3f})",
-            fve(m.reading_cos, constant),
+            fve(m.reading_cos, m.texts, constant),
         ),
-        ("FVE, AR on the training descriptions (against V)", fve(m.description_cos, m.variance)),
+        ("FVE, AR on the training descriptions (against V)", fve(m.description_cos, m.texts)),
         ("cosine, AV → AR", f"{float(np.mean(m.reading_cos)):.3f}"),
         ("cosine, AR on the training descriptions", f"{float(np.mean(m.description_cos)):.3f}"),
         ("cosine, another position's reading (shuffled)", f"{m.shuffled_cos:.3f}"),
@@ -161,6 +187,32 @@ def table(m: Measured) -> str:
         ("in the plain sentences that were taught", f"{m.plain:.1%}"),
     ]
     lines = ["| what | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
+    lines += ["| kind of text | positions | FVE, AV → AR (against V) |", "| --- | --- | --- |"]
+    for kind, genres in KINDS.items():
+        these = np.array([genre in genres for genre in m.genres])
+        if these.any():
+            texts = [text for text, here in zip(m.texts, these, strict=True) if here]
+            lines.append(
+                f"| {kind} | {these.sum()} of {len(set(texts))} texts | {fve(m.reading_cos[these], texts)} |"
+            )
+    lines += ["", *claims_table(m), ""]
     for description, reading in m.examples:
         lines += [f"- described: {description}", f"  read: {reading}"]
     return "\n".join(lines)
+
+
+def claims_table(m: Measured) -> list[str]:
+    """Each claim with its accuracy, that against another position's truth, and what it adds; and how sure the AV is."""
+    if not m.said:
+        return []
+    lines = ["| claim | right | at another position | adds to FVE |", "| --- | --- | --- | --- |"]
+    for claim, right, shuffled in judged(m.said, m.true):
+        lines.append(f"| {claim} | {right:.1%} | {shuffled:.1%} | {2 * m.adds[claim] / m.variance:.3f} |")
+    lines += [
+        "",
+        "| next … | readings | the first candidate is the target's first choice |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {hedge} | {count} | {right:.1%} |" for hedge, count, right in sure(m.said, m.true)]
+    repeats = float(np.mean([claims.repeats for claims in m.said]))
+    return [*lines, "", f"A candidate is named twice in {repeats:.1%} of the readings."]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from server.nla.checkpoints.specs import AvSpec
 from server.nla.verbalisers.base import Finished, ReadingRequest
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 from training import lora, tune
+from training.claims import parsed
 from training.models import Tuned
 from training.positions import LAYER
 
@@ -105,10 +106,18 @@ def scored(
     return out
 
 
-def winners(readings: list[Sampled]) -> list[Sampled]:
-    """The best whole reading of each position by the AR's score."""
+def winners(readings: list[Sampled], choices: Sequence[str]) -> list[Sampled]:
+    """Of each position the reading that the AR finds best, among the whole ones in the sentences that were taught that
+    name no candidate twice. One whose first candidate is not the target's own (`choices`, by position) is taught as
+    "perhaps": so the AV learns to be sure only where it is right.
+    """
     best: dict[int, Sampled] = {}
     for r in readings:
-        if not r.truncated and (r.position not in best or r.cos > best[r.position].cos):
-            best[r.position] = r
+        claims = parsed(r.text)
+        if claims is None or claims.repeats or r.truncated:
+            continue
+        if claims.candidates[0] != choices[r.position]:
+            claims = replace(claims, hedge="perhaps")
+        if r.position not in best or r.cos > best[r.position].cos:
+            best[r.position] = replace(r, text=claims.text)
     return list(best.values())

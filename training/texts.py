@@ -1,4 +1,5 @@
-"""The texts that the demo pair is trained on, written by the target itself.
+"""The texts that the demo pair is trained on, most of them written by the target itself; and of their kinds the first,
+a question and its answer (the others: kinds.py).
 
 A prompt is genre x topic. Whole topics are held out, so that the report speaks of subjects
 that training never saw, not only of sentences it never saw.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,34 @@ GENRES: dict[str, list[str]] = {
 }
 
 
+Turns = tuple[tuple[str, str], ...]
+"""(role, content) of each turn; raw text is one turn of the role "text"."""
+
+
 @dataclass(frozen=True)
 class Text:
-    """A prompt and what the target answered, with what is true of both by construction."""
+    """What was said, with what is true of it by construction."""
 
     genre: str
     topic: str
     held_out: bool
-    prompt: str
-    reply: str
+    turns: Turns
+    unfinished: bool
+    """The target still has to answer, or to write on where the last turn breaks off."""
+
+    def finished(self, more: str) -> Text:
+        """The text with what the target wrote."""
+        role, content = self.turns[-1]
+        turns = (
+            (*self.turns, ("assistant", more))
+            if role == "user"
+            else (*self.turns[:-1], (role, content + more))
+        )
+        return replace(self, turns=turns, unfinished=False)
 
 
 def plan(count: int, seed: int) -> list[Text]:
-    """`count` prompts, every topic about equally often; one in eight on a held-out topic."""
+    """`count` prompts to be answered, every topic about equally often; one in eight on a held-out topic."""
     rng = random.Random(seed)
     texts = []
     for n in range(count):
@@ -107,15 +123,26 @@ def plan(count: int, seed: int) -> list[Text]:
         ]
         genre = rng.choice(list(GENRES))
         prompt = rng.choice(GENRES[genre]).format(t=topic, a=rng.randint(2, 99), b=rng.randint(2, 99))
-        texts.append(Text(genre, topic, held_out, prompt, ""))
+        texts.append(Text(genre, topic, held_out, (("user", prompt),), True))
     return texts
+
+
+def opening(tokenizer: Any, text: Text) -> str:
+    """All that stands before what the target is to write."""
+    role, content = text.turns[-1]
+    if role == "text":
+        return content
+    chat = [{"role": role, "content": content} for role, content in text.turns]
+    going_on = {"continue_final_message": True} if role == "assistant" else {"add_generation_prompt": True}
+    said: str = tokenizer.apply_chat_template(chat, tokenize=False, **going_on)
+    return said
 
 
 @torch.inference_mode()
 def write(
     model: Any, tokenizer: Any, texts: list[Text], path: Path, *, tokens: int, batch: int, seed: int
 ) -> list[Text]:
-    """Let the target answer every prompt (temperature 0.9, from the 50 likeliest); finished batches are kept
+    """Let the target finish every text (temperature 0.9, from the 50 likeliest); finished batches are kept
     in `path`.
     """
     done = read(path)
@@ -124,24 +151,37 @@ def write(
         for start in tqdm(range(len(done), len(texts), batch), desc="texts", unit="batch"):
             torch.manual_seed(seed + start)
             part = texts[start : start + batch]
-            prompts = [
-                tokenizer.apply_chat_template(
-                    [{"role": "user", "content": t.prompt}], add_generation_prompt=True, tokenize=False
-                )
-                for t in part
-            ]
-            inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(
-                model.device
-            )
-            ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=True, temperature=0.9, top_k=50)
-            for text, row in zip(part, ids[:, inputs["input_ids"].shape[1] :], strict=True):
-                reply = tokenizer.decode(row, skip_special_tokens=True)
-                done.append(Text(text.genre, text.topic, text.held_out, text.prompt, reply))
+            ours = [text for text in part if text.unfinished]
+            written = iter(_generated(model, tokenizer, [opening(tokenizer, text) for text in ours], tokens))
+            for text in part:
+                done.append(text.finished(next(written)) if text.unfinished else text)
                 out.write(json.dumps(asdict(done[-1])) + "\n")
             out.flush()
     return done
 
 
+def _generated(model: Any, tokenizer: Any, prompts: list[str], tokens: int, batch: int = 200) -> list[str]:
+    """What the target writes after each prompt; prompts of about the same length together (little padding)."""
+    order = sorted(range(len(prompts)), key=lambda n: len(tokenizer(prompts[n])["input_ids"]))
+    found: dict[int, str] = {}
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        inputs = tokenizer(
+            [prompts[n] for n in part], return_tensors="pt", padding=True, add_special_tokens=False
+        ).to(model.device)
+        ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=True, temperature=0.9, top_k=50)
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        found |= {
+            n: tokenizer.decode(row, skip_special_tokens=True) for n, row in zip(part, new, strict=True)
+        }
+    return [found[n] for n in range(len(prompts))]
+
+
 def read(path: Path) -> list[Text]:
     """The texts that `write` has finished."""
-    return [Text(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [_text(json.loads(line)) for line in lines]
+
+
+def _text(kept: dict[str, Any]) -> Text:
+    return Text(**kept | {"turns": tuple((role, content) for role, content in kept["turns"])})

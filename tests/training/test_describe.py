@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -9,17 +10,12 @@ from transformers import AutoTokenizer
 
 from server.nla.checkpoints import demo
 from server.settings import Settings
-from training.describe import Facts, describe, expected, name_token
+from training.describe import Facts, describe, expected, name_token, setting
 from training.positions import PER_TEXT, Layout, choose, facts, lay_out, recent
 from training.texts import HELD_OUT, TOPICS, Text, plan
 
-TEXT = Text(
-    "poem",
-    "owls",
-    False,
-    "Write a poem about owls.",
-    "In the night the owls fly, and the moon is high above them.",
-)
+PROMPT, REPLY = "Write a poem about owls.", "In the night the owls fly, and the moon is high above them."
+TEXT = Text("poem", "owls", False, (("user", PROMPT), ("assistant", REPLY)), False)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +25,11 @@ def tokenizer() -> Any:
 
 def test_a_description_says_token_next_words_and_setting_in_this_order() -> None:
     said = describe(
-        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats purr", "user", "question", "cats", False)
+        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats purr", "user", "question", False)
     )
     assert said == (
         'The final token is " purr"; next probably " when" or " and". The text runs "Why do cats purr". '
-        "This is the user's question about cats."
+        "This is the user's question."
     )
 
 
@@ -68,7 +64,6 @@ def test_no_description_tells_what_comes_later(tokenizer: Any) -> None:
     for position, id in enumerate(layout.ids):
         text += tokenizer.decode([id])
         known = facts(tokenizer, layout, position, [("x", 1.0)])
-        assert (known.topic is not None) == ("owl" in text.lower())
         if layout.roles[position] == "user" and "poem" not in text:
             assert known.genre is None
 
@@ -93,10 +88,18 @@ def test_nothing_is_quoted_where_nothing_has_been_said(tokenizer: Any) -> None:
 
 
 def test_lines_are_told_apart_and_a_word_that_began_before_the_window_is_left_out(tokenizer: Any) -> None:
-    text = replace(TEXT, reply="A line.\n\nAnother antidisestablishmentarian word " + "so " * 12 + "on")
+    said = "A line.\n\nAnother antidisestablishmentarian word " + "so " * 12 + "on"
+    text = replace(TEXT, turns=(("text", said),))
     layout = lay_out(tokenizer, text, "raw")
     assert recent_at(tokenizer, layout, "Another") == "A line. / Another"
     assert recent_at(tokenizer, layout, "on") in ("so " * 12 + "on", "word " + "so " * 12 + "on")
+
+
+def test_raw_text_is_named_by_what_it_is(tokenizer: Any) -> None:
+    code = replace(TEXT, genre="C++ code", turns=(("text", "int main() { return 0; } " * 6),))
+    layout = lay_out(tokenizer, code, "raw")
+    assert setting(facts(tokenizer, layout, 2, [])) == "This is plain text."
+    assert setting(facts(tokenizer, layout, 40, [])) == "This is C++ code."
 
 
 def test_raw_text_has_a_genre_only_after_some_of_it(tokenizer: Any) -> None:
@@ -106,8 +109,22 @@ def test_raw_text_has_a_genre_only_after_some_of_it(tokenizer: Any) -> None:
 
 
 def test_a_chat_is_laid_out_as_the_target_sees_it(tokenizer: Any) -> None:
-    chat = [{"role": "user", "content": TEXT.prompt}, {"role": "assistant", "content": TEXT.reply}]
+    chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": REPLY}]
     assert lay_out(tokenizer, TEXT, "chat").ids == tokenizer.apply_chat_template(chat, return_dict=False)
+
+
+def test_a_chat_keeps_its_own_system_message_and_all_its_turns(tokenizer: Any) -> None:
+    turns = (
+        ("system", "Be brief."),
+        ("user", "Hi"),
+        ("assistant", "Hello."),
+        ("user", "Why?"),
+        ("assistant", "So."),
+    )
+    chat = [{"role": role, "content": content} for role, content in turns]
+    layout = lay_out(tokenizer, replace(TEXT, turns=turns), "chat")
+    assert layout.ids == tokenizer.apply_chat_template(chat, return_dict=False)
+    assert [role for role, _ in groupby(layout.roles)] == [role for role, _ in turns]
 
 
 def test_the_first_position_is_never_chosen(tokenizer: Any) -> None:

@@ -22,12 +22,13 @@ from training.__main__ import Plan, Work, train
 pytestmark = pytest.mark.training
 
 SHORT = Plan(
-    texts=8,
+    texts=24,
     text_tokens=24,
     ar_steps=2,
     av_steps=2,
     round_positions=(2, 2),
     round_steps=(1, 1),
+    best_steps=(0, 1),
     temperatures=(0.7, 0.7),
     samples=(1, 2),
     trips=3,
@@ -95,7 +96,8 @@ def test_batches_hold_every_text_once_an_epoch() -> None:
 
 def test_more_of_the_text_brings_the_target_nearer_to_its_activation(work: Work) -> None:
     reply = "Owls are birds of the night. They hunt mice in the dark and sleep in hollow trees by day. " * 2
-    written = [texts.Text("story", "owls", False, "Write about owls.", reply)]
+    turns = (("user", "Write about owls."), ("assistant", reply))
+    written = [texts.Text("story", "owls", False, turns, False)]
     (work.folder / "texts.jsonl").write_text(json.dumps(asdict(written[0])) + "\n")
     found = context.curve(work.folder, count=1)
     assert found[32] > found[7] > found[1]

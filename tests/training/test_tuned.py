@@ -92,7 +92,12 @@ def test_the_table_holds_means_and_says_where_nothing_was_won() -> None:
 def work(tmp_path: Path) -> Work:
     (tmp_path / "target").symlink_to(demo.build(Settings().cache_dir)["target"])
     reply = "Owls are birds of the night. They hunt mice in the dark and sleep in hollow trees by day."
-    written = [texts.Text("story", "owls", n % 8 == 7, f"Write about {n} owls.", reply) for n in range(8)]
+    written = [
+        texts.Text(
+            "story", "owls", n % 8 == 7, (("user", f"Write about {n} owls."), ("assistant", reply)), False
+        )
+        for n in range(8)
+    ]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(asdict(text)) + "\n" for text in written))
     return Work(tmp_path, Plan(texts=8))
 
