@@ -244,6 +244,8 @@ class FakeVerbaliser:
         self.aborted = 0
         self.broken: set[int] = set()
         """Positions that fail."""
+        self.says: dict[int, str] = {}
+        """What it writes of a position instead of numbers."""
         self.dizzy: dict[int, int] = {}
         """Positions over which the engine dies, and how often."""
         self.dies_after: int | None = None
@@ -267,6 +269,10 @@ class FakeVerbaliser:
         for _ in range(min(n, 10_000)):
             self.allowed.release()
 
+    def _text(self, request: ReadingRequest) -> str:
+        position = request.key[0] if isinstance(request.key, tuple) else None
+        return self.says.get(position) or text_of(request.activation, request.sample)
+
     async def stream(
         self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncGenerator[Outcome, None]:
@@ -282,7 +288,7 @@ class FakeVerbaliser:
                     self.dizzy[request.key[0]] -= 1
                     yield Failed(request.key, "The engine died over this.", retryable=True)
                     continue
-                words = text_of(request.activation, request.sample).split(" ")
+                words = self._text(request).split(" ")
                 for i, word in enumerate(words[:max_new_tokens]):
                     if i == len(words) - 1:
                         await self.allowed.acquire()
