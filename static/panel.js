@@ -21,18 +21,21 @@ addEventListener("scroll", () => {
 }, { passive: true });
 addEventListener("resize", () => place(at));
 
-/** What an edit led to stands below its form, and may be out of sight: bring it there, once. */
-let shown;
+/** What an edit led to stands below its form, and may be out of sight: bring it there, once a press of its token. */
+const edited = () => panel().querySelector(".edited");
+let shown = new URL(location.href).searchParams.has("edit") ? undefined : edited()?.id;
 function showVerdict() {
-  const edited = panel().querySelector(".edited");
-  if (edited && edited.id !== shown) {
-    const by = edited.getBoundingClientRect().top - panel().getBoundingClientRect().top - GAP;
+  if (edited() && edited().id !== shown) {
+    const by = edited().getBoundingClientRect().top - panel().getBoundingClientRect().top - GAP;
     if (getComputedStyle(panel()).overflowY === "auto") panel().scrollTop += by; // the sheet of a narrow window
     else place(GAP - by);
-    edited.querySelector(".verdict").scrollIntoView({ block: "nearest" });
+    edited().querySelector(".verdict").scrollIntoView({ block: "nearest" });
   }
-  shown = edited?.id;
+  shown = edited()?.id;
 }
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement.matches("#text .tok")) shown = undefined;
+});
 
 document.addEventListener("htmx:after:swap", () => {
   const position = panel().dataset.position;
