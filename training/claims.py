@@ -1,4 +1,4 @@
-"""What a reading of the demo pair claims, sentence by sentence, held against what is true."""
+"""Claims of the demo pair's readings, sentence by sentence, held against what is true."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLAIMS = ("final token", "next tokens", "recent words", "role and genre")
+from server.nla.checkpoints import demo
+from server.nla.checkpoints.card import BUILT_IN
+from server.nla.fixed_sentences import taken_apart
+
 HEDGES = ("comes", "probably", "perhaps")
-_READING = re.compile(
-    r"The final token is (?P<token>.+?); next (?P<hedge>comes|probably|perhaps) (?P<next>.+?)\. "
-    r"(?P<recent>The text runs \".*?\"\.|It opens the text\.) (?P<setting>This is [^\"]*?)(?P<topic> about [^\"]*)?\.",
-    re.DOTALL,
-)
-_BETWEEN = re.compile(r"(?<=\"), | or (?=\"|a |an |the |part |\d)|, (?=a |an |the |part |\d)")
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,13 @@ class Claims:
 
     @property
     def expected(self) -> str:
-        """What is said of the next token."""
+        """The clause on the next token."""
         *others, last = self.candidates
         listed = f"{', '.join(others)} or {last}" if others else last
         return f"next {self.hedge} {listed}"
 
     def without(self, claim: str) -> str:
-        """The reading without one of its claims (`CLAIMS`)."""
+        """The reading without one of its claims (`RIGHT`)."""
         sentences = {
             "final token": f"{self.expected.capitalize()}. {self.recent} {self._rest}",
             "next tokens": f"The final token is {self.token}. {self.recent} {self._rest}",
@@ -68,12 +65,18 @@ class Claims:
 
 def parsed(reading: str) -> Claims | None:
     """The claims of a reading; None when it is not in the sentences that were taught."""
-    found = _READING.fullmatch(reading.strip())
-    if found is None:
+    said = {each.name: each.values for each in taken_apart(reading, BUILT_IN[demo.NAME].sentences)}
+    if not said or said["how sure"][0] not in HEDGES:
         return None
-    names = tuple(_BETWEEN.split(found["next"]))
+    recent = f'The text runs "{said["recent words"][0]}".' if "recent words" in said else "It opens the text."
+    setting, about, topic = said["setting"][0].partition(" about ")
     return Claims(
-        found["token"], found["hedge"], names, found["recent"], found["setting"], found["topic"] or ""
+        token=said["final token"][0],
+        hedge=said["how sure"][0],
+        candidates=tuple(said["next tokens"]),
+        recent=recent,
+        setting=f"This is {setting}",
+        topic=about + topic,
     )
 
 

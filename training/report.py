@@ -17,7 +17,7 @@ from server.nla.models.loaded_pair import load
 from server.nla.scores import units
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, ReadingRequest
-from training.claims import CLAIMS, Claims, judged, parsed, sure
+from training.claims import RIGHT, Claims, judged, parsed, sure
 from training.describe import name_token
 from training.export import variance
 from training.positions import Positions
@@ -116,7 +116,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     said = [claims for claims, _ in (pairs[n] for n in kept) if claims is not None]
     true = [claims for _, claims in (pairs[n] for n in kept) if claims is not None]
     adds = {}
-    for claim in CLAIMS if said else ():
+    for claim in RIGHT if said else ():
         less = units(await pair.reconstructor.reconstruct([claims.without(claim) for claims in said]))
         adds[claim] = float(((made[kept] - less) * own[kept]).sum(-1).mean())
     await pair.close()

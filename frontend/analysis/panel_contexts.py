@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from frontend.analysis.compact import Said
 from frontend.analysis.flags import Flag
 from frontend.analysis.shared_words import Span
 from frontend.causal.contexts import EffectsContext, PartsContext
 from frontend.edits.contexts import EditContext
 from frontend.lens.contexts import LayersContext
 from frontend.links import Choice
+from server.nla.fixed_sentences import Said
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 from frontend import formatting
 from frontend.analysis import shared_words
-from frontend.analysis.compact import compact
 from frontend.analysis.panel_contexts import Figure, ReadingContext
 from frontend.analysis.view import View
 from frontend.causal.effects import effects
 from server.analyses.schema import Reading
+from server.nla.fixed_sentences import taken_apart
 
 
 def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> ReadingContext:
@@ -35,7 +35,7 @@ def reading_context(view: View, r: Reading, marked: Collection[str] = ()) -> Rea
         rank=formatting.rank_sentence(r.rank, r.rank_of, len(a.tokens)),
         figures=_figures(r) if scored else [],
         precision=formatting.precision_sentence(a.versions.get("precision", "")) if scored else "",
-        compact=compact(formatting.plain(r.text), a.card.sentences if a.card else ()),
+        compact=taken_apart(formatting.plain(r.text), a.card.sentences if a.card else ()),
         causal=effects(view, r),
     )
 

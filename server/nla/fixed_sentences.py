@@ -1,4 +1,4 @@
-"""A reading in fixed sentences, taken apart: what each of them says, without the words that are always the same."""
+"""Readings in fixed sentences, taken apart by the forms that their pair's card gives (`Card.sentences`)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _NAME = re.compile(r"\{([^{}]+)\}")
-_LIST = re.compile(r'(?<="), (?:or )?|, (?:or )?(?=")|(?<=") or | or (?=")')
+_ITEM = re.compile(r'(".+?"|[^"]+?)(?:, (?:or )?| or |$)', re.DOTALL)
+"""An item of a list: a quotation, which may hold commas and quotes of its own, or plain words; and what follows it."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a reading says under one name."""
+    """One of the things that a reading says, under the name that the form gives it."""
 
     name: str
     values: list[str]
 
 
-def compact(text: str, forms: Sequence[str]) -> list[Said]:
-    """What the reading says, by the first of its pair's forms (`Card.sentences`) that fits; empty where none does."""
+def taken_apart(reading: str, forms: Sequence[str]) -> list[Said]:
+    """Take a reading apart by the first form that fits; return nothing where none does."""
     for form in forms:
-        found = _by(form, text.strip())
+        found = _by(form, reading.strip())
         if found is not None:
             return found
     return []
@@ -45,4 +46,4 @@ def _by(form: str, text: str) -> list[Said] | None:
 
 
 def _said(name: str, value: str) -> Said:
-    return Said(name[:-2], _LIST.split(value)) if name.endswith("[]") else Said(name, [value])
+    return Said(name[:-2], _ITEM.findall(value)) if name.endswith("[]") else Said(name, [value])

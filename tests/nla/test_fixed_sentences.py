@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.analysis.compact import Said, compact
 from server.nla.checkpoints import demo
 from server.nla.checkpoints.card import BUILT_IN
+from server.nla.fixed_sentences import Said, taken_apart
 
 FORMS = BUILT_IN[demo.NAME].sentences
 
@@ -16,7 +16,7 @@ def test_a_reading_of_the_demo_pair_comes_apart() -> None:
         'The final token is " is"; next perhaps " a", " the" or a line break. The text runs "He said "so". It is". '
         "This is the assistant's story."
     )
-    assert compact(reading, FORMS) == [
+    assert taken_apart(reading, FORMS) == [
         Said("final token", ['" is"']),
         Said("how sure", ["perhaps"]),
         Said("next tokens", ['" a"', '" the"', "a line break"]),
@@ -29,7 +29,7 @@ def test_the_first_form_that_fits_is_taken() -> None:
     reading = (
         "The final token is the end-of-turn mark; next comes a blank. It opens the text. This is plain text."
     )
-    assert [said.name for said in compact(reading, FORMS)] == [
+    assert [said.name for said in taken_apart(reading, FORMS)] == [
         "final token",
         "how sure",
         "next tokens",
@@ -47,8 +47,23 @@ def test_the_first_form_that_fits_is_taken() -> None:
     ],
 )
 def test_other_words_stay_whole(reading: str) -> None:
-    assert compact(reading, FORMS) == []
+    assert taken_apart(reading, FORMS) == []
 
 
 def test_a_pair_without_forms_has_no_brief_reading() -> None:
-    assert compact("The final token is x.", ()) == []
+    assert taken_apart("The final token is x.", ()) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "items"),
+    [
+        ('" a", " the" or " not"', ['" a"', '" the"', '" not"']),
+        ('",", "." or a line break', ['","', '"."', "a line break"]),
+        ('a line break, "." or a blank', ["a line break", '"."', "a blank"]),
+        ("a blank, a line break or 3 blanks", ["a blank", "a line break", "3 blanks"]),
+        ('" or", " ,", " "" or """', ['" or"', '" ,"', '" ""', '"""']),
+        ("the end-of-turn mark", ["the end-of-turn mark"]),
+    ],
+)
+def test_a_list_has_the_items_that_it_names(listed: str, items: list[str]) -> None:
+    assert taken_apart(f"Next {listed}.", ["Next {next[]}."]) == [Said("next", items)]
