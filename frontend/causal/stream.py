@@ -21,7 +21,7 @@ Causal = Measurement | PendingMeasurement | None
 
 
 class OpenScores:
-    """The fragments that one open page was sent."""
+    """Fragments of the scores in one view, as the pages that show it were sent them."""
 
     def __init__(self) -> None:
         self._sent = SentFragments()
@@ -42,21 +42,10 @@ class OpenScores:
         if panel is not None:
             yield from self._sent.changed(f"reading-{panel.position}", "analysis/reading.reading", panel)
 
-    def sendable(self) -> Sendable:
-        """All that the page has been sent and still has."""
-        return self._sent.sendable()
-
-
-class Renderer:
-    """Renders the scores in one view of an analysis."""
-
-    def __init__(self) -> None:
-        self._page = OpenScores()
-
     async def show(self, snapshot: View, afresh: bool) -> Sendable:
         """Render the scores as they stand; return all that a page is sent."""
-        await asyncio.to_thread(self._page.fragments, snapshot)
-        return self._page.sendable()
+        await asyncio.to_thread(self.fragments, snapshot)
+        return self._sent.sendable()
 
     def is_final(self, snapshot: View) -> bool:
         """Return whether all scores are there."""
@@ -85,7 +74,7 @@ def stream(
     `done` tells the page to stop listening; a stream that ends without it is opened again.
     """
     key = "causal", view.analysis.id, view.view_state
-    return shared.stream(key, lambda: views(states(), view, again), Renderer, WINDOW)
+    return shared.stream(key, lambda: views(states(), view, again), OpenScores, WINDOW)
 
 
 def _going_on(found: Causal) -> bool:

@@ -25,7 +25,7 @@ PARTS = {
 
 
 class OpenStudy:
-    """The fragments that one open page was sent."""
+    """Fragments of one view of a study, as the pages that show it were sent them."""
 
     def __init__(self, show: Show, start: int) -> None:
         self._looked_at = show, start
@@ -40,21 +40,10 @@ class OpenStudy:
             for html in self._sent.changed(target, macro, getattr(context, target))
         )
 
-    def sendable(self) -> Sendable:
-        """All that the page has been sent and still has."""
-        return self._sent.sendable()
-
-
-class Renderer:
-    """Renders one view of a study."""
-
-    def __init__(self, show: Show, start: int) -> None:
-        self._page = OpenStudy(show, start)
-
     async def show(self, snapshot: Study, afresh: bool) -> Sendable:
         """Render the study as it stands; return all that a page is sent."""
-        await asyncio.to_thread(self._page.fragments, snapshot)
-        return self._page.sendable()
+        await asyncio.to_thread(self.fragments, snapshot)
+        return self._sent.sendable()
 
     def is_final(self, snapshot: Study) -> bool:
         """Return whether the study has ended."""
@@ -66,4 +55,4 @@ def stream(shared: SharedStreams, studies: Studies, id: str, show: Show, start: 
     `done` tells the page to stop listening, however it ended; a stream that ends without it is opened again.
     """
     key = "study", id, show, start
-    return shared.stream(key, partial(studies.watch, id), lambda: Renderer(show, start), WINDOW)
+    return shared.stream(key, partial(studies.watch, id), lambda: OpenStudy(show, start), WINDOW)

@@ -1,4 +1,4 @@
-"""How a job stands."""
+"""States and progress of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 
 class Progress(ResponseModel):
-    """How far a job is. stage, of an analysis: queued, loading, waiting, reply, lens, readings, tuned_lens, done,
+    """Progress of a job. stage, of an analysis: queued, loading, waiting, reply, lens, readings, tuned_lens, done,
     failed or cancelled.
 
     `done` of `total` readings are scored; `fraction` (0 to 1) also counts what is written of the others.

@@ -20,7 +20,7 @@ from frontend.studies.contexts import StudyPage
 from frontend.studies.figures import bar_figures
 from frontend.studies.names import name_of
 from frontend.studies.page import study_page
-from frontend.studies.stream import OpenStudy, Renderer
+from frontend.studies.stream import OpenStudy
 from frontend.studies.words import sentences
 from frontend.typed_form import FormError
 from server.jobs.progress import Progress
@@ -451,14 +451,14 @@ async def test_the_smaller_studies_are_started_by_forms_of_their_own(
 async def test_two_who_look_at_a_study_alike_share_what_renders_it(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Renderer] = []
+    made: list[OpenStudy] = []
 
-    class Counted(Renderer):
+    class Counted(OpenStudy):
         def __init__(self, show: Show, start: int) -> None:
             super().__init__(show, start)
             made.append(self)
 
-    monkeypatch.setattr(stream, "Renderer", Counted)
+    monkeypatch.setattr(stream, "OpenStudy", Counted)
     address = (await start(client)).headers["location"]
     views = ("", "", "?show=wrong")
     answers = await asyncio.gather(*(client.get(f"{address}/stream{view}") for view in views))
