@@ -51,7 +51,7 @@ def precision() -> torch.dtype:
 
 
 def base(target: Path, dtype: torch.dtype | None = None, attention: str = "eager") -> Any:
-    """The target, with plain attention (on a CPU faster for texts this short)."""
+    """The target; plain attention is faster on a CPU for texts as short as readings."""
     model: Any = AutoModelForCausalLM.from_pretrained(
         target, dtype=dtype or precision(), attn_implementation=attention
     )

@@ -107,9 +107,9 @@ def scored(
 
 
 def winners(readings: list[Sampled], choices: Sequence[str]) -> list[Sampled]:
-    """Of each position the reading that the AR finds best, among the whole ones in the sentences that were taught that
-    name no candidate twice. One whose first candidate is not the target's own (`choices`, by position) is taught as
-    "perhaps": so the AV learns to be sure only where it is right.
+    """Choose the reading of each position that the AR finds best, among the whole ones in the sentences that were
+    taught that name no candidate twice. One whose first candidate is not the target's own (`choices`, by position) is
+    taught as "perhaps": so the AV learns to be sure only where it is right.
     """
     best: dict[int, Sampled] = {}
     for r in readings:

@@ -92,7 +92,7 @@ Turns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Text:
-    """What was said, with what is true of it by construction."""
+    """A text, with what is true of it by construction."""
 
     genre: str
     topic: str
@@ -128,7 +128,7 @@ def plan(count: int, seed: int) -> list[Text]:
 
 
 def opening(tokenizer: Any, text: Text) -> str:
-    """All that stands before what the target is to write."""
+    """The text up to where the target is to write."""
     role, content = text.turns[-1]
     if role == "text":
         return content
@@ -161,7 +161,7 @@ def write(
 
 
 def _generated(model: Any, tokenizer: Any, prompts: list[str], tokens: int, batch: int = 200) -> list[str]:
-    """What the target writes after each prompt; prompts of about the same length together (little padding)."""
+    """Let the target write after each prompt; prompts of about the same length together (little padding)."""
     order = sorted(range(len(prompts)), key=lambda n: len(tokenizer(prompts[n])["input_ids"]))
     found: dict[int, str] = {}
     for start in range(0, len(order), batch):
