@@ -270,8 +270,9 @@ class FakeVerbaliser:
             self.allowed.release()
 
     def _text(self, request: ReadingRequest) -> str:
-        position = request.key[0] if isinstance(request.key, tuple) else None
-        return self.says.get(position) or text_of(request.activation, request.sample)
+        if isinstance(request.key, tuple) and request.key[0] in self.says:
+            return self.says[request.key[0]]
+        return text_of(request.activation, request.sample)
 
     async def stream(
         self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
