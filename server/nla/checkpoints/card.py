@@ -57,7 +57,7 @@ BUILT_IN: dict[str, Card] = {
         trained_on_template=True,
         readings=(
             "In this pair the token itself is the surest part: 93\u202f% of its readings name it (800 positions of "
-            "191 texts of all kinds that it was not trained on), 60\u202f% name the model\u2019s own first choice for "
+            "191 texts of all kinds that it was not trained on), 62\u202f% name the model\u2019s own first choice for "
             "the next one, and where a reading says that a token \u201ccomes\u201d it is right in 55\u202f%. Most of "
             "the words that it quotes are invented in the manner of the text; role, genre and topic are mostly wrong."
         ),
