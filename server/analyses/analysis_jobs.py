@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import Conflict
-from server.jobs.attached import AttachedJobs, Made, Pending, Row
-from server.jobs.job import JobKind
+from server.jobs.attached import AttachedJobs, Made, Pending
+from server.jobs.attached_job import AttachedKind, Row
 from server.jobs.scheduler import Scheduler
 from server.store import repository
 from server.store.database import Store
@@ -26,7 +26,7 @@ class AnalysisJobs(AttachedJobs[Row, Made, Pending]):
     parent = "analysis"
 
     def __init__(
-        self, scheduler: Scheduler, analyses: Analyses, store: Store, kind: JobKind[Any, Any]
+        self, scheduler: Scheduler, analyses: Analyses, store: Store, kind: AttachedKind[Any, Any]
     ) -> None:
         super().__init__(scheduler, store, kind)
         self._analyses = analyses

@@ -8,7 +8,7 @@ from server.analyses.schema import url_of
 from server.errors import Unreadable
 from server.interventions.run import Step
 from server.interventions.schema import InterventionRequest, PendingIntervention
-from server.jobs.attached import AttachedJob
+from server.jobs.attached_job import AttachedJob
 from server.jobs.progress import Progress
 from server.store.database import Store
 from server.store.tables import InterventionRow

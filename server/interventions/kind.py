@@ -17,7 +17,7 @@ from server.errors import BadInput, Conflict, NotFound
 from server.interventions.job import Inputs, InterventionJob, edit_url
 from server.interventions.run import InterventionInputs, Result, Vector, intervene
 from server.interventions.schema import Gold, Intervention, InterventionRequest
-from server.jobs.job import JobKind
+from server.jobs.attached_job import AttachedKind
 from server.metrics import Metrics
 from server.settings import Settings
 from server.store import attached, repository
@@ -49,7 +49,7 @@ async def fitting_vector(store: Store, vector_id: str, analysis: Analysis) -> Ve
     return row
 
 
-class InterventionKind(JobKind[InterventionRow, InterventionJob]):
+class InterventionKind(AttachedKind[InterventionRow, InterventionJob]):
     """The interventions of this server as jobs of its scheduler. They have slots of their own, so that an edit does not
     wait for the end of an analysis; the models take turns between both.
     """
@@ -59,6 +59,7 @@ class InterventionKind(JobKind[InterventionRow, InterventionJob]):
     table = InterventionRow
 
     def __init__(self, analyses: Analyses, store: Store, settings: Settings, metrics: Metrics) -> None:
+        super().__init__()
         self.slots, self.bound = settings.max_running, settings.max_edits
         self.running, self.waiting = metrics.edits_running, metrics.edits_waiting
         self._analyses = analyses
@@ -77,14 +78,6 @@ class InterventionKind(JobKind[InterventionRow, InterventionJob]):
         """Remove an edit of which no run can begin: it can be asked for again."""
         attached.remove(InterventionRow, stored.id, session)
 
-    async def run(self, job: InterventionJob, pair: LoadedPair) -> None:
-        """Make an edit."""
-        try:
-            await job.finish(await self._make(job, pair))
-        except Exception as error:
-            job.failure = error
-            raise
-
     async def prepare(self, pair: LoadedPair, analysis: Analysis, inputs: Inputs) -> InterventionInputs:
         """Collect the inputs of the models. Raises BadInput and Conflict for what cannot be done."""
         await check_weights(self._store, pair, analysis)
@@ -92,7 +85,8 @@ class InterventionKind(JobKind[InterventionRow, InterventionJob]):
             await check_lengths(pair, "text", [inputs.request.text], self._settings)
         return await self._material(pair, analysis, inputs)
 
-    async def _make(self, job: InterventionJob, pair: LoadedPair) -> Intervention:
+    async def make(self, job: InterventionJob, pair: LoadedPair) -> Intervention:
+        """Make an edit."""
         began = time.monotonic()
         analysis = await self._analyses.get(job.row.analysis_id)
         inputs = job.inputs

@@ -7,119 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy.orm import Session
 
-from server.errors import Conflict, Interrupted, ModelError, NlaError, NotFound, StoreUnavailable
+from server.errors import Conflict, Interrupted, ModelError, NotFound
+from server.jobs.attached_job import AttachedJob, AttachedKind, NotMade, Row
 from server.jobs.event_log import Event, EventLog
-from server.jobs.job import Job, JobKind
 from server.jobs.progress import Progress
 from server.jobs.scheduler import Scheduler
 from server.jobs.streams import Found, RemoteState, Streams
 from server.schema import ResponseModel
-from server.store import attached, leases, repository
+from server.store import attached, leases
 from server.store.database import Store
 from server.store.tables import AttachedRow
 
-if TYPE_CHECKING:
-    pass
-
-Row = TypeVar("Row", bound=AttachedRow)
 Made = TypeVar("Made", bound=ResponseModel)
 Pending = TypeVar("Pending", bound=ResponseModel)
-
-
-class NotMade(ResponseModel):
-    """The last event of a job that was not made. `field` names the field of the request that is at fault."""
-
-    id: str
-    status: Literal["failed", "cancelled"]
-    error: str | None = None
-    field: str | None = None
-
-
-class AttachedJob(Job, Generic[Row]):
-    """The live state of one of them. Its events: progress, then done (the document) or failed (NotMade)."""
-
-    def __init__(self, row: Row, store: Store) -> None:
-        super().__init__(row.id, row.pair, row.run_number, EventLog(row.run_number), row.parent_id)
-        self.row = row
-        self.progress = Progress(stage="queued")
-        self.failure: Exception | None = None
-        """Why it was not made, for those who wait for it."""
-        self._store = store
-        self._end: Callable[[Session], None] | None = None
-
-    @property
-    def stage(self) -> str:
-        """The stage of its progress."""
-        return self.progress.stage
-
-    def tell_progress(self, stage: str, *, ahead: int | None = None, message: str | None = None) -> None:
-        """Tell watchers how far it is."""
-        self.tell(Progress(stage=stage, ahead=ahead, message=message))
-
-    def tell(self, progress: Progress) -> None:
-        """Tell watchers its progress."""
-        self.progress = progress
-        self.log.put("progress", progress)
-
-    async def finish(self, made: ResponseModel, *, keep: bool = True) -> None:
-        """Keep the document as soon as the store takes it, and tell it; or tell it to those who wait alone, and keep
-        nothing, so that whoever asks again has it made anew. Raises Taken when the run is over.
-        """
-        values = {
-            "status": "done",
-            "result": await asyncio.to_thread(made.model_dump_json, ensure_ascii=True),
-            "finished": repository.now(),
-            "leased_by": None,
-        }
-        remove = partial(attached.remove, type(self.row), self.id)
-        self._end = self._fenced(partial(self._keep_made, values) if keep else remove)
-        await self.keep_end()
-        self.tell(Progress(stage="done"))
-        self.log.put("done", made)
-
-    async def break_off(self, status: str, error: str | None) -> None:
-        """Tell that it failed or was cancelled; whoever asks again goes on with what is finished of it. Raises
-        StoreUnavailable when it is told but not kept, and Taken when the run is over.
-        """
-        told: Literal["failed", "cancelled"] = "cancelled" if status == "cancelled" else "failed"
-        self._end = self._fenced(partial(attached.break_off, type(self.row), self.id, told))
-        unavailable: StoreUnavailable | None = None
-        try:
-            await self._store.write(self._end)
-        except StoreUnavailable as reason:
-            unavailable = reason
-        self.progress = Progress(stage=told)
-        field = self.failure.field if isinstance(self.failure, NlaError) else None
-        self.log.put("failed", NotMade(id=self.id, status=told, error=error, field=field))
-        if unavailable is not None:
-            raise unavailable
-
-    async def keep_end(self) -> None:
-        """Keep the end as soon as the store takes it. Raises Taken when the run is over."""
-        assert self._end is not None, "it has ended"
-
-        def failed(error: StoreUnavailable) -> None:
-            if not self.log.closed:
-                self.tell_progress(self.stage, message=error.detail)
-
-        await self._store.write_until_kept(self._end, failed)
-
-    def _keep_made(self, values: Mapping[str, Any], session: Session) -> None:
-        attached.change(type(self.row), self.id, values, session)
-
-    def _fenced(self, work: Callable[[Session], None]) -> Callable[[Session], None]:
-        def fenced(session: Session) -> None:
-            leases.fence(type(self.row), self.id, self.run, session)
-            work(session)
-
-        return fenced
+BROKEN_OFF = ("failed", "cancelled")
 
 
 class AttachedJobs(ABC, Generic[Row, Made, Pending]):
@@ -131,7 +39,7 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
     """The name of what they belong to: `analysis`."""
     table: type[Row]
 
-    def __init__(self, scheduler: Scheduler, store: Store, kind: JobKind[Any, Any]) -> None:
+    def __init__(self, scheduler: Scheduler, store: Store, kind: AttachedKind[Any, Any]) -> None:
         self._scheduler = scheduler
         self._store = store
         self._jobs = kind
@@ -165,7 +73,7 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
             if not self._parent_is_there(row.parent_id, session):
                 raise NotFound(f"The {self.parent} has just been deleted.")
             found = attached.claim(self.table, row.id, session)
-            if found is None or found.status in ("failed", "cancelled"):
+            if found is None or found.status in BROKEN_OFF:
                 self._scheduler.check_room(self._jobs)
             if found is None:
                 leases.add(row, server, session)
@@ -177,7 +85,6 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
         """The document, as soon as it is made. Raises Conflict when it is cancelled, Interrupted when this server ends,
         and what the models raise.
         """
-        job = self._scheduler.get(id)
         end: object = None
         async with aclosing(self._streams.batches(id, 0)) as batches:
             async for batch, _ in batches:
@@ -185,8 +92,9 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
         if isinstance(end, NotMade):
             if end.status == "cancelled":
                 raise Conflict(f"This {self.noun} was cancelled before it was made.")
-            if isinstance(job, AttachedJob) and job.failure is not None:
-                raise job.failure
+            ended = self._jobs.unkept_end(id)
+            if ended is not None and ended.failure is not None:
+                raise ended.failure
             raise ModelError(end.error or f"This {self.noun} could not be made.")
         if end is None or isinstance(end, Progress):
             raise Interrupted(f"The server is ending; it goes on with this {self.noun} when it starts again.")
@@ -270,7 +178,10 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
         if job is not None:
             return Found(id, job.log)
         row = await self._row(id)
-        if row is None:
+        if row is None or row.status in BROKEN_OFF:
+            ended = self._jobs.unkept_end(id)
+            if ended is not None:
+                return Found(id, ended.log)
             raise NotFound(f"There is no {self.noun} {id!r}.")
         log = EventLog(max(row.run_number, 1))
         if row.status != "done":

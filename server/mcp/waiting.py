@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from server.errors import BadInput, Conflict, ModelError
-from server.jobs.attached import AttachedJobs, NotMade
+from server.jobs.attached import AttachedJobs
+from server.jobs.attached_job import NotMade
 from server.jobs.event_log import Event
 from server.jobs.progress import Progress
 from server.mcp.links import AnyContext

@@ -19,8 +19,7 @@ from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Analysis
 from server.analyses.service import Analyses
 from server.errors import Conflict, StoreUnavailable, Unreadable
-from server.jobs.attached import AttachedJob
-from server.jobs.job import JobKind
+from server.jobs.attached_job import AttachedJob, AttachedKind
 from server.jobs.progress import FINAL, Progress
 from server.measurements import causal, form, form_tests, parts, tracked_words
 from server.measurements.causal import CausalScores
@@ -102,7 +101,7 @@ class MeasurementJob(AttachedJob[MeasurementRow]):
         causal_scores.remove(self.id, session)
 
 
-class MeasurementKind(JobKind[StoredMeasurement, MeasurementJob]):
+class MeasurementKind(AttachedKind[StoredMeasurement, MeasurementJob]):
     """The measurements of this server as jobs of its scheduler, with slots of their own."""
 
     name = "measurement"
@@ -110,6 +109,7 @@ class MeasurementKind(JobKind[StoredMeasurement, MeasurementJob]):
     table = MeasurementRow
 
     def __init__(self, analyses: Analyses, store: Store, settings: Settings, metrics: Metrics) -> None:
+        super().__init__()
         self.slots, self.bound = settings.max_running, settings.max_measurements
         self.running, self.waiting = metrics.measurements_running, metrics.measurements_waiting
         self._analyses = analyses
@@ -128,15 +128,8 @@ class MeasurementKind(JobKind[StoredMeasurement, MeasurementJob]):
         """Remove a measurement of which no run can begin: it can be asked for again."""
         attached.remove(MeasurementRow, stored.row.id, session)
 
-    async def run(self, job: MeasurementJob, pair: LoadedPair) -> None:
+    async def make(self, job: MeasurementJob, pair: LoadedPair) -> Measurement:
         """Make a measurement."""
-        try:
-            await job.finish(await self._make(job, pair))
-        except Exception as error:
-            job.failure = error
-            raise
-
-    async def _make(self, job: MeasurementJob, pair: LoadedPair) -> Measurement:
         analysis = await self._finished(job)
         began = time.monotonic()
         await check_weights(self._store, pair, analysis)

@@ -17,10 +17,10 @@ from server.analyses.row_mapping import unpack_tokens
 from server.analyses.schema import Verbalise
 from server.analyses.watched import WatchedPositions
 from server.errors import Conflict, Unreadable
-from server.jobs.attached import AttachedJob
-from server.jobs.job import JobKind
+from server.jobs.attached_job import AttachedJob, AttachedKind
 from server.jobs.progress import Progress
 from server.metrics import Metrics
+from server.schema import ResponseModel
 from server.settings import Settings
 from server.store import attached, kept_vectors
 from server.store.database import Store
@@ -62,7 +62,7 @@ class VectorReadingJob(AttachedJob[VectorReadingRow]):
         self.inputs = inputs_of(row)
 
 
-class VectorReadingKind(JobKind[VectorReadingRow, VectorReadingJob]):
+class VectorReadingKind(AttachedKind[VectorReadingRow, VectorReadingJob]):
     """The readings of vectors of this server as jobs of its scheduler, with slots of their own."""
 
     name = "reading of a vector"
@@ -70,6 +70,7 @@ class VectorReadingKind(JobKind[VectorReadingRow, VectorReadingJob]):
     table = VectorReadingRow
 
     def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
+        super().__init__()
         self.slots, self.bound = settings.max_running, settings.max_vector_readings
         self.running, self.waiting = metrics.vector_readings_running, metrics.vector_readings_waiting
         self._store = store
@@ -87,16 +88,12 @@ class VectorReadingKind(JobKind[VectorReadingRow, VectorReadingJob]):
         """Remove readings of which no run can begin: they can be asked for again."""
         attached.remove(VectorReadingRow, stored.id, session)
 
-    async def run(self, job: VectorReadingJob, pair: LoadedPair) -> None:
-        """Have a vector read. Readings of which one failed are told and not kept: it may be written another time."""
-        try:
-            made = await self._make(job, pair)
-        except Exception as error:
-            job.failure = error
-            raise
-        await job.finish(made, keep=not any(reading.error for reading in made.readings))
+    def keeps(self, made: ResponseModel) -> bool:
+        """Return whether no reading failed: one that did may be written another time."""
+        return isinstance(made, VectorReadings) and not any(reading.error for reading in made.readings)
 
-    async def _make(self, job: VectorReadingJob, pair: LoadedPair) -> VectorReadings:
+    async def make(self, job: VectorReadingJob, pair: LoadedPair) -> VectorReadings:
+        """Have a vector read."""
         row, asked = await find(self._store, job.row.vector_id), job.inputs.request
         check_fits(row, pair)
         if pair.fingerprint != job.inputs.fingerprint:

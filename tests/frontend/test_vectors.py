@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from safetensors.numpy import save
 
 from frontend import made_soon
+from server.analyses.schema import Verbalise
 from tests.fakes import D, FakePair, text_of
 from tests.frontend.parsed import one, words
 from tests.frontend.test_edit_routes import EDIT, SCRIPTED
@@ -176,6 +177,17 @@ async def test_a_reading_that_failed_is_told(client: httpx.AsyncClient, pair: Fa
     assert "The AV choked on this one." in words(one(soup, ".read-vector [role=alert]"))
 
 
+async def test_who_begins_to_wait_after_a_reading_failed_is_told_why(
+    app: FastAPI, client: httpx.AsyncClient, pair: FakePair
+) -> None:
+    reader, vector = app.state.vector_reader, (await kept(client)).rpartition("/")[2]
+    pair.verbaliser.broken = {0}
+    id, _ = await reader.submit(vector, Verbalise(samples=1))
+    assert [event.kind async for event in reader.follow(id)][-1] == "done"
+    assert "choked" in (await reader.wait(id)).readings[0].error
+    assert (await client.get(f"/api/vectors/{vector}/readings/{id}")).status_code == 404
+
+
 async def test_a_reading_that_takes_long_is_shown_as_it_comes(
     app: FastAPI, client: httpx.AsyncClient, pair: FakePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +223,7 @@ async def test_a_reading_that_takes_long_can_be_cancelled(
         assert (await post(client, cancel)).headers["location"] == address
     assert (await page(client, address)).select(".read-once") == []
     refused = parsed(await client.get(str(shown["hx-get"]), headers=SCRIPTED))
-    assert "There is no reading" in words(one(refused, "[role=alert]"))
+    assert words(one(refused, "[role=alert]")) == "This reading was cancelled before it was made."
 
 
 async def test_it_is_deleted(client: httpx.AsyncClient) -> None:
