@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.machine import machine
 from server.analyses.pipeline import Found, RunState, Traced, analyse, encode
-from server.analyses.readings import Scored, Written
+from server.analyses.readings import Scored
 from server.analyses.schema import AnalysisRequest
 from server.analyses.watched import WatchedPositions
 from server.measurements import form
@@ -31,6 +31,7 @@ from server.measurements.inputs import MeasurementInputs, ScoredReading
 from server.measurements.schema import CONTROLS, CausalScore, FormResult, MeasurementRequest
 from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.models.loaded_pair import LoadedPair, load
+from server.nla.verbalisers.base import Finished
 from server.settings import Settings
 
 TEXTS = (
@@ -89,7 +90,7 @@ async def measured(pair: LoadedPair, text: str, horizon: int) -> Measured:
             if isinstance(step, Traced):
                 traced = step
             for finding in step.findings if isinstance(step, Found) else ():
-                if isinstance(finding, Written):
+                if isinstance(finding, Finished):
                     texts[finding.key] = finding.text
                 elif isinstance(finding, Scored):
                     for key, score in finding.scores.items():

@@ -25,13 +25,14 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from bench.machine import machine
 from bench.served import TEXT
-from server.analyses.readings import Written, verbalise
+from server.analyses.readings import verbalise
 from server.analyses.schema import Verbalise
 from server.interventions.run import InterventionInputs, intervene
 from server.interventions.schema import ContinuationParams, InterventionRequest
 from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.models.protocols import Reconstructor
+from server.nla.verbalisers.base import Finished
 from server.settings import Settings
 from server.studies.countries import CAPITALS
 
@@ -95,7 +96,7 @@ async def readings(pair: LoadedPair, activations: Vector) -> list[str]:
     """Return the AV's reading of each row [n, d]."""
     found = {}
     async for finding in verbalise(pair, activations, Verbalise()):
-        if isinstance(finding, Written):
+        if isinstance(finding, Finished):
             found[finding.key[0]] = finding.text
     return [found[n] for n in range(len(activations))]
 

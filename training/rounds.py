@@ -76,7 +76,7 @@ def sample(
             for outcomes in engine.steps(requests, temperature, READING_TOKENS, seed):
                 for outcome in outcomes:
                     if isinstance(outcome, Finished):
-                        position = outcome.key[0]  # type: ignore[index]
+                        position = outcome.key[0]
                         found[outcome.key] = Sampled(position, outcome.text, outcome.truncated)
             for key in part:
                 done.append(found[key])

@@ -30,12 +30,13 @@ from server.analyses.pipeline import (
     analyse,
 )
 from server.analyses.reading_writes import ReadingWrites
-from server.analyses.readings import Finding, ReadingFailed, Scored, Words, Written
+from server.analyses.readings import Finding, Scored
 from server.analyses.schema import Analysis, EventKind
 from server.analyses.watched import WatchedPositions
 from server.errors import NlaError, StoreUnavailable
 from server.jobs.job import Job
 from server.jobs.progress import Progress, Status
+from server.nla.verbalisers.base import Failed, Finished, TextDelta
 from server.settings import Settings
 from server.store import leases, repository
 from server.store.database import Store
@@ -267,17 +268,17 @@ class AnalysisJob(Job):
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
         """Keep in one transaction whatever has piled up, then tell it in the order in which it was made."""
         for finding in findings:
-            if isinstance(finding, Words):  # not kept; first, since ids are to rise in the order of telling
+            if isinstance(finding, TextDelta):  # not kept; first, since ids rise in the order of telling
                 self._mark("first_words")
                 self.log.write(finding.key, finding.text)
         spare = self.log.next_id()
         changes = ReadingWrites(self.id, self._readings)
         for finding in findings:
-            if isinstance(finding, Written):
+            if isinstance(finding, Finished):
                 self._mark("first_reading")
                 self.estimate.written(finding.key, len(finding.text))
                 changes.write(finding, self.log.next_id())
-            elif isinstance(finding, ReadingFailed):
+            elif isinstance(finding, Failed):
                 if not finding.retryable:
                     self.estimate.scored(finding.key)
                 changes.mark(finding, self.log.next_id())

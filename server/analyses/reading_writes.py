@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from server.analyses.readings import Key, ReadingFailed, Vector, Written
+from server.analyses.readings import Key, Vector
 from server.analyses.schema import READING_COLUMNS, Reading
+from server.nla.verbalisers.base import Failed, Finished
 from server.store import repository
 from server.store.vectors import pack
 
@@ -29,13 +30,13 @@ class ReadingWrites:
         self._rows: dict[Key, dict[str, Any]] = {}
         self._scores: dict[Key, dict[str, Any]] = {}
 
-    def write(self, finding: Written, event: int) -> None:
+    def write(self, finding: Finished, event: int) -> None:
         """A reading has ended."""
         position, sample = finding.key
         reading = Reading(position=position, sample=sample, text=finding.text, truncated=finding.truncated)
         self._put(finding.key, reading, event, finding.tokens)
 
-    def mark(self, finding: ReadingFailed, event: int) -> None:
+    def mark(self, finding: Failed, event: int) -> None:
         """A reading, or its score, has failed."""
         position, sample = finding.key
         before = self._now.get(finding.key, Reading(position=position, sample=sample))

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from server.analyses.estimate import Estimate
 from server.analyses.schema import Verbalise
 from server.analyses.watched import WatchedPositions
+from server.nla.verbalisers.base import Failed, Finished, Outcome, ReadingRequest, TextDelta
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
     from server.nla.scores import Score, Scorer
-    from server.nla.verbalisers.base import Outcome
 
 TRIES = 3
 """The number of times that a reading is asked for whose engine died: the reading may be the cause."""
@@ -40,33 +40,6 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Words:
-    """The next bit of a pinned reading."""
-
-    key: Key
-    text: str
-
-
-@dataclass(frozen=True)
-class Written:
-    """A reading has ended."""
-
-    key: Key
-    text: str
-    truncated: bool
-    tokens: int
-
-
-@dataclass(frozen=True)
-class ReadingFailed:
-    """A position could not be read or scored. The others go on; one that is `retryable` is read again."""
-
-    key: Key
-    reason: str
-    retryable: bool = False
-
-
-@dataclass(frozen=True)
 class Scored:
     """A batch that the AR has read: the score and the reconstruction [d] of each reading."""
 
@@ -74,7 +47,10 @@ class Scored:
     vectors: dict[Key, Vector]
 
 
-Finding: TypeAlias = Words | Written | ReadingFailed | Scored
+Finding: TypeAlias = Outcome | Scored
+"""What the AV says of a reading, keyed by position and sample, or what the AR makes of it. Failed is also one that
+could not be scored. The others go on.
+"""
 
 
 @dataclass(frozen=True)
@@ -191,9 +167,9 @@ class ReadingLoop:
 
     def _take(self, finding: Finding) -> None:
         self.findings.put_nowait(finding)
-        if isinstance(finding, Written):
+        if isinstance(finding, Finished):
             self.ended.put_nowait((finding.key, finding.text))
-        elif isinstance(finding, ReadingFailed) and finding.retryable:
+        elif isinstance(finding, Failed) and finding.retryable:
             self.failures[finding.key] += 1
             if self.failures[finding.key] < TRIES:
                 self.remains.add(finding.key)
@@ -205,7 +181,7 @@ class ReadingLoop:
             kept = self.job.kept.get(key)
             if kept is None:
                 if reason := _unreadable(self.job, key[0]):
-                    self.findings.put_nowait(ReadingFailed(key, reason))
+                    self.findings.put_nowait(Failed(key, reason))
                 else:
                     remaining.add(key)
             elif kept.vector is None:
@@ -247,11 +223,9 @@ def verbalise(pair: LoadedPair, activations: Vector, settings: Verbalise) -> Asy
 async def _window(
     pair: LoadedPair, job: ReadingBatch, window: Sequence[Key], pins: WatchedPositions
 ) -> AsyncGenerator[Finding, None]:
-    """The AV's answers to some orders. Words are told for pinned positions alone, from the beginning when a
-    pin comes late.
+    """The AV's answers to some orders. The bits of a text are told for pinned positions alone, from the beginning when
+    a pin comes late.
     """
-    from server.nla.verbalisers.base import Failed, Finished, ReadingRequest, TextDelta
-
     untold = dict.fromkeys(window, "")
     requests = [
         ReadingRequest(key=key, activation=job.activations[key[0]], sample=key[1], watched=key[0] in pins)
@@ -265,21 +239,18 @@ async def _window(
     )
     async with aclosing(cast("AsyncGenerator[Outcome, None]", stream)) as answers:
         async for answer in answers:
-            key = cast(Key, answer.key)
             if isinstance(answer, TextDelta):
+                key = answer.key
                 job.estimate.decoded(key, len(answer.text))
                 untold[key] += answer.text
                 if key[0] in pins and untold[key]:
-                    yield Words(key, untold[key])
+                    yield TextDelta(key, untold[key])
                     untold[key] = ""
-                continue
-            untold.pop(key, None)
-            if isinstance(answer, Finished):
-                yield Written(key, answer.text, answer.truncated, answer.tokens)
-            elif isinstance(answer, Failed):
-                yield ReadingFailed(key, answer.reason, answer.retryable)
+            else:
+                untold.pop(answer.key, None)
+                yield answer
     for key in untold:
-        yield ReadingFailed(key, "The verbaliser ended without an answer for this position.")
+        yield Failed(key, "The verbaliser ended without an answer for this position.")
 
 
 async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
@@ -288,7 +259,7 @@ async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, s
         vectors = await pair.reconstructor.reconstruct([text for _, text in texts])
     except Exception as error:
         if len(texts) == 1:
-            return [ReadingFailed(texts[0][0], f"The reading could not be scored: {error}")]
+            return [Failed(texts[0][0], f"The reading could not be scored: {error}")]
         return [finding for item in texts for finding in await _scored(pair, scorer, [item])]
     return await asyncio.to_thread(_compared, scorer, [key for key, _ in texts], vectors)
 
@@ -302,5 +273,5 @@ def _compared(scorer: Scorer, keys: Sequence[Key], vectors: Vector) -> list[Find
         if vector.any() and np.isfinite([scores[key].cos, scores[key].mse]).all()
     }
     reason = "The reading has no score: the AR made no vector of it."
-    bad: list[Finding] = [ReadingFailed(key, reason) for key in keys if key not in made]
+    bad: list[Finding] = [Failed(key, reason) for key in keys if key not in made]
     return [*bad, Scored({key: scores[key] for key in made}, made)] if made else bad

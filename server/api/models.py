@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from starlette.requests import Request
 
-from server.analyses.readings import ReadingFailed, Written, verbalise
+from server.analyses.readings import verbalise
 from server.analyses.reconstruction import check_lengths
 from server.analyses.schema import Verbalise
 from server.api.connected import while_connected
 from server.errors import BadInput, NotFound
+from server.nla.verbalisers.base import Failed, Finished
 from server.schema import RequestModel, ResponseModel
 from server.settings import Settings
 from server.store.vectors import unpack
@@ -142,9 +143,9 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
             aclosing(verbalise(pair, activations, body.verbalise)) as findings,
         ):
             async for finding in findings:
-                if isinstance(finding, Written):
+                if isinstance(finding, Finished):
                     found[finding.key[0]] = Text(text=finding.text, truncated=finding.truncated)
-                elif isinstance(finding, ReadingFailed):
+                elif isinstance(finding, Failed):
                     found[finding.key[0]] = Text(text="", truncated=False, error=finding.reason)
     readings = [found[i] for i in range(len(activations))]
     return Verbalised(pair=pair.name, texts=[reading.text for reading in readings], readings=readings)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from server.analyses.readings import ReadingBatch, ReadingFailed, Scored, Written, read
+from server.analyses.readings import ReadingBatch, Scored, read
 from server.analyses.row_mapping import unpack_tokens
 from server.analyses.schema import Verbalise
 from server.analyses.watched import WatchedPositions
@@ -20,6 +20,7 @@ from server.errors import Conflict, Unreadable
 from server.jobs.attached_job import AttachedJob, AttachedKind
 from server.jobs.progress import Progress
 from server.metrics import Metrics
+from server.nla.verbalisers.base import Failed, Finished
 from server.schema import ResponseModel
 from server.settings import Settings
 from server.store import attached, kept_vectors
@@ -151,10 +152,10 @@ def _progress(readings: Mapping[int, VectorReading]) -> Progress:
 
 
 def _take(readings: dict[int, VectorReading], finding: object) -> None:
-    if isinstance(finding, Written):
+    if isinstance(finding, Finished):
         found = {"text": finding.text, "truncated": finding.truncated, "error": None}
         readings[finding.key[1]] = readings[finding.key[1]].model_copy(update=found)
-    elif isinstance(finding, ReadingFailed):
+    elif isinstance(finding, Failed):
         readings[finding.key[1]] = readings[finding.key[1]].model_copy(update={"error": finding.reason})
     elif isinstance(finding, Scored):
         for (_, sample), score in finding.scores.items():

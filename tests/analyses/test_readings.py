@@ -8,20 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from server.analyses.readings import (
-    TRIES,
-    Finding,
-    Kept,
-    ReadingBatch,
-    ReadingFailed,
-    Scored,
-    Words,
-    Written,
-    read,
-)
+from server.analyses.readings import TRIES, Finding, Kept, ReadingBatch, Scored, read
 from server.analyses.schema import Verbalise
 from server.analyses.watched import WatchedPositions
 from server.errors import NlaError
+from server.nla.verbalisers.base import Failed, Finished, TextDelta
 from tests.fakes import FakePair, FakeVerbaliser, activation, held, text_of
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +68,7 @@ def scores(findings: list[Finding]) -> dict[int, tuple[Any, ...]]:
 
 async def test_every_position_is_written_and_scored(pair: FakePair) -> None:
     findings = await all_of(pair, job())
-    written = {f.key[0]: f.text for f in findings if isinstance(f, Written)}
+    written = {f.key[0]: f.text for f in findings if isinstance(f, Finished)}
     assert written == {p: text_of(activation([p])) for p in range(T)}
     for cos, mse, fve, rank in scores(findings).values():
         assert (cos, mse, fve, rank) == (pytest.approx(1), pytest.approx(0, abs=1e-6), pytest.approx(1), 1)
@@ -104,7 +95,7 @@ async def test_the_ar_reads_what_has_piled_up_in_one_batch(pair: FakePair) -> No
         seen = [await anext(findings)]
         assert await asyncio.to_thread(pair.reconstructor.begun.wait, 30)
         pair.verbaliser.allow()
-        while sum(isinstance(finding, Written) for finding in seen) < T:
+        while sum(isinstance(finding, Finished) for finding in seen) < T:
             seen.append(await anext(findings))
     assert not any(isinstance(finding, Scored) for finding in seen)
     rest = [finding async for finding in findings]
@@ -115,16 +106,14 @@ async def test_the_ar_reads_what_has_piled_up_in_one_batch(pair: FakePair) -> No
 async def test_a_broken_position_is_marked_and_the_others_go_on(pair: FakePair) -> None:
     pair.verbaliser.broken = {2}
     findings = await all_of(pair, job())
-    assert [f for f in findings if isinstance(f, ReadingFailed)] == [
-        ReadingFailed((2, 0), "The AV choked on this one.")
-    ]
+    assert [f for f in findings if isinstance(f, Failed)] == [Failed((2, 0), "The AV choked on this one.")]
     assert sorted(scores(findings)) == [0, 1, 3, 4, 5]
 
 
 async def test_a_text_that_the_ar_cannot_take_spoils_no_other(pair: FakePair) -> None:
     pair.reconstructor.refused = f"{activation([3])[0]:.3f}"
     findings = await all_of(pair, job())
-    (marked,) = [f for f in findings if isinstance(f, ReadingFailed)]
+    (marked,) = [f for f in findings if isinstance(f, Failed)]
     assert marked.key == (3, 0)
     assert "the AR choked" in marked.reason
     assert sorted(scores(findings)) == [0, 1, 2, 4, 5]
@@ -134,7 +123,7 @@ async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair)
     asked = job()
     asked.activations[1, 0] = np.inf
     findings = await all_of(pair, asked)
-    (marked,) = [f for f in findings if isinstance(f, ReadingFailed)]
+    (marked,) = [f for f in findings if isinstance(f, Failed)]
     assert marked.key == (1, 0)
     assert [(1, 0)] not in pair.verbaliser.asked
     assert len(scores(findings)) == T - 1
@@ -142,7 +131,7 @@ async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair)
 
 async def test_a_position_beyond_the_text_is_marked(pair: FakePair) -> None:
     findings = await all_of(pair, job(keys=[(0, 0), (99, 0)]))
-    assert ReadingFailed((99, 0), "There is no position 99: the text ended at 5.") in findings
+    assert Failed((99, 0), "There is no position 99: the text ended at 5.") in findings
     assert sorted(scores(findings)) == [0]
 
 
@@ -221,7 +210,7 @@ async def test_two_analyses_take_turns_at_it(busy: FakePair) -> None:
 async def test_words_are_told_for_pinned_positions_alone_and_are_the_text(pair: FakePair) -> None:
     pins = WatchedPositions()
     pins.pin(3)
-    words = [f for f in await all_of(pair, job(), pins) if isinstance(f, Words)]
+    words = [f for f in await all_of(pair, job(), pins) if isinstance(f, TextDelta)]
     assert {f.key for f in words} == {(3, 0)}
     assert len(words) > 3
     assert "".join(f.text for f in words) == text_of(activation([3]))
@@ -237,7 +226,7 @@ async def test_a_late_pin_is_told_the_words_from_the_beginning(pair: FakePair) -
             break  # by now the AV waits at the last word of position 1, which nobody has pinned
     pins.pin(1)
     pair.verbaliser.allow()
-    told = [f.text async for f in findings if isinstance(f, Words)]
+    told = [f.text async for f in findings if isinstance(f, TextDelta)]
     assert "".join(told) == text_of(activation([1]))
 
 
@@ -273,13 +262,13 @@ async def test_an_order_without_an_answer_is_marked(pair: FakePair, monkeypatch:
 
     monkeypatch.setattr(pair.verbaliser, "stream", forgetful)
     findings = await all_of(pair, job())
-    assert [f.key for f in findings if isinstance(f, ReadingFailed)] == [(T - 1, 0)]
+    assert [f.key for f in findings if isinstance(f, Failed)] == [(T - 1, 0)]
 
 
 async def test_what_the_engine_died_over_is_read_again(pair: FakePair) -> None:
     pair.verbaliser.dizzy = {2: 2}
     findings = await all_of(pair, job())
-    marks = [f for f in findings if isinstance(f, ReadingFailed)]
+    marks = [f for f in findings if isinstance(f, Failed)]
     assert [(mark.key, mark.reason) for mark in marks] == [((2, 0), "The engine died over this.")] * 2
     assert set(scores(findings)) == set(range(T))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from server.nla.types import Floats
 
@@ -14,11 +14,12 @@ UNFIT = "The activation is not finite or has the wrong width."
 
 @dataclass(frozen=True)
 class ReadingRequest:
-    """One reading that is wanted. `activation` is raw, [d]; `sample` sets its random source beside the seed.
-    Somebody looks at one that is `watched`: it goes before the others, and its words come one by one.
+    """One reading that is wanted. `key` is the caller's name of it, anything hashable, and comes back with what is said
+    of it. `activation` is raw, [d]; `sample` sets its random source beside the seed. Somebody looks at one that is
+    `watched`: it goes before the others, and its words come one by one.
     """
 
-    key: Hashable
+    key: Any
     activation: Floats
     sample: int = 0
     watched: bool = False
@@ -28,7 +29,7 @@ class ReadingRequest:
 class TextDelta:
     """The next bit of a reading; tags never show."""
 
-    key: Hashable
+    key: Any
     text: str
 
 
@@ -36,7 +37,7 @@ class TextDelta:
 class Finished:
     """A whole reading. `truncated`: it was cut short, no closing tag came. `tokens` counts what was decoded."""
 
-    key: Hashable
+    key: Any
     text: str
     truncated: bool
     tokens: int
@@ -49,7 +50,7 @@ class Failed:
     `retryable`: the engine's fault, not the activation's; asked again, it may well be written.
     """
 
-    key: Hashable
+    key: Any
     reason: str
     retryable: bool = False
 
