@@ -36,7 +36,7 @@ class Services:
 
 def build_services(settings: Settings, store: Store, models: ModelPool, metrics: Metrics) -> Services:
     """Build the services; neither the store nor the models need be open yet."""
-    scheduler = Scheduler(store, models)
+    scheduler = Scheduler(store, models, client_share=settings.max_client_share, max_calls=settings.max_calls)
     analyses = Analyses(scheduler, store, models, settings, metrics)
     interventions = Interventions(scheduler, analyses, store, models, settings, metrics)
     measurements = Measurements(scheduler, analyses, store, models, settings, metrics)

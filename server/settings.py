@@ -122,6 +122,12 @@ class Settings(BaseSettings):
     """Studies at work or waiting at a time; further ones are refused for the moment."""
     max_cases: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Prompts or problems of one study."""
+    max_calls: Annotated[int, Field(ge=1)] = 32
+    """Calls of /api/verbalise, /api/reconstruct, /api/score and the lens's words at work or waiting at a time; further
+    ones are refused for the moment."""
+    max_client_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of each of these (max_queue to max_calls) that one client may have at work or waiting; with a token
+    alone, since without one the server cannot tell clients apart."""
     causal_scores: Literal["auto", "on", "off"] = "auto"
     """Whether analyses that do not say so have their causal scores measured. auto: where the pair stands on a GPU."""
 

@@ -219,8 +219,9 @@ class Analyses:
     ) -> WordCurves:
         """Measure how likely each layer finds some words after `position`. Raises as `follow` does, and NotReady."""
         analysis = await self.get(analysis_id)
-        with self._models.borrow() as pair:
-            return await follow(pair, analysis, position, words, lens, variant)
+        async with self._scheduler.call():
+            with self._models.borrow() as pair:
+                return await follow(pair, analysis, position, words, lens, variant)
 
     async def recent(
         self,

@@ -18,6 +18,7 @@ from server.api.guesses import Guesses
 from server.api.problems import respond_to, wants_page
 from server.api.sessions import Sessions, same
 from server.errors import Busy, Forbidden, NlaError, StoreUnavailable, Unauthorised
+from server.jobs.clients import working_for
 from server.settings import Settings, is_loopback
 from server.urls import split
 
@@ -48,7 +49,16 @@ class Guard:
                 MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
             await send(message)
 
-        await (await self._refusal(scope) or self.app)(scope, receive, marked)
+        refusal = await self._refusal(scope)
+        with working_for(self._client(scope)):
+            await (refusal or self.app)(scope, receive, marked)
+
+    def _client(self, scope: Scope) -> str:
+        """The session of a browser; else the address that a request comes from, since scripts share the token."""
+        if self.settings.token is None:
+            return ""
+        address, _ = scope.get("client") or ("", 0)
+        return self.sessions.id_of(cookie_of(Headers(scope=scope))) or str(address)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

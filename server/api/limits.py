@@ -12,7 +12,7 @@ router = APIRouter(prefix="/api/limits", tags=["limits"])
 
 class Limits(ResponseModel):
     """Upper bounds, each named as its setting (`NLA_` before it, in capitals). What is larger is refused with 413, or
-    with 422 and its field's name. Where as many jobs of a kind are at work or wait (`max_queue` to `max_studies`), a
+    with 422 and its field's name. Where as many jobs of a kind are at work or wait (`max_queue` to `max_calls`), a
     new one is answered 429 with `Retry-After`.
     """
 
@@ -38,6 +38,10 @@ class Limits(ResponseModel):
     max_measurements: int
     max_vector_readings: int
     max_studies: int
+    max_calls: int
+    """Calls of /api/verbalise, /api/reconstruct, /api/score and the lens's words at work or waiting."""
+    max_client_share: float
+    """Share of each of these that one client may have at work or waiting, where a token is demanded."""
     max_cases: int
     """Prompts or problems of one study."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -114,9 +114,7 @@ async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Recon
     """Reconstruct activations from some texts."""
     settings: Settings = request.app.state.settings
     _check_count("texts", body.texts, settings)
-    models: ModelPool = request.app.state.models
-    await _check_pair(request, body.pair)
-    with models.borrow(body.pair) as pair:
+    async with _turn(request, body.pair) as pair:
         await check_lengths(pair, "texts", body.texts, settings)
         vectors = await while_connected(request, pair.reconstructor.reconstruct(body.texts))
     return Reconstructed(pair=pair.name, activations=np.asarray(vectors, np.float32).tolist())
@@ -126,7 +124,6 @@ async def reconstruct_texts(body: ReconstructRequest, request: Request) -> Recon
 async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Verbalised:
     """Verbalise some activations."""
     settings: Settings = request.app.state.settings
-    models: ModelPool = request.app.state.models
     if body.verbalise.samples != 1:
         raise BadInput(
             "verbalise.samples", "One sample for each activation; send an activation again for more."
@@ -134,9 +131,8 @@ async def verbalise_activations(body: VerbaliseRequest, request: Request) -> Ver
     if body.verbalise.max_new_tokens > settings.max_reading_tokens:
         detail = f"More than the {settings.max_reading_tokens} that this server takes."
         raise BadInput("verbalise.max_new_tokens", detail)
-    await _check_pair(request, body.pair)
     found: dict[int, Text] = {}
-    with models.borrow(body.pair) as pair:
+    async with _turn(request, body.pair) as pair:
         activations = await _given(body, pair, request)
         async with (
             pair.capacity.take(len(activations)),
@@ -157,10 +153,8 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
     from server.nla.scores import score as score_of
 
     settings: Settings = request.app.state.settings
-    models: ModelPool = request.app.state.models
     _check_count("texts", body.texts, settings)
-    await _check_pair(request, body.pair)
-    with models.borrow(body.pair) as pair:
+    async with _turn(request, body.pair) as pair:
         activations = await _given(body, pair, request)
         if (texts := len(body.texts)) != (count := len(activations)):
             raise BadInput("activations", f"{texts} texts, but {count} activations: one for each.")
@@ -175,10 +169,17 @@ async def score(body: ScoreRequest, request: Request) -> TextScores:
     )
 
 
-async def _check_pair(request: Request, name: str | None) -> None:
-    """Raise BadInput for a pair that this server does not have."""
+@asynccontextmanager
+async def _turn(request: Request, name: str | None) -> AsyncIterator[LoadedPair]:
+    """The pair that is to answer, for one call in its client's turn. Raises BadInput for one that this server does not
+    have, NotReady for one that is not resident, and Busy.
+    """
+    models: ModelPool = request.app.state.models
     if name is not None:
         await request.app.state.analyses.check_pair(name)
+    async with request.app.state.scheduler.call():
+        with models.borrow(name) as pair:
+            yield pair
 
 
 def _check_count(field: str, items: Sequence[object], settings: Settings) -> None:

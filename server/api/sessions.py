@@ -36,6 +36,11 @@ class Sessions:
         found = self._read(value)
         return found is not None and not await self._store.read(partial(sessions.ended, found[0]))
 
+    def id_of(self, value: str) -> str:
+        """The id of a cookie's session; empty if it is of none, or has expired."""
+        found = self._read(value)
+        return "" if found is None else found[0]
+
     async def end(self, value: str) -> None:
         """End the session of a cookie; nothing happens if it is of none. Raises StoreUnavailable."""
         found = self._read(value)

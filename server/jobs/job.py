@@ -33,6 +33,8 @@ class Job(ABC):
         self.run = run
         self.log = log
         self.parent = parent
+        self.client = ""
+        """The client that asked for it first, on this server; empty for what was taken up."""
         self.lost = False
         """It is not this server's any more: another works on it, or it was stopped there."""
         self._work: asyncio.Task[None] | None = None

@@ -1,60 +1,116 @@
-"""A queue with a number of slots: so many jobs run at a time, the others wait in the order of coming."""
+"""A queue with a number of slots: so many jobs run at a time, the others wait, and clients take turns."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 INTERVAL = 1.0
 """Seconds between two rounds in which all that wait are told their positions."""
 
 
+@dataclass(eq=False)
+class _Waiter:
+    on_position: Callable[[int], None]
+    granted: asyncio.Future[None]
+    ahead: int = -1
+
+    def tell(self, ahead: int) -> None:
+        if ahead != self.ahead:
+            self.ahead = ahead
+            self.on_position(ahead)
+
+
 class JobQueue:
-    """First come, first served. Positions are told in rounds: one for each change would cost the square of
-    the length.
+    """Clients take turns, each with its first come: before a job that is its client's only one, at most one of each
+    other client begins. Positions are told in rounds: one for each change would cost the square of the length.
     """
 
     def __init__(self, slots: int, interval: float = INTERVAL) -> None:
-        self._slots = asyncio.Semaphore(slots)
+        self._free = slots
         self._interval = interval
-        self._waiting: dict[object, Callable[[int], None]] = {}
+        self._waiting: dict[str, deque[_Waiter]] = {}
+        """By client, in the order of their turns; a client that has had one is put at the end."""
         self._round: asyncio.TimerHandle | None = None
 
     @property
     def length(self) -> int:
         """The number of jobs that wait."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     @asynccontextmanager
-    async def slot(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a slot. `on_position` is called with how many wait before this one: at once, and after a
-        change of that with the next round.
+    async def slot(self, on_position: Callable[[int], None], client: str = "") -> AsyncIterator[None]:
+        """Hold a slot. `on_position` is called with how many begin before this one: at once, and after a change of that
+        with the next round.
         """
-        if self._slots.locked():
-            await self._wait(on_position)
+        if self._free:
+            self._free -= 1
         else:
-            await self._slots.acquire()
+            await self._wait(on_position, client)
         try:
             yield
         finally:
-            self._slots.release()
+            self._release()
 
-    async def _wait(self, on_position: Callable[[int], None]) -> None:
-        key = object()
-        self._waiting[key] = on_position
-        on_position(len(self._waiting) - 1)
+    async def _wait(self, on_position: Callable[[int], None], client: str) -> None:
+        waiter = _Waiter(on_position, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(client, deque()).append(waiter)
+        waiter.tell(next(ahead for ahead, other in enumerate(self._in_turn()) if other is waiter))
+        self._tell_soon()
         try:
-            await self._slots.acquire()
+            await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.cancelled():
+                self._leave(waiter, client)
+            else:  # it had just been given a slot
+                self._release()
+            raise
         finally:
-            del self._waiting[key]
-            if self._round is None and self._waiting:
-                self._round = asyncio.get_running_loop().call_later(self._interval, self._tell)
+            self._tell_soon()
+
+    def _release(self) -> None:
+        """Give a slot to whoever is next."""
+        while self._waiting:
+            client = next(iter(self._waiting))
+            line = self._waiting.pop(client)
+            while line and line[0].granted.done():  # it was cancelled, and has not left yet
+                line.popleft()
+            if line:
+                line.popleft().granted.set_result(None)
+                if line:
+                    self._waiting[client] = line
+                return
+        self._free += 1
+
+    def _leave(self, waiter: _Waiter, client: str) -> None:
+        line = self._waiting.get(client, deque())
+        if waiter in line:
+            line.remove(waiter)
+            if not line:
+                del self._waiting[client]
+
+    def _in_turn(self) -> Iterator[_Waiter]:
+        """Those that wait, in the order in which they would begin if nobody came or left."""
+        lines = [iter(line) for line in self._waiting.values()]
+        while lines:
+            still = []
+            for line in lines:
+                if (waiter := next(line, None)) is not None:
+                    yield waiter
+                    still.append(line)
+            lines = still
+
+    def _tell_soon(self) -> None:
+        if self._round is None and self._waiting:
+            self._round = asyncio.get_running_loop().call_later(self._interval, self._tell)
 
     def _tell(self) -> None:
         self._round = None
-        for ahead, on_position in enumerate(self._waiting.values()):
-            on_position(ahead)
+        for ahead, waiter in enumerate(list(self._in_turn())):
+            waiter.tell(ahead)
 
     def close(self) -> None:
         """Tell nobody any more."""

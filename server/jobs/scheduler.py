@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from server.errors import Busy, NlaError, StoreUnavailable, Unreadable
+from server.jobs.clients import current_client, working_for
 from server.jobs.job import Job, JobKind
 from server.jobs.job_queue import JobQueue
 from server.jobs.lease_keeper import RENEWAL, LeaseKeeper
@@ -21,15 +24,25 @@ from server.store.leases import Taken
 
 T = TypeVar("T")
 Kind = JobKind[Any, Any]
+CALLS = 8
+"""Calls of the models at a time that are no jobs. The models take turns between them and jobs."""
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """The jobs of this server. A job is here from when it is asked for to its end."""
+    """The jobs of this server. A job is here from when it is asked for to its end. `client_share` is the share of what
+    may be at work or wait of each kind that one client may have, `max_calls` bounds the calls of `call`.
+    """
 
-    def __init__(self, store: Store, models: ModelPool) -> None:
+    def __init__(
+        self, store: Store, models: ModelPool, *, client_share: float = 1.0, max_calls: int = 32
+    ) -> None:
         self._store = store
         self._models = models
+        self._client_share = client_share
+        self._max_calls = max_calls
+        self._calls = JobQueue(CALLS)
+        self._callers: Counter[str] = Counter()
         self._jobs: dict[str, Job] = {}
         self._kinds: dict[str, tuple[Kind, JobQueue]] = {}
         self._deciding = asyncio.Lock()
@@ -58,10 +71,33 @@ class Scheduler:
         return [job for job in self._jobs.values() if job.parent == parent]
 
     def check_room(self, kind: Kind) -> None:
-        """Raise Busy when as many jobs of a kind are at work or wait as there may be."""
-        count = sum(job.kind == kind.name for job in self._jobs.values())
-        if count >= kind.bound:
-            raise Busy(f"{count} {kind.plural} are at work or wait already. Try again in a while.")
+        """Raise Busy when as many jobs of a kind are at work or wait as there may be, of all clients or of this one."""
+        alike = [job.client for job in self._jobs.values() if job.kind == kind.name]
+        self._check_room(kind.plural, len(alike), alike.count(current_client()), kind.bound)
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Hold a turn for a call of the models that is no job: it is answered at once, and nothing of it is kept.
+        Raises Busy as `check_room` does.
+        """
+        client = current_client()
+        self._check_room("calls", self._callers.total(), self._callers[client], self._max_calls)
+        self._callers[client] += 1
+        try:
+            async with self._calls.slot(lambda _: None, client):
+                yield
+        finally:
+            self._callers[client] -= 1
+            self._callers += Counter()  # whoever has left is forgotten
+
+    def _check_room(self, what: str, count: int, own: int, bound: int) -> None:
+        if count >= bound:
+            raise Busy(f"{count} {what} are at work or wait already. Try again in a while.")
+        if current_client() and own >= max(1, int(self._client_share * bound)):
+            raise Busy(
+                f"{own} {what} of yours are at work or wait already, as many as one client may have of the {bound} "
+                "that this server takes. Try again in a while."
+            )
 
     async def submit(
         self,
@@ -87,8 +123,13 @@ class Scheduler:
         claim: Callable[[str, Session], tuple[T, str | None]],
         repair: Callable[[str, Session], None] | None,
     ) -> T:
+        context = copy_context()
+
+        def known(server: str, session: Session) -> tuple[T, str | None]:
+            return context.run(claim, server, session)  # in another thread it knows who asks, too
+
         async with self._deciding:
-            answer, id = await self._leases.write(claim)
+            answer, id = await self._leases.write(known)
             if id is not None and id not in self._jobs:
                 try:
                     await self._start(kind, id)
@@ -170,7 +211,10 @@ class Scheduler:
         async with self._deciding:  # for one at a time: whoever asks meanwhile does not wait for all of them
             stored = await self._leases.take_next(kind, self._models.names)
             if stored is not None:
-                with suppress(Unreadable):  # it is marked and logged, and the others go on
+                with (
+                    suppress(Unreadable),
+                    working_for(""),
+                ):  # damaged, it is marked and logged, and the others go on
                     await self._begin(kind, stored)
         return stored is not None
 
@@ -188,6 +232,7 @@ class Scheduler:
             _log.error("%s", error.detail)
             await self._store.write(partial(kind.fail, stored, error.detail))
             raise
+        job.client = current_client()
         self._jobs[job.id] = job
         self._tell_outlook(job)
         job.start(self._work(kind, job), name=f"{kind.name}-{job.id}")
@@ -202,7 +247,7 @@ class Scheduler:
         try:
             async with (
                 held as pair,
-                queue.slot(partial(_tell_position, kind, job)),
+                queue.slot(partial(_tell_position, kind, job), job.client),
             ):
                 with kind.running.track_inprogress():
                     await kind.run(job, pair)

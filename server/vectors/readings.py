@@ -19,7 +19,7 @@ from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import kept_vectors, repository
 from server.store.database import Store
-from server.store.tables import VectorReadingRow
+from server.store.tables import VectorReadingRow, VectorRow
 from server.store.vectors import unpack
 from server.vectors.kind import Inputs, VectorReadingKind, check_fits, inputs_of
 from server.vectors.schema import PendingVectorReadings, VectorReadings, url_of_reading
@@ -85,9 +85,13 @@ class VectorReader(AttachedJobs[VectorReadingRow, VectorReadings, PendingVectorR
         """Score how much of a vector each of some texts holds, by the pair that is returned. Raises as `submit` does,
         and BadInput for a text that the AR cannot take.
         """
+        row = await find(self._store, vector_id)
+        async with self._scheduler.call():
+            return await self._score(row, texts)
+
+    async def _score(self, row: VectorRow, texts: Sequence[str]) -> tuple[list[Score], LoadedPair]:
         from server.nla.scores import score
 
-        row = await find(self._store, vector_id)
         with self._models.borrow(row.pair) as pair:
             check_fits(row, pair)
             await check_lengths(pair, "texts", texts, self._settings)

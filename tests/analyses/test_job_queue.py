@@ -14,7 +14,8 @@ pytestmark = pytest.mark.anyio
 class Someone:
     """Holds a place until told to go; keeps what it was told while waiting."""
 
-    def __init__(self, line: JobQueue) -> None:
+    def __init__(self, line: JobQueue, client: str = "") -> None:
+        self.client = client
         self.told: list[int] = []
         self.news = asyncio.Event()
         self.inside = asyncio.Event()
@@ -22,7 +23,7 @@ class Someone:
         self.task = asyncio.create_task(self.visit(line))
 
     async def visit(self, line: JobQueue) -> None:
-        async with line.slot(self.hear):
+        async with line.slot(self.hear, self.client):
             self.inside.set()
             await self.go.wait()
 
@@ -76,11 +77,12 @@ async def test_many_changes_are_told_in_one_round() -> None:
         await someone.task
 
 
+@pytest.mark.parametrize("clients", ["", "ab"])
 @pytest.mark.parametrize("places", [1, 2])
-async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places: int) -> None:
+async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places: int, clients: str) -> None:
     for run in runs():
         line = JobQueue(places, interval=60)
-        await play(run, lambda _, line=line: line.slot(lambda _: None))
+        await play(run, lambda n, line=line: line.slot(lambda _: None, clients[n % 2 : n % 2 + 1]))
         line.close()
         async with asyncio.timeout(10), AsyncExitStack() as stack:
             for _ in range(places):
@@ -91,3 +93,29 @@ async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places:
             more.cancel()
             await asyncio.wait([more])
         assert line.length == 0, run
+
+
+async def test_clients_take_turns() -> None:
+    line = JobQueue(1, interval=0)
+    began: list[str] = []
+
+    async def visit(name: str) -> None:
+        async with line.slot(lambda _: None, client=name[0]):
+            began.append(name)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(visit(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")))
+    assert began == ["a1", "a2", "b1", "c1", "a3", "b2", "a4"]
+
+
+async def test_who_is_put_back_by_a_client_that_comes_later_is_told() -> None:
+    line = JobQueue(1, interval=0)
+    first, second, third = (Someone(line, "a") for _ in range(3))
+    await first.inside.wait()
+    assert (second.told, third.told) == ([0], [1])
+    other = Someone(line, "b")
+    await third.hears(2)
+    assert (second.told, other.told) == ([0], [1])
+    for someone in (first, second, other, third):
+        someone.go.set()
+        await someone.task
