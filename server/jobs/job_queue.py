@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
+Telling = Callable[[int, float | None], None]
+"""What is told to one that waits: how many begin before it, and in about how many seconds it begins itself, as long as
+the last ones took; None before there were any.
+"""
+REMEMBERED = 20
+"""Jobs by whose times a wait is estimated."""
 INTERVAL = 1.0
 """Seconds between two rounds in which all that wait are told their positions."""
 
 
 @dataclass(eq=False)
 class _Waiter:
-    on_position: Callable[[int], None]
+    on_position: Telling
     granted: asyncio.Future[None]
     ahead: int = -1
 
-    def tell(self, ahead: int) -> None:
+    def tell(self, ahead: int, seconds: float | None) -> None:
         if ahead != self.ahead:
             self.ahead = ahead
-            self.on_position(ahead)
+            self.on_position(ahead, seconds)
 
 
 class JobQueue:
@@ -29,8 +37,12 @@ class JobQueue:
     other client begins. Positions are told in rounds: one for each change would cost the square of the length.
     """
 
-    def __init__(self, slots: int, interval: float = INTERVAL) -> None:
-        self._free = slots
+    def __init__(
+        self, slots: int, interval: float = INTERVAL, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._slots = self._free = slots
+        self._clock = clock
+        self._took: deque[float] = deque(maxlen=REMEMBERED)
         self._interval = interval
         self._waiting: dict[str, deque[_Waiter]] = {}
         """By client, in the order of their turns; a client that has had one is put at the end."""
@@ -42,23 +54,24 @@ class JobQueue:
         return sum(map(len, self._waiting.values()))
 
     @asynccontextmanager
-    async def slot(self, on_position: Callable[[int], None], client: str = "") -> AsyncIterator[None]:
-        """Hold a slot. `on_position` is called with how many begin before this one: at once, and after a change of that
-        with the next round.
-        """
+    async def slot(self, on_position: Telling, client: str = "") -> AsyncIterator[None]:
+        """Hold a slot. `on_position` is called at once where there is none, and after a change with the next round."""
         if self._free:
             self._free -= 1
         else:
             await self._wait(on_position, client)
+        began = self._clock()
         try:
             yield
         finally:
+            self._took.append(self._clock() - began)
             self._release()
 
-    async def _wait(self, on_position: Callable[[int], None], client: str) -> None:
+    async def _wait(self, on_position: Telling, client: str) -> None:
         waiter = _Waiter(on_position, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(client, deque()).append(waiter)
-        waiter.tell(next(ahead for ahead, other in enumerate(self._in_turn()) if other is waiter))
+        ahead = next(n for n, other in enumerate(self._in_turn()) if other is waiter)
+        waiter.tell(ahead, self._seconds(ahead))
         self._tell_soon()
         try:
             await waiter.granted
@@ -110,7 +123,11 @@ class JobQueue:
     def _tell(self) -> None:
         self._round = None
         for ahead, waiter in enumerate(list(self._in_turn())):
-            waiter.tell(ahead)
+            waiter.tell(ahead, self._seconds(ahead))
+
+    def _seconds(self, ahead: int) -> float | None:
+        """Slots come free at a rate of slots over the mean time that one is held."""
+        return (ahead + 1) * fmean(self._took) / self._slots if self._took else None
 
     def close(self) -> None:
         """Tell nobody any more."""

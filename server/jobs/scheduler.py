@@ -84,7 +84,7 @@ class Scheduler:
         self._check_room("calls", self._callers.total(), self._callers[client], self._max_calls)
         self._callers[client] += 1
         try:
-            async with self._calls.slot(lambda _: None, client):
+            async with self._calls.slot(lambda *_: None, client):
                 yield
         finally:
             self._callers[client] -= 1
@@ -301,7 +301,16 @@ class Scheduler:
         job.tell_progress(stage, message=message)
 
 
-def _tell_position(kind: Kind, job: Job, ahead: int) -> None:
-    before = {0: "Next in the queue.", 1: f"One {kind.name} waits before this one."}
-    message = before.get(ahead, f"{ahead} {kind.plural} wait before this one.")
+def _tell_position(kind: Kind, job: Job, ahead: int, seconds: float | None) -> None:
+    before = {0: "Next in the queue", 1: f"One {kind.name} waits before this one"}
+    message = before.get(ahead, f"{ahead} {kind.plural} wait before this one")
+    message += "." if seconds is None else f": it begins in {_about(seconds)}, going by the last ones."
     job.tell_progress("queued", ahead=ahead, message=message)
+
+
+def _about(seconds: float) -> str:
+    if seconds < 10:
+        return "a few seconds"
+    return (
+        f"about {round(seconds / 5) * 5} seconds" if seconds < 90 else f"about {round(seconds / 60)} minutes"
+    )

@@ -27,7 +27,7 @@ class Someone:
             self.inside.set()
             await self.go.wait()
 
-    def hear(self, ahead: int) -> None:
+    def hear(self, ahead: int, seconds: float | None) -> None:
         self.told.append(ahead)
         self.news.set()
 
@@ -82,12 +82,12 @@ async def test_many_changes_are_told_in_one_round() -> None:
 async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(places: int, clients: str) -> None:
     for run in runs():
         line = JobQueue(places, interval=60)
-        await play(run, lambda n, line=line: line.slot(lambda _: None, clients[n % 2 : n % 2 + 1]))
+        await play(run, lambda n, line=line: line.slot(lambda *_: None, clients[n % 2 : n % 2 + 1]))
         line.close()
         async with asyncio.timeout(10), AsyncExitStack() as stack:
             for _ in range(places):
-                await stack.enter_async_context(line.slot(lambda _: None))
-            more = asyncio.create_task(line.slot(lambda _: None).__aenter__())
+                await stack.enter_async_context(line.slot(lambda *_: None))
+            more = asyncio.create_task(line.slot(lambda *_: None).__aenter__())
             await asyncio.sleep(0)
             assert line.length == 1, run
             more.cancel()
@@ -100,7 +100,7 @@ async def test_clients_take_turns() -> None:
     began: list[str] = []
 
     async def visit(name: str) -> None:
-        async with line.slot(lambda _: None, client=name[0]):
+        async with line.slot(lambda *_: None, client=name[0]):
             began.append(name)
             await asyncio.sleep(0)
 
@@ -119,3 +119,24 @@ async def test_who_is_put_back_by_a_client_that_comes_later_is_told() -> None:
     for someone in (first, second, other, third):
         someone.go.set()
         await someone.task
+
+
+async def test_a_wait_is_estimated_by_the_last_ones() -> None:
+    now, told = 0.0, []
+    line = JobQueue(2, clock=lambda: now)
+
+    def hear(ahead: int, seconds: float | None) -> None:
+        told.append((ahead, seconds))
+
+    async with line.slot(hear), AsyncExitStack() as stack:
+        for seconds in (10, 30):
+            async with line.slot(hear):
+                now += seconds
+        await stack.enter_async_context(line.slot(hear))
+        waiting = [asyncio.create_task(line.slot(hear).__aenter__()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert told == [(0, 10.0), (1, 20.0)]
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    line.close()
