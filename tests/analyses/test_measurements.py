@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import pytest
 from fastapi import FastAPI
@@ -169,7 +169,7 @@ async def test_a_deletion_stops_it_and_what_is_made_comes_back_with_the_analysis
     with held(pair.target.hold):
         going, _ = await measurements_of(app).submit(id, MeasurementRequest(seed=1))
         await analyses_of(app).delete(id)
-    with suppress(NotFound):
+    with pytest.raises(Conflict, match="cancelled"):
         await measurements_of(app).wait(going)
     await analyses_of(app).restore(id)
     assert await measurements_of(app).of(id) == [kept]

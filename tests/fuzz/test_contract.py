@@ -1,0 +1,57 @@
+"""Whatever is asked of the JSON API is answered as its OpenAPI document says: schemathesis asks.
+
+`bench/contract.py` asks far more, and goes on from what it was answered.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import schemathesis
+from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
+from schemathesis.specs.openapi import checks
+
+from server.app import create_app
+from server.settings import Settings
+from tests.conftest import running, served
+from tests.fakes import FakeSource
+from tests.fuzz import steady
+
+EXAMPLES = 25
+"""Calls of each operation, beside those that its document's bounds suggest."""
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+api = schemathesis.openapi.from_dict(create_app(Settings(), FakeSource()).openapi())
+
+
+@asynccontextmanager
+async def _serving(wanted: Settings) -> AsyncIterator[str]:
+    async with running(wanted, FakeSource()) as app, served(app) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> Iterator[str]:
+    """A server on a fake pair, in a thread of its own."""
+    folder = tmp_path_factory.mktemp("contract")
+    wanted = Settings(data_dir=folder, cache_dir=folder / "cache", pair="fake")
+    shutil.copyfile(new_database, wanted.database_file)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(wanted)) as address:
+        yield address
+
+
+@api.parametrize()
+@settings(steady, max_examples=EXAMPLES)
+def test_every_answer_is_documented(case: schemathesis.Case, address: str) -> None:
+    answer = case.call(base_url=address, timeout=60)
+    assert answer.status_code != 500, answer.text
+    case.validate_response(answer, checks=CHECKS)
