@@ -17,7 +17,7 @@ from tests.analyses.doomed import FINISHED, MEASURED, PROMPT
 from tests.conftest import running
 from tests.fakes import FakeSource
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 ROOT = Path(__file__).resolve().parents[2]
 
 

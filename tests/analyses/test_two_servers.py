@@ -24,7 +24,7 @@ from tests.conftest import client_of, running
 from tests.databases import new_postgresql
 from tests.fakes import FakeSource
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
 @pytest.fixture

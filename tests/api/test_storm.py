@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from tests.analyses.asking import analyses_of, watch
 from tests.conftest import served
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 ROUNDS = 25
 ASKED = 30
 HANDLES = Path("/proc/self/fd")

@@ -22,6 +22,7 @@ from tests.conftest import running, served
 from tests.fakes import FakeSource
 from tests.fuzz import steady
 
+pytestmark = pytest.mark.faults
 EXAMPLES = 25
 """Calls of each operation, beside those that its document's bounds suggest."""
 CHECKS = [

@@ -24,6 +24,7 @@ from server.studies import parse, table, yaml_file
 from server.vectors import files
 from tests.fuzz import steady
 
+pytestmark = pytest.mark.faults
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = st.recursive(
     SCALARS,

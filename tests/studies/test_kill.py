@@ -18,7 +18,7 @@ from tests.conftest import running
 from tests.studies.doomed import PROBLEMS
 from tests.studies.sums import asked, ended, made, multiplying, readings_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 2
 

@@ -15,7 +15,7 @@ from tests.analyses.test_two_servers import shared as shared
 from tests.conftest import running
 from tests.studies.sums import asked, ended, multiplying, studies_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
 async def _one_case(app: FastAPI, id: str) -> None:
