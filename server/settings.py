@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     """Seconds within which those servers must have written a reading, over all tries."""
     vllm_idle_timeout: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which one of them counts as hung, when it has readings to write and sends nothing of any."""
+    av_timeout: Annotated[float, Field(gt=0)] = 1800.0
+    """Seconds after which an AV that says nothing of a call's readings is given up on: they have failed. A call of vLLM
+    is for one position, and of one that nobody looks at the AV says nothing before it is whole."""
     vllm_options: dict[str, Any] = Field(default_factory=dict)
     """Options of vLLM's engine (JSON), over those that are derived from the pair and the free memory."""
     precision: str = "bf16"

@@ -178,6 +178,7 @@ class AnalysisJob(Job):
             kept=kept,
             window=settings.batch_window,
             score_batch=settings.score_batch,
+            patience=settings.av_timeout,
             estimate=self.estimate,
         )
 

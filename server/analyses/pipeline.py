@@ -133,6 +133,7 @@ class RunState:
     """Further layers that are wanted of the same forward pass, by pair."""
     window: int = 64
     score_batch: int = 32
+    patience: float = 1800.0
     estimate: Estimate = field(default_factory=Estimate)
 
 
@@ -185,6 +186,7 @@ def _job(plan: RunState, wanted: Sequence[int]) -> ReadingBatch:
         kept=plan.kept,
         window=plan.window,
         score_batch=plan.score_batch,
+        patience=plan.patience,
         estimate=plan.estimate,
     )
 

@@ -67,6 +67,8 @@ class ReadingBatch:
     kept: Mapping[Key, Kept] = field(default_factory=dict)
     window: int = 64
     score_batch: int = 32
+    patience: float = 1800.0
+    """Seconds after which an AV that says nothing is given up on."""
     estimate: Estimate = field(default_factory=Estimate)
     """Is told what is decoded of each reading."""
 
@@ -160,10 +162,29 @@ class ReadingLoop:
             self.remains.difference_update(window)
             if capacity.limit is not None:
                 self._ask(calls)
-            async with aclosing(_window(self.pair, self.job, window, self.pins)) as answers:
-                async for finding in answers:
-                    self._take(finding)
+            await self._attend(window)
         self._ask(calls)
+
+    async def _attend(self, window: Sequence[Key]) -> None:
+        """Take the AV's answers; those that it owes when it has been silent for too long have failed."""
+        owed, patience = set(window), self.job.patience
+        now = asyncio.get_running_loop().time
+        try:
+            async with (
+                asyncio.timeout(patience) as silence,
+                aclosing(_window(self.pair, self.job, window, self.pins)) as answers,
+            ):
+                async for finding in answers:
+                    silence.reschedule(now() + patience)
+                    if isinstance(finding, Finished | Failed):
+                        owed.discard(finding.key)
+                    self._take(finding)
+        except TimeoutError:
+            if not silence.expired():
+                raise
+            reason = f"The verbaliser said nothing for {patience:g} s (NLA_AV_TIMEOUT)."
+            for key in sorted(owed):
+                self._take(Failed(key, reason))
 
     def _take(self, finding: Finding) -> None:
         self.findings.put_nowait(finding)
@@ -254,13 +275,16 @@ async def _window(
 
 
 async def _scored(pair: LoadedPair, scorer: Scorer, texts: Sequence[tuple[Key, str]]) -> list[Finding]:
-    """One batch; when it fails as a whole, one by one, so that only the text at fault is marked."""
+    """One batch; when it fails as a whole, by halves, so that a batch that is too large for the memory is read all the
+    same, and of one that holds a text at fault that text alone is marked.
+    """
     try:
         vectors = await pair.reconstructor.reconstruct([text for _, text in texts])
     except Exception as error:
         if len(texts) == 1:
             return [Failed(texts[0][0], f"The reading could not be scored: {error}")]
-        return [finding for item in texts for finding in await _scored(pair, scorer, [item])]
+        half = len(texts) // 2
+        return [*await _scored(pair, scorer, texts[:half]), *await _scored(pair, scorer, texts[half:])]
     return await asyncio.to_thread(_compared, scorer, [key for key, _ in texts], vectors)
 
 

@@ -107,6 +107,7 @@ class VectorReadingKind(AttachedKind[VectorReadingRow, VectorReadingJob]):
             settings=asked,
             window=self._settings.batch_window,
             score_batch=self._settings.score_batch,
+            patience=self._settings.av_timeout,
         )
         readings = {sample: VectorReading(sample=sample) for sample in range(asked.samples)}
         job.tell(_progress(readings))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -127,6 +127,34 @@ async def test_an_activation_that_is_not_finite_is_marked_unread(pair: FakePair)
     assert marked.key == (1, 0)
     assert [(1, 0)] not in pair.verbaliser.asked
     assert len(scores(findings)) == T - 1
+
+
+async def test_an_av_that_hangs_is_given_up_on_and_what_it_wrote_is_scored(pair: FakePair) -> None:
+    pair.verbaliser.limit(2)
+    findings = await all_of(pair, job(patience=0.1))
+    assert sorted(scores(findings)) == [0, 1]
+    said = "The verbaliser said nothing for 0.1 s (NLA_AV_TIMEOUT)."
+    assert [f for f in findings if isinstance(f, Failed)] == [Failed((p, 0), said) for p in range(2, T)]
+    assert pair.verbaliser.aborted == 1
+    pair.verbaliser.allow()
+    assert sorted(scores(await all_of(pair, job(patience=0.1)))) == list(range(T))
+
+
+async def test_a_batch_too_large_for_the_ar_is_read_by_halves(
+    pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_whole, sizes = pair.reconstructor.reconstruct, list[int]()
+
+    async def small(texts: Sequence[str]) -> Any:
+        sizes.append(len(texts))
+        if len(texts) > 2:
+            raise MemoryError
+        return await read_whole(texts)
+
+    monkeypatch.setattr(pair.reconstructor, "reconstruct", small)
+    kept = {(p, 0): Kept(text_of(activation([p])), None) for p in range(T)}
+    assert sorted(scores(await all_of(pair, job(kept=kept)))) == list(range(T))
+    assert sizes == [6, 3, 1, 2, 3, 1, 2]
 
 
 async def test_a_position_beyond_the_text_is_marked(pair: FakePair) -> None:
