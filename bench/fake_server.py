@@ -19,8 +19,8 @@ READINGS = 10**9
 
 
 @contextmanager
-def fake_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve, in an empty folder, once the fakes are there: the address, and the process."""
+def fake_server(folder: Path, pace: float = 0.0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve from a folder, once the fakes are there: the address, and the process. A reading takes `pace` seconds."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,6 +30,7 @@ def fake_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         "NLA_DATA_DIR": str(folder),
         "NLA_EXAMPLES": "false",
         "FAKE_READINGS": str(READINGS),
+        "FAKE_PACE": str(pace),
     }
     log = (folder / "log").open("wb")
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -252,6 +252,8 @@ class FakeVerbaliser:
         """Readings after which the engine dies."""
         self.allowed = asyncio.Semaphore(10**9)
         """One is taken for each reading: `limit(n)` makes it slow."""
+        self.pace = 0.0
+        """Seconds that it takes for each."""
 
     async def open(self) -> None:
         """It is always there."""
@@ -293,6 +295,7 @@ class FakeVerbaliser:
                 for i, word in enumerate(words[:max_new_tokens]):
                     if i == len(words) - 1:
                         await self.allowed.acquire()
+                        await asyncio.sleep(self.pace)
                     yield TextDelta(request.key, word if i == 0 else " " + word)
                     await asyncio.sleep(0)
                 self.finished.append(request.key)

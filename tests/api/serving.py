@@ -1,7 +1,7 @@
 """The command line on fake models: `python -m tests.api.serving serve --port 0 …`.
 
 With FAKE_REFUSED in the environment the checkpoint is refused; the AV writes nothing, so that analyses stay
-unfinished. With FAKE_READINGS it writes so many.
+unfinished. With FAKE_READINGS it writes so many, each in FAKE_PACE seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def source(*_: object) -> FakeSource:
     refused = os.environ.get("FAKE_REFUSED")
     found = FakeSource(error=CheckpointError(refused) if refused else None)
     found.pair.verbaliser.limit(int(os.environ.get("FAKE_READINGS", "0")))
+    found.pair.verbaliser.pace = float(os.environ.get("FAKE_PACE", "0"))
     return found
 
 
