@@ -27,7 +27,7 @@ from tests.conformance.families import GEMMA3, GEMMA3_TEXT, LLAMA3, QWEN2, D, Fa
 from tests.conformance.made import Made, make
 from tests.conformance.spoken import HEADERS, TURNS, tokenizer
 
-pytestmark = pytest.mark.usefixtures("plain_environment")
+pytestmark = [pytest.mark.conformance, pytest.mark.usefixtures("plain_environment")]
 
 Plant = Callable[[Made], object]
 

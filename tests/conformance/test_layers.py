@@ -28,7 +28,7 @@ from tests.conformance.families import Family, K
 from tests.conformance.made import make, toml
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("plain_environment")]
+pytestmark = [pytest.mark.anyio, pytest.mark.conformance, pytest.mark.usefixtures("plain_environment")]
 
 LOW = K - 1
 

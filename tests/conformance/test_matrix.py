@@ -19,7 +19,7 @@ from tests.conformance.families import Family
 from tests.conformance.made import Layout, Made, Spelling, V, make
 from tests.nla.hub import COMMIT, hub
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("plain_environment")]
+pytestmark = [pytest.mark.anyio, pytest.mark.conformance, pytest.mark.usefixtures("plain_environment")]
 
 BUDGET = 10
 TEXT = "Why do cats purr when they sleep?"

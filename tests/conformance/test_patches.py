@@ -19,6 +19,7 @@ from tests.conformance.families import D, K
 from tests.conformance.made import Made
 from tests.nla import patched
 
+pytestmark = pytest.mark.conformance
 IDS = [int(n) for n in np.random.default_rng(0).integers(5, 40, 24)]
 V: Floats = np.random.default_rng(1).normal(size=D).astype(np.float32)
 LENGTH = 6

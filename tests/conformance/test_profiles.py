@@ -25,7 +25,7 @@ from tests.conformance.spoken import tokenizer
 from tests.conformance.test_matrix import BUDGET, analysed
 from tests.nla.hub import hub
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("plain_environment")]
+pytestmark = [pytest.mark.anyio, pytest.mark.conformance, pytest.mark.usefixtures("plain_environment")]
 
 
 async def told(made: Made, work: Path) -> tuple[str, Tensor]:
