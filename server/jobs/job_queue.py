@@ -40,7 +40,8 @@ class JobQueue:
     def __init__(
         self, slots: int, interval: float = INTERVAL, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._slots = self._free = slots
+        self._slots = self.free = slots
+        """`free` are the slots that nobody holds."""
         self._clock = clock
         self._took: deque[float] = deque(maxlen=REMEMBERED)
         self._interval = interval
@@ -56,8 +57,8 @@ class JobQueue:
     @asynccontextmanager
     async def slot(self, on_position: Telling, client: str = "") -> AsyncIterator[None]:
         """Hold a slot. `on_position` is called at once where there is none, and after a change with the next round."""
-        if self._free:
-            self._free -= 1
+        if self.free:
+            self.free -= 1
         else:
             await self._wait(on_position, client)
         began = self._clock()
@@ -96,7 +97,7 @@ class JobQueue:
                 if line:
                     self._waiting[client] = line
                 return
-        self._free += 1
+        self.free += 1
 
     def _leave(self, waiter: _Waiter, client: str) -> None:
         line = self._waiting.get(client, deque())

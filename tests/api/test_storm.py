@@ -71,7 +71,7 @@ async def test_storms_of_cancels_leave_nothing_behind(app: FastAPI) -> None:
     scheduler, turns = app.state.scheduler, app.state.models._turns
     assert scheduler._jobs == {}
     _, queue = scheduler._kinds["analysis"]
-    assert (queue.length, queue._slots._value) == (0, app.state.settings.max_running)
+    assert (queue.length, queue.free) == (0, app.state.settings.max_running)
     assert (turns.holders, turns.callers, list(turns.waited_for())) == (0, 0, [])
     capacity = app.state.models.resident().capacity
     assert capacity._free == (capacity.limit or 1)
