@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, ViewportSize, expect
+from playwright.async_api import BrowserContext, ViewportSize, expect
 
 from frontend.formatting import small
 from server.app import create_app
@@ -35,17 +34,6 @@ async def server(settings: Settings) -> AsyncIterator[str]:
     app = create_app(settings)
     async with app.router.lifespan_context(app), answering(app) as address:
         yield address
-
-
-async def shoot(page: Page) -> None:
-    """The README's picture, when NLA_SCREENSHOT names a file for it."""
-    if path := os.environ.get("NLA_SCREENSHOT"):
-        await page.get_by_role("button", name="Got it").click()
-        await page.set_viewport_size({"width": 1280, "height": 1080})
-        await page.mouse.move(0, 0)
-        await page.evaluate("document.activeElement.blur()")
-        await expect(page.locator(LINES)).to_be_visible()
-        await page.screenshot(path=path)
 
 
 async def test_from_a_prompt_to_a_permalink_that_lasts(
@@ -75,8 +63,6 @@ async def test_from_a_prompt_to_a_permalink_that_lasts(
         await expect(page.locator("#panel .layers .q").first).to_have_text("?")
         reading = await page.locator("#panel blockquote").inner_text()
         assert "sleep" in reading
-        await shoot(page)
-
         await page.reload()
         await expect(page.locator("#panel blockquote")).to_have_text(re.compile(r"\S"))
         assert await page.locator("#panel blockquote").inner_text() == reading
