@@ -211,10 +211,8 @@ class Scheduler:
         async with self._deciding:  # for one at a time: whoever asks meanwhile does not wait for all of them
             stored = await self._leases.take_next(kind, self._models.names)
             if stored is not None:
-                with (
-                    suppress(Unreadable),
-                    working_for(""),
-                ):  # damaged, it is marked and logged, and the others go on
+                # One that is damaged is marked and logged, and the others go on.
+                with suppress(Unreadable), working_for(""):
                     await self._begin(kind, stored)
         return stored is not None
 
@@ -311,6 +309,6 @@ def _tell_position(kind: Kind, job: Job, ahead: int, seconds: float | None) -> N
 def _about(seconds: float) -> str:
     if seconds < 10:
         return "a few seconds"
-    return (
-        f"about {round(seconds / 5) * 5} seconds" if seconds < 90 else f"about {round(seconds / 60)} minutes"
-    )
+    if seconds < 90:
+        return f"about {round(seconds / 5) * 5} seconds"
+    return f"about {round(seconds / 60)} minutes"
