@@ -3,7 +3,6 @@
 // what one wants to see first.
 
 const GAP = 16;
-const board = document.querySelector(".board");
 const panel = () => document.getElementById("panel");
 let at = GAP;
 let scrolled = scrollY;
@@ -11,7 +10,7 @@ let pinned = panel()?.dataset.position;
 
 function place(to) {
   at = Math.min(GAP, Math.max(to, innerHeight - panel().offsetHeight - GAP));
-  board.style.setProperty("--panel-top", `${at}px`);
+  panel().style.setProperty("--panel-top", `${at}px`); // of the panel alone: of what is around it, the text would follow
 }
 
 addEventListener("scroll", () => {

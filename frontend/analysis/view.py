@@ -135,7 +135,7 @@ class View:
     @cached_property
     def usual(self) -> frozenset[str]:
         """Words that stand in most readings of this text."""
-        return shared_words.common(r.text for r in self.analysis.readings if r.text)
+        return shared_words.common(tuple(r.text for r in self.analysis.readings if r.text))
 
     @cached_property
     def glyphs(self) -> dict[int, tuple[int, int]]:

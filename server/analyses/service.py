@@ -48,6 +48,8 @@ from server.store.tables import AnalysisRow, InterventionRow, MeasurementRow
 
 UNDO = timedelta(days=1)
 """For how long a deletion can be undone."""
+AT_HAND = 4
+"""Finished analyses that are kept in memory: a long one has tens of MB, most of them its lens."""
 SWEEP = 3600
 """Seconds between two rounds of making deletions final."""
 _log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Analyses:
         self._cards = cards(settings.pairs_file)
         self._streams = Streams(self._look, self._change_token, remote.lost)
         self._sweeper: asyncio.Task[None] | None = None
+        self._at_hand: dict[str, tuple[object, Analysis]] = {}
 
     # Asking
 
@@ -173,14 +176,28 @@ class Analyses:
         if job := self._job(found):
             analysis, text_id = job.view(), job.text_id
         else:
-            whole = await self._whole(found)
-            analysis = await asyncio.to_thread(row_mapping.analysis_of, whole, remote.progress_of(whole))
-            text_id = whole.row.text_id
+            analysis, text_id = await self._kept(found)
         known: dict[str, object] = {"card": self._cards.get(analysis.pair)}
         if text_id is not None:
             rows = await self._store.read(partial(repository.same_text, text_id))
             known["siblings"] = layer_group.named(rows, analysis.pair)
         return analysis.model_copy(update=known)
+
+    async def _kept(self, analysis_id: str) -> tuple[Analysis, str | None]:
+        """An analysis that no job of this server works on, as it is kept, and its text_id. The last few that are done
+        stay at hand for as long as nothing new is kept of them: every press of a token asks for the whole.
+        """
+        # First: what comes then is new.
+        token, text_id = await self._store.read(partial(_standing, analysis_id))
+        before, analysis = self._at_hand.pop(analysis_id, (None, None))
+        if analysis is None or before != token:
+            whole = await self._whole(analysis_id)
+            analysis = await asyncio.to_thread(row_mapping.analysis_of, whole, remote.progress_of(whole))
+        if analysis.status == "done":
+            self._at_hand[analysis_id] = token, analysis
+            while len(self._at_hand) > AT_HAND:
+                del self._at_hand[next(iter(self._at_hand))]
+        return analysis, text_id
 
     async def layer_readings(self, analysis: Analysis, position: int) -> list[LayerReadings]:
         """Return the siblings' readings at a position, without those whose reply has come out otherwise."""
@@ -397,6 +414,12 @@ def _snapshot(analysis: Analysis, writing: Mapping[Key, str]) -> Snapshot:
 
 def _not_found(analysis_id: str) -> NotFound:
     return NotFound(f"There is no analysis {analysis_id!r}: deleted, or not a whole address.")
+
+
+def _standing(analysis_id: str, session: Session) -> tuple[object, str | None]:
+    """What changes with whatever is kept of an analysis, and its text_id."""
+    row = repository.get(analysis_id, session)
+    return repository.change_token(analysis_id, session), row.text_id if row is not None else None
 
 
 def _well_formed(analysis_id: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from functools import lru_cache
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SHORT = 3
@@ -20,7 +20,8 @@ def words(text: str, shortest: int = SHORT) -> set[str]:
     return {word.casefold() for word in WORD.findall(text) if len(word) >= shortest}
 
 
-def common(texts: Iterable[str], shortest: int = SHORT) -> frozenset[str]:
+@lru_cache(maxsize=16)  # every press of a token asks for those of the same readings
+def common(texts: tuple[str, ...], shortest: int = SHORT) -> frozenset[str]:
     """The words that stand in more than half of all readings."""
     sets = [words(text, shortest) for text in texts]
     if len(sets) < ENOUGH:

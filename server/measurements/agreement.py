@@ -83,7 +83,7 @@ def _sampled(analysis: Analysis, vectors: Mapping[Key, Vector]) -> list[Sampled]
     """The positions that have at least two scored readings."""
     from server.nla.scores import units
 
-    usual = common((reading.text for reading in analysis.readings), shortest=1)
+    usual = common(tuple(reading.text for reading in analysis.readings), shortest=1)
     by_position: dict[int, dict[int, str]] = defaultdict(dict)
     for r in analysis.readings:
         if r.cos is not None and (r.position, r.sample) in vectors:

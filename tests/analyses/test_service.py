@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
-from server.analyses.schema import AnalysisRequest
+from server.analyses import row_mapping
+from server.analyses.schema import Analysis, AnalysisRequest
+from server.analyses.service import AT_HAND
+from server.jobs.progress import Progress
 from server.settings import Settings
+from server.store import repository
+from server.store.repository import StoredAnalysis
 from tests.analyses.asking import analyses_of, chat, finish, watch
 from tests.conftest import running
 from tests.fakes import FakePair, FakeSource
@@ -79,3 +85,29 @@ async def test_a_position_of_a_reply_that_ended_early_is_marked(app: FastAPI) ->
         (0, None),
         (20, "There is no position 20: the text ended at 14."),
     ]
+
+
+async def test_what_is_done_is_read_from_the_store_once_until_something_new_is_kept(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyses, read = analyses_of(app), list[str]()
+    whole = row_mapping.analysis_of
+
+    def counted(stored: StoredAnalysis, progress: Progress | None = None) -> Analysis:
+        read.append(stored.row.id)
+        return whole(stored, progress)
+
+    monkeypatch.setattr(row_mapping, "analysis_of", counted)
+    ids = [(await finish(analyses, chat(f"{n} cats"))).id for n in range(AT_HAND + 1)]
+    for id in ids:
+        await analyses.get(id)
+    read.clear()
+    for id in (*ids[1:], *ids[1:]):
+        assert (await analyses.get(id)).id == id
+    assert read == []
+    await analyses.get(ids[0])
+    assert read == ids[:1]
+    values = {"run_number": 7}
+    await app.state.store.write(partial(repository.change, ids[0], values))
+    await analyses.get(ids[0])
+    assert read == ids[:1] * 2

@@ -18,12 +18,12 @@ def test_words_of_nearly_all_readings_are_not_shared() -> None:
 
 
 def test_common_words_stand_in_more_than_half_of_the_readings() -> None:
-    readings = [f"The final token is number{n}" + (" rare" if n < 4 else "") for n in range(8)]
+    readings = tuple(f"The final token is number{n}" + (" rare" if n < 4 else "") for n in range(8))
     assert common(readings) == {"the", "final", "token"}
 
 
 def test_of_few_readings_no_word_is_common() -> None:
-    assert common(["the same"] * 7) == frozenset()
+    assert common(("the same",) * 7) == frozenset()
 
 
 def test_marked_words_that_follow_each_other_are_one_span() -> None:
