@@ -10,7 +10,8 @@ let pinned = panel()?.dataset.position;
 
 function place(to) {
   at = Math.min(GAP, Math.max(to, innerHeight - panel().offsetHeight - GAP));
-  panel().style.setProperty("--panel-top", `${at}px`); // of the panel alone: of what is around it, the text would follow
+  // Of the panel alone: were it of what is around it, the style of every token would be computed again.
+  panel().style.setProperty("--panel-top", `${at}px`);
 }
 
 addEventListener("scroll", () => {
