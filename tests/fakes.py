@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import re
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -473,9 +474,12 @@ def text_of(vector: Vector, sample: int = 0) -> str:
     return f"sample {sample} says " + " ".join(f"{x:.3f}" for x in vector.tolist())
 
 
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
 def vector_of(text: str) -> Vector:
     """The inverse of `text_of`."""
-    numbers = [float(word) for word in text.split() if word.lstrip("-").replace(".", "").isdigit()][-D:]
+    numbers = [float(word) for word in text.split() if NUMBER.fullmatch(word)][-D:]
     if len(numbers) < D:
         return activation([ord(c) for c in text])
     return np.asarray(numbers, np.float32)
