@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.fake_server import fake_server
 from bench.machine import machine
+from bench.server_process import fake_server
 
 CHECKS = (
     "not_a_server_error",

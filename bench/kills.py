@@ -20,8 +20,8 @@ from typing import Any
 
 import httpx
 
-from bench.fake_server import fake_server
 from bench.machine import machine
+from bench.server_process import fake_server
 
 PACE = 0.02
 """Seconds that a reading takes."""

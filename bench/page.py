@@ -13,15 +13,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +25,7 @@ from playwright.async_api import Page, Playwright, async_playwright
 
 from bench.machine import machine
 from bench.served import TEXT, Served
+from bench.server_process import other_server
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -129,34 +125,6 @@ def _table(rows: dict[str, Sequence[float]]) -> Iterator[str]:
     yield ""
 
 
-@contextmanager
-def other_server(checkout: Path, folder: Path) -> Iterator[httpx.Client]:
-    """The server of another checkout, in this environment, once its pair is resident."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), "--data-dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
-    process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=None) as client:
-            while not _ready(client):
-                if process.poll() is not None:
-                    raise SystemExit(f"The server of {checkout} ended before it was ready.")
-                time.sleep(0.2)
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def _commit(checkout: Path) -> str:
     command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -206,9 +174,10 @@ def main() -> None:
             frames, pressed = asyncio.run(measured(address, clicks, asked.step))
             print(f"\n{name[0].upper()}{name[1:]}:\n", *rows(frames, pressed), sep="\n")
         if asked.beside is not None:
-            with tempfile.TemporaryDirectory() as apart, other_server(asked.beside, Path(apart)) as other:
-                same = analysed(other, text, asked.reading_tokens)
-                pages = address_of(served.client, found), address_of(other, same)
+            with tempfile.TemporaryDirectory() as apart, other_server(asked.beside, Path(apart)) as (at, _):
+                with httpx.Client(base_url=at, timeout=None) as other:
+                    same = analysed(other, text, asked.reading_tokens)
+                    pages = address_of(served.client, found), address_of(other, same)
                 here, there = asyncio.run(compared(*pages, clicks))
             commit = _commit(asked.beside)
             print(f"\nBeside the page of {commit}:\n", *beside(here, there, commit), sep="\n")

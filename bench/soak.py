@@ -24,8 +24,8 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from bench.fake_server import fake_server
 from bench.machine import machine
+from bench.server_process import fake_server
 
 WARM = 300
 """Seconds after which memory counts, of a run that is longer than twice as long."""
@@ -35,7 +35,7 @@ WORDS = "the old lighthouse keeper counted ships storms lamps ropes cats letters
 
 @dataclass
 class Visits:
-    """What all visitors did, and what they were answered."""
+    """Actions of all visitors, and the answers to them."""
 
     done: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)

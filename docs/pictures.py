@@ -1,4 +1,4 @@
-"""`python docs/pictures.py http://127.0.0.1:8000`: the pictures of these pages, of a server that has the examples."""
+"""`python -m docs.pictures http://127.0.0.1:8000`: the pictures of these pages, of a server that has the examples."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
-OPTIONS = (
-    *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--disable-quic"),
-)
+from bench.page import CHROMIUM, OPTIONS
+
 EDGE = 20
 """Pixels around a part of a page."""
 HERE = Path(__file__).parent

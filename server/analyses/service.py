@@ -417,7 +417,7 @@ def _not_found(analysis_id: str) -> NotFound:
 
 
 def _standing(analysis_id: str, session: Session) -> tuple[object, str | None]:
-    """What changes with whatever is kept of an analysis, and its text_id."""
+    """Return the change token of an analysis, and its text_id."""
     row = repository.get(analysis_id, session)
     return repository.change_token(analysis_id, session), row.text_id if row is not None else None
 

@@ -107,7 +107,7 @@ class JobQueue:
                 del self._waiting[client]
 
     def _in_turn(self) -> Iterator[_Waiter]:
-        """Those that wait, in the order in which they would begin if nobody came or left."""
+        """Yield all that wait, in the order in which they would begin if nobody came or left."""
         lines = [iter(line) for line in self._waiting.values()]
         while lines:
             still = []
