@@ -134,13 +134,9 @@ async def panel_data(
     if pinned is None:
         return NO_PANEL_DATA
     other_layers = await service.layer_readings(analysis, pinned)
-    edits = (
-        await interventions.of(analysis.id, position=pinned),
-        await interventions.pending(analysis.id, position=pinned),
-    )
+    made, pending, edited = await interventions.of_token(analysis.id, pinned)
     fitting = await vectors.recent(VECTORS, pair=analysis.pair, layer=analysis.layer)
-    edited = await interventions.positions(analysis.id)
-    return *await compare(service, analysis, view_state), other_layers, *edits, fitting, edited
+    return *await compare(service, analysis, view_state), other_layers, made, pending, fitting, edited
 
 
 async def view(
@@ -156,12 +152,11 @@ async def view(
     found = await panel_data(service, interventions, kept, analysis, view_state)
     if view_state.typed and found[0]:
         view_state = view_state.replace(words=tuple(curve.word for curve in found[0]), typed="")
-    causal, form = await measured.causal(analysis.id), await measured.form(analysis.id)
-    view = View(analysis, view_state, {}, *found, causal=causal, form=form, parts={})
-    if view.pinned is None or not view.final:
-        return view
-    samples = [reading.sample for reading in view.by_position.get(view.pinned, [])]
-    return view.replace(parts=await measured.parts(analysis.id, view.pinned, samples))
+    view = View(analysis, view_state, {}, *found)
+    pinned = view.pinned if view.final else None
+    samples = [reading.sample for reading in analysis.readings if reading.position == pinned]
+    causal, form, parts = await measured.of_token(analysis.id, pinned or 0, samples)
+    return view.replace(causal=causal, form=form, parts=parts)
 
 
 Viewed = Annotated[View, Depends(view)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from server.analyses.schema import Analysis
-from server.analyses.service import Analyses
+from server.analyses.service import Analyses, row_of
 from server.errors import Conflict
 from server.jobs.attached import AttachedJobs, Made, Pending
 from server.jobs.attached_job import AttachedKind, Row
@@ -31,11 +31,8 @@ class AnalysisJobs(AttachedJobs[Row, Made, Pending]):
         super().__init__(scheduler, store, kind)
         self._analyses = analyses
 
-    async def _check_parent(self, parent_id: str) -> str:
-        return await self._analyses.check(parent_id)
-
-    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
-        return repository.get(parent_id, session) is not None
+    def _parent(self, parent_id: str, session: Session) -> str:
+        return row_of(parent_id, session).id
 
 
 async def check_weights(store: Store, pair: LoadedPair, analysis: Analysis) -> None:

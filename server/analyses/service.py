@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
-from typing import IO
+from typing import IO, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -163,41 +163,35 @@ class Analyses:
         """The id under which an analysis really stands. Raises NotFound."""
         if self._scheduler.get(analysis_id) is not None:
             return analysis_id
-        row = None
-        if _well_formed(analysis_id):
-            row = await self._store.read(partial(repository.get, analysis_id))
-        if row is None:
-            raise _not_found(analysis_id)
-        return row.id
+        return (await self._store.read(partial(row_of, analysis_id))).id
 
     async def get(self, analysis_id: str) -> Analysis:
         """The analysis as it stands. Raises NotFound."""
-        found = await self.check(analysis_id)
-        if job := self._job(found):
-            analysis, text_id = job.view(), job.text_id
+        if job := self._job(analysis_id):
+            analysis, same_text = job.view(), await self._same_text(job.text_id)
         else:
-            analysis, text_id = await self._kept(found)
-        known: dict[str, object] = {"card": self._cards.get(analysis.pair)}
-        if text_id is not None:
-            rows = await self._store.read(partial(repository.same_text, text_id))
-            known["siblings"] = layer_group.named(rows, analysis.pair)
-        return analysis.model_copy(update=known)
+            standing = await self._store.read(partial(_standing, analysis_id))
+            job = self._job(standing.id)  # as another one, or just taken up
+            analysis, same_text = job.view() if job else await self._kept(standing), standing.same_text
+        siblings = layer_group.named(same_text, analysis.pair)
+        return analysis.model_copy(update={"card": self._cards.get(analysis.pair), "siblings": siblings})
 
-    async def _kept(self, analysis_id: str) -> tuple[Analysis, str | None]:
-        """An analysis that no job of this server works on, as it is kept, and its text_id. The last few that are done
-        stay at hand for as long as nothing new is kept of them: every press of a token asks for the whole.
+    async def _same_text(self, text_id: str | None) -> Sequence[AnalysisRow]:
+        return () if text_id is None else await self._store.read(partial(repository.same_text, text_id))
+
+    async def _kept(self, standing: _Standing) -> Analysis:
+        """An analysis that no job of this server works on, as it is kept. The last few that are done stay at hand for
+        as long as nothing new is kept of them: every press of a token asks for the whole.
         """
-        # First: what comes then is new.
-        token, text_id = await self._store.read(partial(_standing, analysis_id))
-        before, analysis = self._at_hand.pop(analysis_id, (None, None))
-        if analysis is None or before != token:
-            whole = await self._whole(analysis_id)
+        before, analysis = self._at_hand.pop(standing.id, (None, None))
+        if analysis is None or before != standing.change_token:
+            whole = await self._whole(standing.id)
             analysis = await asyncio.to_thread(row_mapping.analysis_of, whole, remote.progress_of(whole))
         if analysis.status == "done":
-            self._at_hand[analysis_id] = token, analysis
+            self._at_hand[standing.id] = standing.change_token, analysis
             while len(self._at_hand) > AT_HAND:
                 del self._at_hand[next(iter(self._at_hand))]
-        return analysis, text_id
+        return analysis
 
     async def layer_readings(self, analysis: Analysis, position: int) -> list[LayerReadings]:
         """Return the siblings' readings at a position, without those whose reply has come out otherwise."""
@@ -416,10 +410,27 @@ def _not_found(analysis_id: str) -> NotFound:
     return NotFound(f"There is no analysis {analysis_id!r}: deleted, or not a whole address.")
 
 
-def _standing(analysis_id: str, session: Session) -> tuple[object, str | None]:
-    """Return the change token of an analysis, and its text_id."""
-    row = repository.get(analysis_id, session)
-    return repository.change_token(analysis_id, session), row.text_id if row is not None else None
+class _Standing(NamedTuple):
+    """Where an analysis stands in the store: what changes whenever something new is kept of it, and its siblings."""
+
+    id: str
+    change_token: object
+    same_text: Sequence[AnalysisRow]
+
+
+def _standing(analysis_id: str, session: Session) -> _Standing:
+    """Look an analysis up, in one read: every press of a token asks. Raises NotFound."""
+    row = row_of(analysis_id, session)
+    same_text = repository.same_text(row.text_id, session) if row.text_id is not None else ()
+    return _Standing(row.id, repository.change_token(row.id, session), same_text)
+
+
+def row_of(analysis_id: str, session: Session) -> AnalysisRow:
+    """The row of an analysis. Raises NotFound."""
+    row = repository.get(analysis_id, session) if _well_formed(analysis_id) else None
+    if row is None:
+        raise _not_found(analysis_id)
+    return row
 
 
 def _well_formed(analysis_id: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from server.analyses.analysis_jobs import AnalysisJobs
 from server.analyses.content_id import digest, short
@@ -32,6 +33,14 @@ from server.vectors.schema import UsedVector, url_of_vector
 
 FORMAT = 2
 """Raised when the same request would give another answer; those of before keep their address."""
+
+
+class OfToken(NamedTuple):
+    """Edits of a token, made and being made, and the positions of its analysis that have edits."""
+
+    made: list[Intervention]
+    pending: list[PendingIntervention]
+    positions: frozenset[int]
 
 
 class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervention]):
@@ -99,9 +108,23 @@ class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervent
         row = await fitting_vector(self._store, vector_id, analysis)
         return UsedVector(id=row.id, url=url_of_vector(row.id), name=row.name)
 
-    async def positions(self, analysis_id: str) -> frozenset[int]:
-        """The positions at which an analysis has edits."""
-        return frozenset(await self._store.read(partial(attached.edited_positions, analysis_id)))
+    async def of_token(self, analysis_id: str, position: int) -> OfToken:
+        """What the panel of a token shows. Raises NotFound."""
+
+        def find(session: Session) -> tuple[list[Intervention], list[InterventionRow], frozenset[int]]:
+            own = self._parent(analysis_id, session)
+            made, unfinished = list[Intervention](), list[InterventionRow]()
+            edits = attached.edits(own, session)
+            here = {status for at, status in edits if at == position}
+            if "done" in here:
+                results = attached.made(self.table, own, session, position=position)
+                made = [self._made(result) for result in results]
+            if here - {"done"}:
+                unfinished += attached.pending(self.table, own, session, position=position)
+            return made, unfinished, frozenset(at for at, status in edits if status == "done")
+
+        made, unfinished, positions = await self._store.read(find)
+        return OfToken(made, [await self._of_row(row) for row in unfinished], positions)
 
     def _made(self, result: str) -> Intervention:
         return Intervention.model_validate_json(result)

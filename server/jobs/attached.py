@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
@@ -55,12 +55,8 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
         """One that is being made. Raises Unreadable."""
 
     @abstractmethod
-    async def _check_parent(self, parent_id: str) -> str:
-        """The id of what they belong to, once it is known that it is there. Raises NotFound."""
-
-    @abstractmethod
-    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
-        """Return whether what they belong to is still there."""
+    def _parent(self, parent_id: str, session: Session) -> str:
+        """The id under which what they belong to really stands. Raises NotFound."""
 
     # Asking
 
@@ -70,8 +66,7 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
         """
 
         def claim(server: str, session: Session) -> tuple[None, str | None]:
-            if not self._parent_is_there(row.parent_id, session):
-                raise NotFound(f"The {self.parent} has just been deleted.")
+            self._parent(row.parent_id, session)  # it may just have been deleted
             found = attached.claim(self.table, row.id, session)
             if found is None or found.status in BROKEN_OFF:
                 self._scheduler.check_room(self._jobs)
@@ -110,39 +105,52 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
 
     async def get(self, parent_id: str, id: str) -> Made | Pending:
         """One that is made or being made. Raises NotFound."""
-        parent_id = await self._check_parent(parent_id)
-        work = partial(attached.find, self.table, parent_id, id)
-        row = await self._store.read(work) if _well_formed(id) else None
-        if row is None:
-            raise self._unknown(id)
-        return self._made(row.result) if row.status == "done" else await self._of_row(row)
+
+        def find(session: Session) -> Made | Row:
+            own = self._parent(parent_id, session)
+            row = attached.find(self.table, own, id, session) if _well_formed(id) else None
+            if row is None:
+                raise self._unknown(id)
+            return self._document(row)
+
+        return await self._as_it_stands(await self._store.read(find))
 
     async def of(self, parent_id: str, **where: object) -> list[Made]:
         """List those that are made, oldest first. Raises NotFound."""
-        parent_id = await self._check_parent(parent_id)
-        rows = await self._store.read(lambda session: attached.made(self.table, parent_id, session, **where))
-        return await asyncio.to_thread(lambda: [self._made(row) for row in rows])
+
+        def find(session: Session) -> list[Made]:
+            own = self._parent(parent_id, session)
+            return [self._made(result) for result in attached.made(self.table, own, session, **where)]
+
+        return await self._store.read(find)
 
     async def pending(self, parent_id: str, **where: object) -> list[Pending]:
         """List those that are not made yet, oldest first. Raises NotFound."""
-        parent_id = await self._check_parent(parent_id)
-        rows = await self._store.read(
-            lambda session: attached.pending(self.table, parent_id, session, **where)
-        )
-        return [await self._of_row(row) for row in rows]
 
-    async def latest(self, parent_id: str, **where: object) -> Made | Pending | None:
-        """The youngest of those that are being made, or else of those that are made; None where there is none.
-        Raises NotFound.
+        def find(session: Session) -> Sequence[Row]:
+            return attached.pending(self.table, self._parent(parent_id, session), session, **where)
+
+        return [await self._of_row(row) for row in await self._store.read(find)]
+
+    async def latest(self, parent_id: str, column: str, values: Sequence[str]) -> dict[str, Made | Pending]:
+        """For each of some values of a column, the youngest of those that are being made, or else of those that are
+        made; a value that none has is left out. Raises NotFound.
         """
-        parent_id = await self._check_parent(parent_id)
-        pending = await self._store.read(
-            lambda session: attached.pending(self.table, parent_id, session, **where)
-        )
-        if pending:
-            return await self._of_row(pending[-1])
-        made = await self._store.read(lambda session: attached.made(self.table, parent_id, session, **where))
-        return await asyncio.to_thread(self._made, made[-1]) if made else None
+
+        def find(session: Session) -> dict[str, Made | Row]:
+            own = self._parent(parent_id, session)
+            rows = attached.latest(self.table, own, session, column, values)
+            return {value: self._document(row) for value, row in rows.items()}
+
+        found = await self._store.read(find)
+        return {value: await self._as_it_stands(document) for value, document in found.items()}
+
+    def _document(self, row: Row) -> Made | Row:
+        """The document of a row, once it is made: read where the row is, in a thread of the store."""
+        return self._made(row.result) if row.status == "done" else row
+
+    async def _as_it_stands(self, found: Made | Row) -> Made | Pending:
+        return await self._of_row(found) if isinstance(found, self.table) else found  # type: ignore[return-value]
 
     async def events(
         self, parent_id: str, id: str, last_event_id: int | None = None
@@ -209,7 +217,7 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
 
     async def cancel(self, parent_id: str) -> list[str]:
         """End the making of all of them; their askers are told. Returns the ids. Raises NotFound."""
-        parent_id = await self._check_parent(parent_id)
+        parent_id = await self._store.read(partial(self._parent, parent_id))
         here = [job for job in self._scheduler.children(parent_id) if job.kind == self._jobs.name]
         await asyncio.gather(*(job.stop() for job in here))
         elsewhere = await self._store.write(partial(attached.cancel_pending, self.table, parent_id))
@@ -222,9 +230,12 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
 
     async def delete(self, parent_id: str, id: str) -> None:
         """Remove one for good, made, being made or broken off; it can be computed again. Raises NotFound."""
-        parent_id = await self._check_parent(parent_id)
-        work = partial(attached.is_kept, self.table, parent_id, id)
-        if not (_well_formed(id) and await self._store.read(work)):
+
+        def is_kept(session: Session) -> bool:
+            own = self._parent(parent_id, session)
+            return _well_formed(id) and attached.is_kept(self.table, own, id, session)
+
+        if not await self._store.read(is_kept):
             raise self._unknown(id)
         await self._scheduler.remove(id, lambda _, session: attached.remove(self.table, id, session))
 

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
 
 from server.analyses.analysis_jobs import AnalysisJobs
 from server.analyses.content_id import digest, short
@@ -46,6 +48,16 @@ from server.store.vectors import unpack
 
 FORMAT = 1
 """Raised when the same request would give another answer; those of before keep their address."""
+
+
+class OfToken(NamedTuple):
+    """Measurements, made or being made, that concern a token: the causal scores, the losses in other forms, and the
+    parts of its readings by position and sample.
+    """
+
+    causal: Measurement | PendingMeasurement | None
+    form: Measurement | PendingMeasurement | None
+    parts: dict[Key, Measurement | PendingMeasurement]
 
 
 class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]):
@@ -100,7 +112,7 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
 
     async def causal(self, analysis_id: str) -> Measurement | PendingMeasurement | None:
         """The causal scores of an analysis, made or being made, the latest of several; None where nobody has asked."""
-        return await self.latest(analysis_id, what="causal")
+        return (await self.latest(analysis_id, "what", ["causal"])).get("causal")
 
     async def agreement(self, analysis_id: str, position: int | None = None) -> Agreement:
         """Compare the readings of each token with each other, or those of one `position`. Raises NotFound, and Conflict
@@ -172,13 +184,16 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
 
     async def form(self, analysis_id: str) -> Measurement | PendingMeasurement | None:
         """The losses of the readings in other forms, made or being made; None where nobody has asked."""
-        return await self.latest(analysis_id, what="form")
+        return (await self.latest(analysis_id, "what", ["form"])).get("form")
 
     async def words(self, analysis_id: str) -> list[str]:
         """List the words that have been tracked in an analysis, each once, oldest first. Raises NotFound."""
-        analysis_id = await self._check_parent(analysis_id)
-        work = partial(attached.asked, MeasurementRow, analysis_id, what="word")
-        asked = [MeasurementRequest.model_validate_json(inputs) for inputs in await self._store.read(work)]
+
+        def find(session: Session) -> Sequence[str]:
+            own = self._parent(analysis_id, session)
+            return attached.asked(MeasurementRow, own, session, what="word")
+
+        asked = [MeasurementRequest.model_validate_json(inputs) for inputs in await self._store.read(find)]
         return list(dict.fromkeys(request.word for request in asked if request.word))
 
     async def mentions(self, analysis_id: str, word: str) -> WordMentions:
@@ -189,16 +204,15 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         )
         return await asyncio.to_thread(word_mentions.mentions, analysis, word, others)
 
-    async def parts(
-        self, analysis_id: str, position: int, samples: Sequence[int]
-    ) -> dict[tuple[int, int], Measurement | PendingMeasurement]:
-        """The parts of some readings of a position, made or being made, by position and sample."""
-        found: dict[tuple[int, int], Measurement | PendingMeasurement] = {}
-        for sample in samples:
-            latest = await self.latest(analysis_id, what=f"parts:{position}:{sample}")
-            if latest is not None:
-                found[position, sample] = latest
-        return found
+    async def of_token(self, analysis_id: str, position: int, samples: Sequence[int]) -> OfToken:
+        """What the panel of a token shows: the measurements of its analysis, and the parts of some of its readings."""
+        parts = {f"parts:{position}:{sample}": (position, sample) for sample in samples}
+        found = await self.latest(analysis_id, "what", ["causal", "form", *parts])
+        return OfToken(
+            found.get("causal"),
+            found.get("form"),
+            {key: found[what] for what, key in parts.items() if what in found},
+        )
 
     async def _of_row(self, row: MeasurementRow) -> PendingMeasurement:
         pending = await super()._of_row(row)

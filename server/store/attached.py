@@ -66,11 +66,25 @@ def pending(table: type[Row], parent_id: str, session: Session, **where: object)
     return session.scalars(query.filter_by(**_given(where)).order_by(table.created, table.id)).all()
 
 
-def edited_positions(analysis_id: str, session: Session) -> Sequence[int]:
-    """The positions at which an analysis has edits, in order."""
-    query = select(InterventionRow.position).distinct()
-    query = query.where(InterventionRow.analysis_id == analysis_id, InterventionRow.status == "done")
-    return session.scalars(query.order_by(InterventionRow.position)).all()
+def latest(
+    table: type[Row], parent_id: str, session: Session, column: str, values: Sequence[str]
+) -> dict[str, Row]:
+    """For each of some values of a column, the youngest of those that belong to this, have it, and are being made or
+    wait, or else of those that are made. A value that none has is left out.
+    """
+    of = getattr(table, column)
+    query = select(table).where(table.parent_id == parent_id, of.in_(values))
+    query = query.where(table.status.in_((*UNFINISHED, "done")))
+    youngest_last = table.status != "done", table.created, table.id
+    return {getattr(row, column): row for row in session.scalars(query.order_by(*youngest_last))}
+
+
+def edits(analysis_id: str, session: Session) -> Sequence[tuple[int, str]]:
+    """The position and the status of each edit of an analysis, made or not."""
+    query = select(InterventionRow.position, InterventionRow.status)
+    query = query.where(InterventionRow.analysis_id == analysis_id)
+    found = session.execute(query.where(InterventionRow.status.in_((*UNFINISHED, "done"))))
+    return [(position, status) for position, status in found]
 
 
 def change(table: type[Row], id: str, values: Mapping[str, Any], session: Session) -> None:

@@ -17,13 +17,13 @@ from server.jobs.scheduler import Scheduler
 from server.metrics import Metrics
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
-from server.store import kept_vectors, repository
+from server.store import repository
 from server.store.database import Store
 from server.store.tables import VectorReadingRow, VectorRow
 from server.store.vectors import unpack
 from server.vectors.kind import Inputs, VectorReadingKind, check_fits, inputs_of
 from server.vectors.schema import PendingVectorReadings, VectorReadings, url_of_reading
-from server.vectors.service import find
+from server.vectors.service import find, row_of
 
 if TYPE_CHECKING:
     from server.nla.models.loaded_pair import LoadedPair
@@ -98,11 +98,8 @@ class VectorReader(AttachedJobs[VectorReadingRow, VectorReadings, PendingVectorR
             vectors = await pair.reconstructor.reconstruct(list(texts))
             return [score(unpack(row.data)[0], vector, pair.variance) for vector in vectors], pair
 
-    async def _check_parent(self, parent_id: str) -> str:
-        return (await find(self._store, parent_id)).id
-
-    def _parent_is_there(self, parent_id: str, session: Session) -> bool:
-        return kept_vectors.get(parent_id, session) is not None
+    def _parent(self, parent_id: str, session: Session) -> str:
+        return row_of(parent_id, session).id
 
     def _made(self, result: str) -> VectorReadings:
         return VectorReadings.model_validate_json(result)

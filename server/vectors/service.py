@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
 
 from server.analyses.content_id import digest, short
 from server.analyses.service import Analyses
@@ -192,9 +193,13 @@ class Vectors:
 
 async def find(store: Store, vector_id: str) -> VectorRow:
     """Find the row of a vector. Raises NotFound."""
-    row = None
-    if vector_id.isascii() and vector_id.isalnum():
-        row = await store.read(partial(kept_vectors.get, vector_id))
+    return await store.read(partial(row_of, vector_id))
+
+
+def row_of(vector_id: str, session: Session) -> VectorRow:
+    """The row of a vector. Raises NotFound."""
+    well_formed = vector_id.isascii() and vector_id.isalnum()
+    row = kept_vectors.get(vector_id, session) if well_formed else None
     if row is None:
         raise NotFound(f"There is no vector {vector_id!r}: deleted, or not a whole address.")
     return row

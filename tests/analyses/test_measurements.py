@@ -152,7 +152,7 @@ async def test_it_is_listed_by_what_it_measures(app: FastAPI, id: str) -> None:
     causal, parts = await made(app, id), await made(app, id, kind="parts", position=3)
     service = measurements_of(app)
     assert await service.causal(id) == causal
-    assert await service.parts(id, 3, [0, 1]) == {(3, 0): parts}
+    assert (await service.of_token(id, 3, [0, 1])).parts == {(3, 0): parts}
     assert await service.form(id) is None
 
 
