@@ -166,7 +166,7 @@ def main() -> None:
         text = text_of(served, asked.tokens)
         found = analysed(served.client, text, asked.reading_tokens)
         count = len(found["tokens"])
-        clicks = [round((n + 0.5) * count / asked.clicks) for n in range(asked.clicks)]
+        clicks = [int((n + 0.5) * count / asked.clicks) for n in range(asked.clicks)]
         read = sum(reading["cos"] is not None for reading in found["readings"])
         print(f"{machine()}\n\n{count:,} tokens, {read:,} of them read; 1280 × 900.")
         for name, query in (("without the ribbon", ""), ("with the ribbon", "?ribbon=on")):

@@ -9,7 +9,7 @@ let scrolled = scrollY;
 let pinned = panel()?.dataset.position;
 
 function place(to) {
-  at = Math.min(GAP, Math.max(to, innerHeight - panel().offsetHeight - GAP));
+  at = to < GAP ? Math.min(GAP, Math.max(to, innerHeight - panel().offsetHeight - GAP)) : GAP;
   // Of the panel alone: were it of what is around it, the style of every token would be computed again.
   panel().style.setProperty("--panel-top", `${at}px`);
 }

@@ -83,7 +83,10 @@ async def panel(
             templating.fragment("analysis/panel.waiting_panel", "The tokens are not known yet."),
             headers=templating.HEADERS,
         )
-    html = templating.fragment("analysis/panel.panel", context)
+    drawn = replace(
+        context.layers, drawing=None
+    )  # whoever asks for a fragment has scripts, which draw the curve
+    html = templating.fragment("analysis/panel.panel", replace(context, layers=drawn))
     if other_lens:  # the map changes with the curve
         html += templating.fragment(
             "analysis/stream.partial",
