@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +48,25 @@ def locked(app: FastAPI) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@contextmanager
+def refusing(app: FastAPI, refuse: str, allow: str) -> Iterator[None]:
+    """The database refuses to write, by a setting of each connection."""
+    engine, setting = app.state.store.engine, refuse
+
+    def set_up(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA {setting}").close()
+
+    event.listen(engine, "checkout", set_up)
+    yield
+    setting = allow
+
+
+full = partial(
+    refusing, refuse="max_page_count=1", allow=f"max_page_count={2**30}"
+)  # 1: as many as there are
+read_only = partial(refusing, refuse="query_only=1", allow="query_only=0")
+
+
 async def waits_for_the_store(app: FastAPI, id: str) -> None:
     async with asyncio.timeout(DEADLINE):
         async for told in analyses_of(app).events(id):
@@ -56,14 +75,18 @@ async def waits_for_the_store(app: FastAPI, id: str) -> None:
     raise AssertionError("it ended")
 
 
+@pytest.mark.parametrize("refused", [locked, full, read_only], ids=["locked", "full", "read-only"])
 async def test_what_is_read_while_the_store_cannot_be_written_is_kept_later(
-    app: FastAPI, pair: FakePair
+    app: FastAPI, pair: FakePair, refused: Callable[[FastAPI], AbstractContextManager[None]]
 ) -> None:
     analyses = analyses_of(app)
     pair.verbaliser.limit(2)
+    pair.verbaliser.says = dict.fromkeys(
+        range(7), "x" * 50_000
+    )  # more than a page of the database has room for
     id = (await analyses.create(chat("cats")))[0].id
     await until(analyses, id, "progress", stage="readings", done=2)
-    with locked(app):
+    with refused(app):
         pair.verbaliser.allow()
         await waits_for_the_store(app, id)
     events = await watch(analyses, id)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from server.analyses.job import AnalysisJob
 from server.analyses.kind import AnalysisKind
 from server.errors import NotFound
 from server.settings import Settings
+from server.store import repository
 from server.store.repository import StoredAnalysis
 from tests.analyses.asking import analyses_of, chat, finish, until, watch
-from tests.conftest import running
+from tests.conftest import client_of, running
 from tests.fakes import FakePair, FakeSource
 
 pytestmark = pytest.mark.anyio
@@ -198,3 +200,24 @@ async def test_time_is_counted_over_all_runs(app: FastAPI, pair: FakePair) -> No
     for stage in ("tokens", "lens", "first_reading"):
         assert second.timings[stage] == first.timings[stage]
     assert second.timings["last_score"] >= first.timings["total"]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+async def test_a_clock_that_jumps_disturbs_nothing(
+    app: FastAPI, pair: FakePair, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyses = analyses_of(app)
+    pair.verbaliser.limit(2)
+    during = (await analyses.create(chat("cats")))[0].id
+    await until(analyses, during, "progress", stage="readings", done=2)
+    monkeypatch.setattr(repository, "now", lambda: datetime.now(UTC) + timedelta(days=days))
+    pair.verbaliser.allow()
+    events = await watch(analyses, during)
+    assert [e.id for e in events] == sorted(e.id for e in events)
+    assert [len((await analyses.get(during)).readings), len(pair.verbaliser.finished)] == [7, 7]
+    after = await finish(analyses, chat("dogs"))
+    assert after.status == "done"
+    async with client_of(app) as client:
+        listed = (await client.get("/api/analyses")).json()
+        assert {found["id"]: found["status"] for found in listed} == {during: "done", after.id: "done"}
+        assert "just now" in (await client.get("/library")).text

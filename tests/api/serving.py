@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import server.app
 import server.in_process
@@ -16,12 +17,23 @@ from server.errors import CheckpointError
 from tests.fakes import FakeSource
 
 
+class Unkept(list[Any]):
+    """In place of a record of what a fake was asked for, which would grow for as long as the server runs."""
+
+    def append(self, _: Any) -> None:
+        """Keep nothing."""
+
+
 def source(*_: object) -> FakeSource:
     """In place of the catalogue."""
     refused = os.environ.get("FAKE_REFUSED")
     found = FakeSource(error=CheckpointError(refused) if refused else None)
     found.pair.verbaliser.limit(int(os.environ.get("FAKE_READINGS", "0")))
     found.pair.verbaliser.pace = float(os.environ.get("FAKE_PACE", "0"))
+    for model in vars(found.pair).values():
+        for name, value in list(vars(model).items()) if hasattr(model, "__dict__") else ():
+            if isinstance(value, list):
+                setattr(model, name, Unkept())
     return found
 
 

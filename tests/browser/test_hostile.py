@@ -21,7 +21,7 @@ HOSTILE = {
     "event": "so\n\nevent: done\ndata: {}\n\nid: 9\r\nevent: done\rdata: {}\u2028event: done\u2029",
     "template": "{{ 7 * 7 }} {% include 'login.html' %} ${window.pwned=1} javascript:window.pwned=1",
     "bidi": "abc \u202e\u2066 txt.exe \u200f\u061c \u0000\u0007\u001b[31m\ufeff",
-    "word": "w" * 20_000,  # longer than a reading can be
+    "word": "w" * 100_000,  # longer than a reading can be
     "marks": "z" + "\u0301\u0489" * 2_000,
 }
 
