@@ -14,6 +14,10 @@ MINUS = "\u2212"
 LONG_RUN = 4  # this many blanks and more are counted, not drawn
 CONTROL_PICTURES = 0x2400
 BINS = 10
+ENDLESS = 1000
+"""Letters of a word from which it is set without kerning: to break kerned ones into lines, a browser shapes the rest of
+the word again for each line, which takes it minutes where there are 100,000.
+"""
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,11 @@ def plain(text: str) -> str:
     r"""Text that is safe to look at: control characters become their pictures, line ends become `\n`."""
     text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     return "".join(_picture(c) if _is_control(c) and c not in "\n\t" else c for c in text)
+
+
+def is_endless(text: str) -> bool:
+    """Return whether a text has a word that must be set without kerning."""
+    return any(len(word) > ENDLESS for word in text.split())
 
 
 def visible(text: str) -> list[Bit]:

@@ -113,6 +113,7 @@ def _neighbours(view: View, position: int) -> list[NeighbourContext]:
                 words=shared_words.spans(formatting.plain(r.text), mine),
                 swatch="" if colour is None else f"s{colour}",
                 score=formatting.percent(r.fve) if r.fve is not None else formatting.number(r.cos),
+                is_endless=formatting.is_endless(r.text),
             )
         )
     return found

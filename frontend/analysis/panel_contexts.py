@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from frontend import formatting
 from frontend.analysis.flags import Flag
 from frontend.analysis.shared_words import Span
 from frontend.causal.contexts import EffectsContext, PartsContext
@@ -45,6 +46,11 @@ class ReadingContext:
     causal: EffectsContext | None = None
     parts: PartsContext | None = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether its text has a word that must be set without kerning."""
+        return formatting.is_endless(self.text)
+
 
 @dataclass(frozen=True)
 class LayerReadContext:
@@ -75,6 +81,8 @@ class NeighbourContext:
     words: list[Span]
     swatch: str
     score: str
+    is_endless: bool
+    """True if a word must be set without kerning."""
 
 
 @dataclass(frozen=True)

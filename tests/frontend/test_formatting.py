@@ -110,3 +110,8 @@ def test_a_long_token_is_cut() -> None:
 )
 def test_a_small_probability_is_one_digit_and_a_power(probability: float, words: str) -> None:
     assert formatting.small(probability) == words
+
+
+def test_a_word_without_end_is_known() -> None:
+    assert not formatting.is_endless("a word and " * 1000)
+    assert formatting.is_endless("a " + "w" * 1001)
