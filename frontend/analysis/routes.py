@@ -83,10 +83,9 @@ async def panel(
             templating.fragment("analysis/panel.waiting_panel", "The tokens are not known yet."),
             headers=templating.HEADERS,
         )
-    drawn = replace(
-        context.layers, drawing=None
-    )  # whoever asks for a fragment has scripts, which draw the curve
-    html = templating.fragment("analysis/panel.panel", replace(context, layers=drawn))
+    # Whoever asks for a fragment has scripts, which draw the curve themselves.
+    without_drawing = replace(context, layers=replace(context.layers, drawing=None))
+    html = templating.fragment("analysis/panel.panel", without_drawing)
     if other_lens:  # the map changes with the curve
         html += templating.fragment(
             "analysis/stream.partial",

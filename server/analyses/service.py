@@ -184,6 +184,7 @@ class Analyses:
         as long as nothing new is kept of them: every press of a token asks for the whole.
         """
         before, analysis = self._at_hand.pop(standing.id, (None, None))
+        # The change token is older than what is read here: what comes in between is news.
         if analysis is None or before != standing.change_token:
             whole = await self._whole(standing.id)
             analysis = await asyncio.to_thread(row_mapping.analysis_of, whole, remote.progress_of(whole))
