@@ -412,7 +412,7 @@ def _not_found(analysis_id: str) -> NotFound:
 
 
 class _Standing(NamedTuple):
-    """Where an analysis stands in the store: what changes whenever something new is kept of it, and its siblings."""
+    """An analysis in the store: its id, a token that changes with whatever is kept of it, the rows of its text."""
 
     id: str
     change_token: object

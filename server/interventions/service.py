@@ -109,7 +109,7 @@ class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervent
         return UsedVector(id=row.id, url=url_of_vector(row.id), name=row.name)
 
     async def of_token(self, analysis_id: str, position: int) -> OfToken:
-        """What the panel of a token shows. Raises NotFound."""
+        """Gather the edits that the panel of a token shows, in one read. Raises NotFound."""
 
         def find(session: Session) -> tuple[list[Intervention], list[InterventionRow], frozenset[int]]:
             own = self._parent(analysis_id, session)

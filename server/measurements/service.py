@@ -205,7 +205,9 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
         return await asyncio.to_thread(word_mentions.mentions, analysis, word, others)
 
     async def of_token(self, analysis_id: str, position: int, samples: Sequence[int]) -> OfToken:
-        """What the panel of a token shows: the measurements of its analysis, and the parts of some of its readings."""
+        """Gather the measurements that the panel of a token shows, in one read. `samples` are the readings whose parts
+        are wanted. Raises NotFound.
+        """
         parts = {f"parts:{position}:{sample}": (position, sample) for sample in samples}
         found = await self.latest(analysis_id, "what", ["causal", "form", *parts])
         return OfToken(
