@@ -158,11 +158,18 @@ def release(server: str, session: Session) -> None:
 
 
 def expire(table: type[JobRow], patience: timedelta, session: Session, *, but: str) -> None:
-    """Take away the leases of other servers that were not renewed for so long."""
-    old = select(table.id).where(table.leased_by != but)
-    old = old.where(table.lease_renewed_at <= _moment(session) - patience)
-    old = old.with_for_update(skip_locked=True)  # what is being renewed is not old
+    """Take away the leases of other servers that were not renewed for so long.
+
+    One that was renewed in the future is from before the database's clock was set back: it counts from now on, or that
+    of a server that is gone would last until that time comes again.
+    """
+    now = _moment(session)
+    others = select(table.id).where(table.leased_by != but).with_for_update(skip_locked=True)
+    # What is being renewed is locked, and left as it is.
+    old = others.where(table.lease_renewed_at <= now - patience)
     session.execute(update(table).where(table.id.in_(old)).values(leased_by=None))
+    ahead = others.where(table.lease_renewed_at > now + patience)
+    session.execute(update(table).where(table.id.in_(ahead)).values(lease_renewed_at=now))
 
 
 def fence(table: type[JobRow], id: str, run: int, session: Session) -> None:

@@ -52,6 +52,19 @@ def test_a_lease_that_is_not_renewed_goes_to_another_with_a_new_run(session: Ses
     assert leases.renew("a", session) == {}
 
 
+def test_a_lease_of_before_the_clock_was_set_back_counts_from_now_on(session: Session) -> None:
+    owed(session)
+    leases.take(AnalysisRow, "cats", "a", HOUR, session)
+    row = session.get_one(AnalysisRow, "cats")
+    assert row.lease_renewed_at is not None
+    renewed, row.lease_renewed_at = row.lease_renewed_at, row.lease_renewed_at + timedelta(days=400)
+    session.flush()
+    assert leases.take_next(AnalysisRow, ["fake"], "b", HOUR, session) is None  # it may live, and renew it
+    session.refresh(row)
+    assert row.leased_by == "a" and abs(row.lease_renewed_at - renewed) < timedelta(minutes=5)
+    assert leases.take_next(AnalysisRow, ["fake"], "b", AT_ONCE, session) == "cats"
+
+
 def test_edits_are_leased_like_analyses(session: Session) -> None:
     session.add_all([analysis("cats"), analysis("gone", deleted=analysis("x").created)])
     session.flush()
