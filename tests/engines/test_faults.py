@@ -1,4 +1,4 @@
-"""Engines that die, and servers that go away."""
+"""Engines of this process that die."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from server.app import create_app
-from server.errors import CheckpointError, NotReady, SettingsError
-from server.nla.checkpoints.specs import AvSpec, read_av
+from server.nla.checkpoints.specs import AvSpec
 from server.nla.types import Floats
 from server.nla.verbalisers import vllm
-from server.nla.verbalisers.base import Failed, ReadingRequest, TextDelta, Verbaliser
+from server.nla.verbalisers.base import Failed
 from server.nla.verbalisers.stale_engines import end_stale_engines, engine_processes
-from server.nla.verbalisers.vllm_server import VllmServerVerbaliser
 from server.settings import Settings
 from tests.conftest import client_of
 from tests.engines.conftest import (
     LONGEST,
     OPTIONS,
-    Server,
-    copy_with,
     engine,
     finished,
     ordered,
     outcomes,
-    serving,
     until,
 )  # fmt: skip
 
@@ -120,12 +114,12 @@ if __name__ == "__main__":
 """
 
 
-def engines() -> set[int]:
-    """Processes of engines that can still do something."""
+def engines_of(server: int) -> set[int]:
+    """Processes of a server's engines that can still do something."""
     found = set()
-    for pid in engine_processes():
+    for pid, owner in engine_processes().items():
         with suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if owner.split()[0] == str(server) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 found.add(pid)
     return found
 
@@ -133,7 +127,6 @@ def engines() -> set[int]:
 async def test_the_engine_of_a_killed_server_is_ended_by_the_next(spec: AvSpec, tmp_path: Path) -> None:
     script, opened = tmp_path / "held.py", tmp_path / "opened"
     script.write_text(HELD)
-    before = engines()
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         str(script),
@@ -145,88 +138,6 @@ async def test_the_engine_of_a_killed_server_is_ended_by_the_next(spec: AvSpec, 
     assert server.returncode is None, "the server ended before its engine was there"
     server.kill()
     await server.wait()
-    assert engines() > before  # nobody has told them
+    assert engines_of(server.pid)  # nobody has told them
     end_stale_engines()
-    await until(lambda: engines() <= before)
-
-
-@pytest.fixture
-async def remote(spec: AvSpec, server: Server) -> Any:
-    """A function that opens engines on servers of its own."""
-    opened: list[Verbaliser] = []
-
-    async def connect(*urls: str, patience: float = 60.0, of: AvSpec = spec) -> VllmServerVerbaliser:
-        from transformers import AutoTokenizer
-
-        av = VllmServerVerbaliser(
-            AutoTokenizer.from_pretrained(of.folder), of, frozenset({2}), urls, patience
-        )
-        await av.open()
-        opened.append(av)
-        return av
-
-    yield connect
-    for av in opened:
-        await av.close()
-
-
-async def test_a_server_that_dies_loses_no_reading_when_another_is_there(
-    remote: Any, spec: AvSpec, server: Server, activations: Floats, tmp_path: Path
-) -> None:
-    expected = finished(await outcomes(await remote(server.url), ordered(activations)))
-    with serving(spec.folder, tmp_path / "log") as doomed:
-        av = await remote(doomed.url, server.url)
-        said = []
-        async for outcome in av.stream(ordered(activations), temperature=0.0, max_new_tokens=LONGEST, seed=0):
-            if not said:
-                doomed.kill()
-            said.append(outcome)
-    assert {n: r.text for n, r in finished(said).items()} == {n: r.text for n, r in expected.items()}
-    bits = {n: "".join(o.text for o in said if isinstance(o, TextDelta) and o.key == n) for n in expected}
-    assert bits == {n: reading.text for n, reading in expected.items()}  # nothing was told twice
-
-
-async def test_when_none_is_left_it_says_so_and_goes_on_when_one_is_back(
-    remote: Any, spec: AvSpec, activations: Floats, tmp_path: Path
-) -> None:
-    with serving(spec.folder, tmp_path / "log") as only:
-        av = await remote(only.url, patience=0.5)
-        only.kill()
-        with pytest.raises(NotReady, match=r"No vLLM server answers at http://127\.0\.0\.1"):
-            await outcomes(av, ordered(activations[:2]))
-        assert av.unavailable_reason
-        only.start()
-        await until(lambda: av.unavailable_reason is None)
-        assert len(finished(await outcomes(av, ordered(activations[:2])))) == 2
-
-
-async def test_a_server_of_another_prompt_is_refused(
-    remote: Any, spec: AvSpec, server: Server, tmp_path: Path
-) -> None:
-    folder = copy_with(spec.folder, tmp_path / "av", spec.template)
-    template = folder / "chat_template.jinja"
-    template.write_text("<|im_start|>system\nBe brief.<|im_end|>\n" + template.read_text())
-    with pytest.raises(CheckpointError, match="makes another prompt"):
-        await remote(server.url, of=read_av(folder))
-
-
-async def test_no_server_at_all_is_said_at_once(remote: Any) -> None:
-    with pytest.raises(SettingsError, match="No vLLM server answers"):
-        await remote("http://127.0.0.1:9")
-
-
-async def test_what_nobody_waits_for_is_aborted_on_the_server(
-    remote: Any, server: Server, activations: Floats
-) -> None:
-    av = await remote(server.url)
-    requests = [ReadingRequest(n, activations[n % 30]) for n in range(120)]
-    stream = av.stream(requests, temperature=0.0, max_new_tokens=LONGEST, seed=0)
-    await anext(stream)
-    await stream.aclose()
-    async with asyncio.timeout(60), httpx.AsyncClient() as client:
-        while True:
-            counters = (await client.get(f"{server.url}/metrics")).text
-            lines = [line for line in counters.splitlines() if line.startswith("vllm:num_requests_")]
-            if lines and all(line.endswith(" 0.0") for line in lines):
-                break
-            await asyncio.sleep(0.05)
+    await until(lambda: not engines_of(server.pid))
