@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from frontend.analysis.contexts import ExportLink, StatusContext
+from frontend.bars import Bar
 from frontend.layout import ModelsContext
 from frontend.lens.drawing import Tick
 from frontend.library.contexts import Option
@@ -64,24 +65,6 @@ class StudiesPage:
     seed: int
     models: ModelsContext
     here: str = "studies"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One statistic drawn on a scale from 0 to 100: the bar, its interval, what chance gives (mean and middle 95 %),
-    and the original study's value. `words` says the same.
-    """
-
-    label: str
-    colour: str
-    value: str
-    words: str
-    n: str
-    width: float
-    interval: tuple[float, float] | None
-    null: tuple[float, float] | None
-    null_at: float | None
-    original: float | None
 
 
 @dataclass(frozen=True)

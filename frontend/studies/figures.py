@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from frontend import formatting
-from frontend.studies.contexts import Bar, BarFigure, BarGroup, StatisticGroup, StatisticRow
+from frontend.bars import Bar, at, both
+from frontend.studies.contexts import BarFigure, BarGroup, StatisticGroup, StatisticRow
 from frontend.studies.names import GROUPS, QUANTITIES, is_share, name_of, span, units, written
 from server.studies.schema import ALIGNMENTS, Statistic, Study
 
@@ -161,11 +162,11 @@ def bar(
         value="nothing to measure" if statistic.value is None else written(study, name)(statistic.value),
         words=comparison(study, name, statistic),
         n=count(study, statistic) if statistic.n else "",
-        width=_at(statistic.value or 0.0),
-        interval=None if statistic.interval is None else _both(statistic.interval),
-        null=None if null is None or null.interval is None else _both(null.interval),
-        null_at=None if null is None or null.value is None else _at(null.value),
-        original=None if original is None else _at(original.value),
+        width=at(statistic.value or 0.0),
+        interval=None if statistic.interval is None else both(statistic.interval),
+        null=None if null is None or null.interval is None else both(null.interval),
+        null_at=None if null is None or null.value is None else at(null.value),
+        original=None if original is None else at(original.value),
     )
 
 
@@ -208,11 +209,3 @@ def _row(study: Study, name: str, statistic: Statistic) -> StatisticRow:
         n=count(study, statistic),
         p=formatting.number(statistic.p_corrected, 3),
     )
-
-
-def _both(interval: tuple[float, float]) -> tuple[float, float]:
-    return _at(interval[0]), _at(interval[1])
-
-
-def _at(share: float) -> float:
-    return round(100 * min(max(share, 0.0), 1.0), 2)
