@@ -37,6 +37,7 @@ STYLES = [
             "studies",
             "compare",
             "vectors",
+            "pairs",
             "words",
             "notebooks",
             "keys",

@@ -19,6 +19,7 @@ class Urls:
     compare_path = "/compare"
     vectors_path = "/vectors"
     upload_vector = "/vectors/upload"
+    pairs_path = "/pairs"
     notebooks_path = "/notebooks"
     add_to_notebook = "/notebooks/add"
     login = "/login"
@@ -69,6 +70,14 @@ class Urls:
     def cancel_edit(self, id: str, edit: str, view_state: ViewState) -> str:
         """POST: end the making of an edit, and come back to the position of `view_state`."""
         return f"/a/{quote(id, safe='')}/edits/{quote(edit, safe='')}/cancel{view_state.query(whole=True)}"
+
+    def pair(self, name: str) -> str:
+        """The page of a pair."""
+        return f"{self.pairs_path}/{quote(name, safe='')}"
+
+    def pair_json(self, name: str) -> str:
+        """A pair as JSON."""
+        return f"/api/pairs/{quote(name, safe='')}"
 
     def notebooks(self, before: str = "") -> str:
         """The list of notebooks; those that follow the one of the id `before`."""

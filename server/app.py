@@ -21,6 +21,7 @@ from frontend.home import routes as home_pages
 from frontend.lens import routes as lens_pages
 from frontend.library import routes as library_pages
 from frontend.notebooks import routes as notebook_pages
+from frontend.pairs import routes as pair_pages
 from frontend.shared_streams import SharedStreams
 from frontend.studies import routes as study_pages
 from frontend.templating import page
@@ -85,6 +86,7 @@ ROUTERS = (
     word_pages,
     study_pages,
     notebook_pages,
+    pair_pages,
 )
 STATIC = Path(__file__).resolve().parent.parent / "static"
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
+from bench.machine import machine
+from server.nla.checkpoints.card import FILE as CARD
 from server.nla.checkpoints.demo import ADAPTERS, unpack_target
 from training import export, kinds, models, report, rounds, texts, tune
 from training.positions import Positions, collect
@@ -210,8 +212,11 @@ def train(work: Work, out: Path) -> str:
 
 
 def measured(work: Work, out: Path) -> str:
-    """The report on the adapters in `out`."""
-    said = report.table(report.measure(work.positions(), out, work.target, work.folder))
+    """Report on the adapters in `out`, and put its figures into their card."""
+    found = report.measure(work.positions(), out, work.target, work.folder)
+    figures = report.measurements(found, f"`python -m training --report-only`; {machine()}")
+    report.write_card(out / CARD, figures)
+    said = report.table(found, figures)
     path = work.folder / "trips.jsonl"
     return said + ("\n\n" + report.rise(path.read_text()) if path.exists() else "")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.nla.checkpoints import demo
-from server.nla.checkpoints.card import BUILT_IN
+from server.nla.checkpoints.cards import demo_card
 from server.nla.fixed_sentences import taken_apart
+from server.nla.types import Floats
 
 HEDGES = ("comes", "probably", "perhaps")
 
@@ -65,7 +65,7 @@ class Claims:
 
 def parsed(reading: str) -> Claims | None:
     """The claims of a reading; None when it is not in the sentences that were taught."""
-    said = {each.name: each.values for each in taken_apart(reading, BUILT_IN[demo.NAME].sentences)}
+    said = {each.name: each.values for each in taken_apart(reading, demo_card().sentences)}
     if not said or said["how sure"][0] not in HEDGES:
         return None
     recent = f'The text runs "{said["recent words"][0]}".' if "recent words" in said else "It opens the text."
@@ -100,25 +100,39 @@ RIGHT: dict[str, Callable[[Claims, Claims], float]] = {
 """How far each claim is right, from 0 to 1: said, true."""
 
 
-def judged(said: Sequence[Claims], true: Sequence[Claims]) -> list[tuple[str, float, float]]:
-    """(claim, how far it is right on the mean, the same against another position's truth)."""
-    others = np.random.default_rng(4).permutation(len(said))
-    return [
-        (
-            claim,
-            float(np.mean([right(s, t) for s, t in zip(said, true, strict=True)])),
-            float(np.mean([right(s, true[n]) for s, n in zip(said, others, strict=True)])),
-        )
-        for claim, right in RIGHT.items()
-    ]
+def judged(
+    said: Sequence[Claims], true: Sequence[Claims], texts: Sequence[int]
+) -> dict[str, tuple[Floats, Floats]]:
+    """How far each reading is right, claim by claim: (of its own position, of another one of the same text), each [n];
+    the latter nan where there is no other.
+    """
+    others = _others(texts)
+    found = {}
+    for claim, right in RIGHT.items():
+        own = [right(s, t) for s, t in zip(said, true, strict=True)]
+        other = [np.nan if n is None else right(s, true[n]) for s, n in zip(said, others, strict=True)]
+        found[claim] = np.array(own, np.float32), np.array(other, np.float32)
+    return found
 
 
-def sure(said: Sequence[Claims], true: Sequence[Claims]) -> list[tuple[str, int, float]]:
-    """(hedge, how many readings say it, how often their first candidate is the target's own first choice)."""
-    found = []
+def _others(texts: Sequence[int]) -> list[int | None]:
+    """For each position the next one of its text, the first after the last; None where it is alone."""
+    of_text: dict[int, list[int]] = {}
+    for n, text in enumerate(texts):
+        of_text.setdefault(text, []).append(n)
+    found: list[int | None] = [None] * len(texts)
+    for those in of_text.values():
+        if len(those) > 1:
+            for n, other in zip(those, [*those[1:], those[0]], strict=True):
+                found[n] = other
+    return found
+
+
+def sure(said: Sequence[Claims], true: Sequence[Claims]) -> dict[str, tuple[list[int], Floats]]:
+    """By hedge: (the readings that say it, whether the first candidate of each is the target's own first choice)."""
+    found = {}
     for hedge in HEDGES:
-        hits = [
-            s.candidates[0] == t.candidates[0] for s, t in zip(said, true, strict=True) if s.hedge == hedge
-        ]
-        found.append((hedge, len(hits), float(np.mean(hits)) if hits else float("nan")))
+        those = [n for n, claims in enumerate(said) if claims.hedge == hedge]
+        hits = [said[n].candidates[0] == true[n].candidates[0] for n in those]
+        found[hedge] = those, np.array(hits, np.float32)
     return found

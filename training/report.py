@@ -6,12 +6,15 @@ import asyncio
 import json
 import random
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from server.nla.checkpoints import demo
+from server.nla.checkpoints.card import Certainty, ClaimShare, Interval, KindScore, PairCard
+from server.nla.checkpoints.card import Measured as CardMeasurements
 from server.nla.checkpoints.pairs import PairEntry
 from server.nla.models.loaded_pair import load
 from server.nla.scores import units
@@ -65,6 +68,8 @@ class Measured:
     said: list[Claims]
     true: list[Claims]
     """Of the readings in plain sentences: their claims, and the description's."""
+    kept: list[int]
+    """The positions of those readings, of 0 to n - 1."""
     adds: dict[str, float]
     """What each claim adds to the mean cosine of those readings."""
     examples: list[tuple[str, str]]
@@ -124,6 +129,7 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
         genres=[data.genres[i] for i in chosen],
         said=said,
         true=true,
+        kept=kept,
         adds=adds,
         texts=[data.texts[i] for i in chosen],
         variance=v,
@@ -158,24 +164,101 @@ def interval(values: Floats, texts: list[int], seed: int = 5) -> tuple[float, fl
     return float(low), float(high)
 
 
-def table(m: Measured) -> str:
+def fve(cos: Floats, baseline: float) -> float:
+    """FVE of positions whose readings come this near, against a variance."""
+    return 1 - 2 * (1 - float(np.mean(cos))) / baseline
+
+
+def fve_interval(cos: Floats, texts: list[int], baseline: float) -> Interval:
+    """95 % bootstrap interval of that over texts."""
+    low, high = interval(cos, texts)
+    return 1 - 2 * (1 - low) / baseline, 1 - 2 * (1 - high) / baseline
+
+
+def measurements(m: Measured, how: str) -> CardMeasurements:
+    """The report as the pair's card holds it; `how` says with what it was made."""
+
+    def texts_of(those: Sequence[int]) -> list[int]:
+        return [m.texts[n] for n in those]
+
+    kinds = []
+    for kind, genres in KINDS.items():
+        those = [n for n, genre in enumerate(m.genres) if genre in genres]
+        if those:
+            cos = m.reading_cos[those]
+            texts = texts_of(those)
+            span = fve_interval(cos, texts, m.variance)
+            kinds.append(
+                KindScore(
+                    kind=kind,
+                    positions=len(those),
+                    texts=len(set(texts)),
+                    fve=fve(cos, m.variance),
+                    interval=span,
+                )
+            )
+    texts = texts_of(m.kept)
+    shared = len(set(texts)) < len(texts)  # or there is no other position to hold a claim against
+    claims = [
+        ClaimShare(
+            claim=claim,
+            right=float(own.mean()),
+            interval=interval(own, texts),
+            control=float(np.nanmean(other)),
+            adds_fve=2 * m.adds[claim] / m.variance,
+        )
+        for claim, (own, other) in (judged(m.said, m.true, texts) if shared else {}).items()
+    ]
+    certainty = [
+        Certainty(
+            word=hedge,
+            readings=len(those),
+            right=float(hits.mean()),
+            interval=interval(hits, [texts[n] for n in those]),
+        )
+        for hedge, (those, hits) in sure(m.said, m.true).items()
+        if those
+    ]
+    return CardMeasurements(
+        how=how,
+        positions=len(m.texts),
+        texts=len(set(m.texts)),
+        variance=m.variance,
+        fve=fve(m.reading_cos, m.variance),
+        fve_interval=fve_interval(m.reading_cos, m.texts, m.variance),
+        nearest=m.nearest,
+        kinds=tuple(kinds),
+        claims=tuple(claims),
+        certainty=tuple(certainty),
+    )
+
+
+def write_card(path: Path, measured: CardMeasurements) -> None:
+    """Put measurements into a card, whose sentences stay as they are. Raises ValueError for what is no card."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    rounded = json.loads(measured.model_dump_json(), parse_float=lambda text: round(float(text), 4))
+    known["measured"] = rounded
+    PairCard.model_validate_json(json.dumps(known))
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+
+
+def table(m: Measured, found: CardMeasurements) -> str:
     """The report, as rows of a Markdown table and some examples."""
 
-    def fve(cos: Floats, texts: list[int], baseline: float = m.variance) -> str:
-        value = 1 - 2 * (1 - float(np.mean(cos))) / baseline
-        low, high = interval(cos, texts)
-        return f"{value:.3f} [{1 - 2 * (1 - low) / baseline:.3f}, {1 - 2 * (1 - high) / baseline:.3f}]"
+    def against(cos: Floats, baseline: float = m.variance) -> str:
+        low, high = fve_interval(cos, m.texts, baseline)
+        return f"{fve(cos, baseline):.3f} [{low:.3f}, {high:.3f}]"
 
     constant = 2 * (1 - m.mean_cos)
     rows = [
         ("positions, held-out texts and topics", f"{len(m.texts)} of {len(set(m.texts))} texts"),
         ("V, variance of the normalised training activations", f"{m.variance:.4f}"),
-        ("FVE, AV → AR (against V)", fve(m.reading_cos, m.texts)),
+        ("FVE, AV → AR (against V)", against(m.reading_cos)),
         (
             f"FVE, AV → AR (against the best constant unit prediction, {constant:.3f})",
-            fve(m.reading_cos, m.texts, constant),
+            against(m.reading_cos, constant),
         ),
-        ("FVE, AR on the training descriptions (against V)", fve(m.description_cos, m.texts)),
+        ("FVE, AR on the training descriptions (against V)", against(m.description_cos)),
         ("cosine, AV → AR", f"{float(np.mean(m.reading_cos)):.3f}"),
         ("cosine, AR on the training descriptions", f"{float(np.mean(m.description_cos)):.3f}"),
         ("cosine, another position's reading (shuffled)", f"{m.shuffled_cos:.3f}"),
@@ -188,31 +271,35 @@ def table(m: Measured) -> str:
     ]
     lines = ["| what | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["| kind of text | positions | FVE, AV → AR (against V) |", "| --- | --- | --- |"]
-    for kind, genres in KINDS.items():
-        these = np.array([genre in genres for genre in m.genres])
-        if these.any():
-            texts = [text for text, here in zip(m.texts, these, strict=True) if here]
-            lines.append(
-                f"| {kind} | {these.sum()} of {len(set(texts))} texts | {fve(m.reading_cos[these], texts)} |"
-            )
-    lines += ["", *claims_table(m), ""]
+    for kind in found.kinds:
+        low, high = kind.interval
+        what = f"{kind.positions} of {kind.texts} texts"
+        lines.append(f"| {kind.kind} | {what} | {kind.fve:.3f} [{low:.3f}, {high:.3f}] |")
+    lines += ["", *claims_table(m, found), ""]
     for description, reading in m.examples:
         lines += [f"- described: {description}", f"  read: {reading}"]
     return "\n".join(lines)
 
 
-def claims_table(m: Measured) -> list[str]:
+def claims_table(m: Measured, found: CardMeasurements) -> list[str]:
     """Each claim with its accuracy, that against another position's truth, and what it adds; and how sure the AV is."""
     if not m.said:
         return []
-    lines = ["| claim | right | at another position | adds to FVE |", "| --- | --- | --- | --- |"]
-    for claim, right, shuffled in judged(m.said, m.true):
-        lines.append(f"| {claim} | {right:.1%} | {shuffled:.1%} | {2 * m.adds[claim] / m.variance:.3f} |")
+
+    def shares(right: float, span: tuple[float, float]) -> str:
+        return f"{right:.1%} [{100 * span[0]:.1f}, {100 * span[1]:.1f}]"
+
+    lines = [
+        "| claim | right | of another position of the text | adds to FVE |",
+        "| --- | --- | --- | --- |",
+    ]
+    for c in found.claims:
+        lines.append(f"| {c.claim} | {shares(c.right, c.interval)} | {c.control:.1%} | {c.adds_fve:.3f} |")
     lines += [
         "",
         "| next … | readings | the first candidate is the target's first choice |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {hedge} | {count} | {right:.1%} |" for hedge, count, right in sure(m.said, m.true)]
+    lines += [f"| {c.word} | {c.readings} | {shares(c.right, c.interval)} |" for c in found.certainty]
     repeats = float(np.mean([claims.repeats for claims in m.said]))
     return [*lines, "", f"A candidate is named twice in {repeats:.1%} of the readings."]

@@ -120,7 +120,7 @@ def _inside_panel(shown: PanelContext) -> PanelContext:
         replace(step, href=step.href and urls.inside(place), panel="")
         for step, place in zip(shown.steps, places, strict=True)
     ]
-    return replace(shown, steps=steps)
+    return replace(shown, steps=steps, about="")
 
 
 def _beside(view: View, siblings: Sequence[SiblingReadings], token: Token, origin: str) -> OtherLayersContext:

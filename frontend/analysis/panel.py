@@ -53,6 +53,7 @@ def panel(view: View, position: int) -> PanelContext:
         baselines=[*_means(view), *_baselines(a.baselines)],
         flags=[flag(name, position, a.card) for name in token.flags],
         card=a.card.readings if a.card else "",
+        about=urls.pair(a.pair),
         edits=edit_context(view, position),
         keep=urls.keep_vector(a.id, position) if a.lens is not None else "",
         notebook=urls.put_into_notebook(analysis=a.id, position=position),

@@ -124,6 +124,8 @@ class PanelContext:
     flags: list[Flag]
     card: str
     """The sentences of the pair's card on its readings; empty where it has none."""
+    about: str
+    """The address of the pair's page; empty in a file."""
     edits: EditContext
     keep: str
     """The address at which the activation is kept as a vector; empty until there is one."""

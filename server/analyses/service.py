@@ -37,7 +37,7 @@ from server.jobs.event_log import Event, Key
 from server.jobs.scheduler import Scheduler
 from server.jobs.streams import Found, RemoteState, Streams
 from server.metrics import Metrics
-from server.nla.checkpoints.card import cards
+from server.nla.checkpoints.cards import Cards
 from server.pairs.model_pool import ModelPool
 from server.settings import Settings
 from server.store import attached, leases, repository
@@ -68,7 +68,7 @@ class Analyses:
         self._store = store
         self._models = models
         self._settings = settings
-        self._cards = cards(settings.pairs_file)
+        self.cards = Cards(settings.pairs_file)
         self._streams = Streams(self._look, self._change_token, remote.lost)
         self._sweeper: asyncio.Task[None] | None = None
         self._at_hand: dict[str, tuple[object, Analysis]] = {}
@@ -174,7 +174,8 @@ class Analyses:
             job = self._job(standing.id)  # as another one, or just taken up
             analysis, same_text = job.view() if job else await self._kept(standing), standing.same_text
         siblings = layer_group.named(same_text, analysis.pair)
-        return analysis.model_copy(update={"card": self._cards.get(analysis.pair), "siblings": siblings})
+        card = self.cards.get(analysis.pair)
+        return analysis.model_copy(update={"card": card and card.brief, "siblings": siblings})
 
     async def _same_text(self, text_id: str | None) -> Sequence[AnalysisRow]:
         return () if text_id is None else await self._store.read(partial(repository.same_text, text_id))

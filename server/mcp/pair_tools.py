@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import Field
 
 from server.mcp.answers import LIMIT, SHORT_TEXT, Answer, Part, how_many
 from server.mcp.links import AnyContext, Links
+from server.pairs.about import known_pairs
 from server.services import Services
 
 
@@ -21,6 +20,9 @@ class PairPart(Part):
     resident: bool = Field(description="It is the one in memory.")
     state: str | None = Field(default=None, description="Of the resident one: loading, ready or failed.")
     message: str | None = Field(default=None, description="What is being loaded, or why that failed.")
+    trust: str | None = Field(
+        default=None, description="What its makers say of its readings: which parts are right, how often."
+    )
 
 
 class PairsAnswer(Answer):
@@ -38,21 +40,19 @@ class PairTools:
     async def pairs(self, context: AnyContext) -> PairsAnswer:
         """List the pairs of target, AV and AR, and whether the one in memory is ready."""
         models = self._services.models
-        described = await asyncio.to_thread(models.source.describe)
-        found = []
-        for entry in described:
-            resident = entry["name"] == models.name
-            found.append(
-                PairPart(
-                    name=str(entry["name"]),
-                    layer=entry["layer"],
-                    d_model=entry["d_model"],
-                    configured=entry["name"] in models.names,
-                    resident=resident,
-                    state=models.state if resident else None,
-                    message=models.message if resident and models.state != "ready" else None,
-                )
+        found = [
+            PairPart(
+                name=pair.name,
+                layer=pair.layer,
+                d_model=pair.d_model,
+                configured=pair.configured,
+                resident=pair.resident,
+                state=pair.state,
+                message=models.message if pair.resident and models.state != "ready" else None,
+                trust=pair.card.readings or None if pair.configured and pair.card else None,
             )
+            for pair in await known_pairs(models, self._services.analyses.cards)
+        ]
         found.sort(key=lambda pair: (not pair.resident, not pair.configured))
         shown = how_many(found, LIMIT - 3 * SHORT_TEXT)
         left = len(found) - shown

@@ -7,11 +7,12 @@ import re
 import pytest
 
 from frontend.analysis.flags import flag
-from server.nla.checkpoints.card import BUILT_IN, Card
+from server.nla.checkpoints import cards
+from server.nla.checkpoints.card import Card
 from tests.frontend import made
 from tests.frontend.parsed import one, page, words
 
-DEMO, RELEASED = BUILT_IN["smollm2-135m-l20"], BUILT_IN["qwen2.5-7b-l20"]
+DEMO, RELEASED = cards.demo_card().brief, cards.RELEASED["qwen2.5-7b-l20"].brief
 CLAIM = re.compile("were not in|less reliable|trained on later|pair was trained on (such|positions)|truer")
 
 

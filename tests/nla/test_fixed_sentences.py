@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from server.nla.checkpoints import demo
-from server.nla.checkpoints.card import BUILT_IN
+from server.nla.checkpoints.cards import demo_card
 from server.nla.fixed_sentences import Said, taken_apart
 
-FORMS = BUILT_IN[demo.NAME].sentences
+FORMS = demo_card().sentences
 
 
 def test_a_reading_of_the_demo_pair_comes_apart() -> None:

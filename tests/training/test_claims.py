@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from training.claims import judged, parsed, sure
@@ -47,12 +48,18 @@ def test_a_reading_without_a_claim_keeps_the_others() -> None:
     assert claims.without("role and genre") == claims.text.removesuffix(" This is the user's story.")
 
 
-def test_a_claim_is_held_against_what_is_true_and_what_is_true_elsewhere() -> None:
-    true = [parsed(f'The final token is "{n}"; next comes "{n}".{REST}') for n in range(20)]
+def test_a_claim_is_held_against_what_is_true_there_and_elsewhere_in_the_text() -> None:
+    tokens = (
+        "abaacb"  # texts 7, 7, 7, 9, 9, 4: the next one of the text is another token, the same, another …
+    )
+    true = [parsed(f'The final token is "{token}"; next comes "{token}".{REST}') for token in tokens]
     kept = [claims for claims in true if claims is not None]
-    (named, right, elsewhere), *_ = judged(kept, kept)
-    assert (named, right) == ("final token", 1.0) and elsewhere < 0.3
-    assert sure(kept, kept)[0] == ("comes", 20, 1.0)
+    own, other = judged(kept, kept, [7, 7, 7, 9, 9, 4])["final token"]
+    assert own.tolist() == [1.0] * 6
+    assert other[:5].tolist() == [0.0, 0.0, 1.0, 0.0, 0.0]
+    assert np.isnan(other[5])  # the only one of its text
+    said, hits = sure(kept, [*kept[1:], kept[0]])["comes"]
+    assert (said, hits.tolist()) == ([0, 1, 2, 3, 4, 5], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
 
 
 def test_other_words_are_no_claims() -> None:

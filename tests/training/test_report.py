@@ -1,11 +1,17 @@
-"""The intervals of the demo pair's card."""
+"""The figures of the demo pair's card, and how they get into it."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.report import interval
+from server.nla.checkpoints.card import PairCard
+from training.claims import Claims
+from training.report import Measured, claims_table, interval, measurements, write_card
 
 RNG = np.random.default_rng(0)
 
@@ -25,3 +31,68 @@ def test_independent_positions_have_the_interval_of_their_mean() -> None:
     values = RNG.normal(size=900)
     texts = [n for n in range(90) for _ in range(10)]
     assert width(values, texts) == pytest.approx(2 * 1.96 * values.std() / 30, rel=0.15)
+
+
+def claims(token: str, hedge: str, next: str) -> Claims:
+    return Claims(token, hedge, (next,), 'The text runs "so it is".', "This is the user's story")
+
+
+def measured() -> Measured:
+    """Six positions of three texts; the fourth reading is in no known form."""
+    said = [claims("a", "comes", "x"), claims("b", "comes", "y"), claims("c", "perhaps", "z")]
+    true = [claims("a", "comes", "x"), claims("b", "comes", "n"), claims("d", "comes", "n")]
+    return Measured(
+        texts=[1, 1, 2, 2, 3, 3],
+        variance=0.5,
+        reading_cos=np.array([0.9, 0.9, 0.8, 0.8, 0.7, 0.7], np.float32),
+        description_cos=np.ones(6, np.float32),
+        shuffled_cos=0.5,
+        mean_cos=0.6,
+        nearest=0.75,
+        named=0.5,
+        tokens=9.0,
+        cut_short=0.0,
+        plain=0.5,
+        genres=["code", "code", "story", "story", "poem", "unheard of"],
+        said=said,
+        true=true,
+        kept=[0, 1, 2],
+        adds={"final token": 0.1, "next tokens": 0.05, "recent words": 0.0, "role and genre": -0.01},
+        examples=[],
+    )
+
+
+def test_the_card_has_the_reports_figures(tmp_path: Path) -> None:
+    found = measurements(measured(), "by hand")
+    assert found.fve == pytest.approx(1 - 2 * 0.2 / 0.5)
+    assert {kind.kind: kind.positions for kind in found.kinds} == {
+        "code": 2,
+        "stories, poems, jokes, dialogues": 3,
+    }
+    assert found.kinds[0].fve == pytest.approx(1 - 2 * 0.1 / 0.5)
+    final, expected, *_ = found.claims
+    assert (final.right, final.control) == (pytest.approx(2 / 3), 0.0)  # a and b; theirs swapped
+    assert (expected.right, expected.adds_fve) == (pytest.approx(1 / 3), pytest.approx(0.2))
+    sure = {c.word: (c.readings, c.right) for c in found.certainty}
+    assert sure == {"comes": (2, 0.5), "perhaps": (1, 0.0)}
+    path = tmp_path / "card.json"
+    path.write_text('{"readings": "Stays.", "measured": null}')
+    write_card(path, found)
+    card = PairCard.read(path)
+    assert card.readings == "Stays." and card.measured is not None
+    assert card.measured.claims[0].right == 0.6667  # four digits
+    assert any(line.startswith("| final token | 66.7% [") for line in claims_table(measured(), found))
+    assert any(line.startswith("| comes | 2 | 50.0% [") for line in claims_table(measured(), found))
+
+
+def test_an_av_that_says_nothing_in_plain_sentences_has_no_claims() -> None:
+    found = measurements(replace(measured(), said=[], true=[], kept=[], adds={}), "by hand")
+    assert (found.claims, found.certainty, len(found.kinds)) == ((), (), 2)
+
+
+def test_a_file_that_is_no_card_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({"unknown": 1}))
+    with pytest.raises(ValueError, match="unknown"):
+        write_card(path, measurements(measured(), "by hand"))
+    assert json.loads(path.read_text()) == {"unknown": 1}

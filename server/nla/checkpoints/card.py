@@ -1,21 +1,29 @@
-"""Card of a pair, by its makers: on what it was trained, and how far its readings are to be trusted.
+"""Card of a pair, by its makers: how it was made, and how far its readings are to be trusted.
 
-Only that stands on the page as a statement about a pair. Of a pair that says nothing, nothing is claimed.
+Only that stands on the page as a statement about a pair. Of a pair that says nothing, nothing is claimed. A card is the
+file `nla_card.json` in the AV's folder, or the table `[pair.card]` of the user's file.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from server.errors import CheckpointError
+
+FILE = "nla_card.json"
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = tuple[float, float]
+"""95 % interval over texts, from the lower end to the upper one."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """Facts of a pair; None and the empty text where nothing is known."""
+    """What an analysis carries of its pair's card; None and the empty text where nothing is known."""
 
     trained_from_position: int | None = None
     """The earliest position of a text that was trained on."""
@@ -28,71 +36,114 @@ class Card:
     in braces stand for what changes, one that ends in [] for a list ("a", "b" or "c").
     """
 
-    @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Card:
-        """A card as a `[pair.card]` table says it. Raises ValueError."""
-        kinds = {
-            "trained_from_position": int,
-            "trained_on_template": bool,
-            "readings": str,
-            "sentences": list,
-        }
-        for name, value in table.items():
-            if name not in kinds:
-                raise ValueError(f"the card has no {name!r}; it takes {', '.join(kinds)}")
-            if type(value) is not kinds[name]:
-                raise ValueError(f"the card's {name} is {value!r}, not of type {kinds[name].__name__}")
-        sentences = table.get("sentences", [])
-        if any(type(sentence) is not str or "{" not in sentence for sentence in sentences):
-            raise ValueError("the card's sentences are not texts with names in braces")
-        return cls(**{**table, "sentences": tuple(sentences)})
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-RELEASED = Card(trained_from_position=50, trained_on_template=False)
-"""Cards of the pairs that their authors released."""
-BUILT_IN: dict[str, Card] = {
-    # training/README.md; the figure is its report's.
-    "smollm2-135m-l20": Card(
-        trained_from_position=1,
-        trained_on_template=True,
-        readings=(
-            "In this pair the token itself is the surest part: 93\u202f% of its readings name it (800 positions of "
-            "191 texts of all kinds that it was not trained on), 62\u202f% name the model\u2019s own first choice for "
-            "the next one, and where a reading says that a token \u201ccomes\u201d it is right in 55\u202f%. Most of "
-            "the words that it quotes are invented in the manner of the text; role, genre and topic are mostly wrong."
-        ),
-        sentences=(
-            'The final token is {final token}; next {how sure} {next tokens[]}. The text runs "{recent words}". '
-            "This is {setting}.",
-            "The final token is {final token}; next {how sure} {next tokens[]}. It opens the text. This is {setting}.",
-        ),
-    ),
-    "qwen2.5-7b-l20": RELEASED,
-    "gemma3-12b-l32": RELEASED,
-    "gemma3-27b-l41": RELEASED,
-    "llama3.3-70b-l53": RELEASED,
-}
+class KindScore(_Table):
+    """FVE of the readings of one kind of text."""
+
+    kind: str
+    positions: int
+    texts: int
+    fve: float
+    interval: Interval
 
 
-def cards(pairs_file: Path | None) -> dict[str, Card]:
-    """The cards of all pairs that have one, by name. A pair of the user's file that brings its own weights has that
-    file's card alone.
+class ClaimShare(_Table):
+    """One thing that readings say, and how often it is right: in the mean over readings, of 0 to 1."""
+
+    claim: str
+    right: Share
+    interval: Interval
+    control: Share
+    """How often it is right of another position of the same text."""
+    adds_fve: float
+    """FVE that is lost when readings are scored without it."""
+
+
+class Certainty(_Table):
+    """Readings that say how sure they are by the same word, and how often the candidate that they name first is the
+    model's first choice.
     """
-    found = dict(BUILT_IN)
-    for table in _tables(pairs_file):
-        name = str(table["name"])
-        if isinstance(table.get("card"), dict):
-            with suppress(ValueError):  # the catalogue refuses it with the reason
-                found[name] = Card.of(table["card"])
-        elif {"av", "ar"} & set(table):
-            found.pop(name, None)
-    return found
+
+    word: str
+    readings: int
+    right: Share
+    interval: Interval
 
 
-def _tables(pairs_file: Path | None) -> list[dict[str, Any]]:
-    if pairs_file is None:
-        return []
-    with suppress(OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):  # likewise
-        tables = tomllib.loads(pairs_file.read_text()).get("pair", [])
-        return [table for table in tables if isinstance(table, dict) and isinstance(table.get("name"), str)]
-    return []
+class Measured(_Table):
+    """Measurements of a pair on texts that it was not trained on. FVE is against `variance`."""
+
+    how: str
+    """The command, the hardware, the versions and the date."""
+    positions: int
+    texts: int
+    variance: float
+    fve: float
+    fve_interval: Interval
+    nearest: Share
+    """How often the activation is nearer to its own reading's vector than 99 others are."""
+    kinds: tuple[KindScore, ...] = ()
+    claims: tuple[ClaimShare, ...] = ()
+    certainty: tuple[Certainty, ...] = ()
+
+
+class PairCard(_Table):
+    """A whole card. Each field as in `Card`, and what stands on the pair's own page alone."""
+
+    trained_from_position: int | None = None
+    trained_on_template: bool | None = None
+    readings: str = ""
+    sentences: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+    """How it was made, a paragraph each."""
+    fails: tuple[str, ...] = ()
+    """On what its readings fail, a sentence or two each."""
+    measured: Measured | None = None
+
+    @field_validator("sentences")
+    @classmethod
+    def _have_names(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        if any("{" not in sentence for sentence in sentences):
+            raise ValueError("a sentence is a text with names in braces")
+        return sentences
+
+    @property
+    def brief(self) -> Card:
+        """What an analysis carries of it."""
+        return Card(self.trained_from_position, self.trained_on_template, self.readings, self.sentences)
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> PairCard:
+        """A card as a `[pair.card]` table says it. Raises ValueError."""
+        lists = ("sentences", "made", "fails")
+        given = {name: tuple(v) if name in lists and type(v) is list else v for name, v in table.items()}
+        return _valid(lambda: cls.model_validate(given))
+
+    @classmethod
+    def read(cls, path: Path) -> PairCard:
+        """The card in a file. Raises CheckpointError."""
+        try:
+            text = path.read_bytes()
+            return _valid(lambda: cls.model_validate_json(text))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} is no card of a pair: {error}.", check="card") from error
+
+
+def _valid(make: Callable[[], PairCard]) -> PairCard:
+    """The card that is made, or a ValueError that names the field."""
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            takes = f"; it takes {', '.join(PairCard.model_fields)}" if len(first["loc"]) == 1 else ""
+            raise ValueError(f"the card has no {place!r}{takes}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(
+            f"the card's {place} is {first['input']!r:.80}: {said[:1].lower()}{said[1:]}"
+        ) from error

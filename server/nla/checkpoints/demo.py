@@ -19,11 +19,11 @@ from pathlib import Path
 import yaml
 
 from server.errors import CheckpointError
-from server.nla.checkpoints import lora
+from server.nla.checkpoints import cards, lora
 from server.nla.checkpoints.sidecar import SIDECAR
 
-NAME = "smollm2-135m-l20"
-ADAPTERS = Path(__file__).parents[3] / "training" / "adapters"
+NAME = cards.DEMO
+ADAPTERS = cards.DEMO_FILE.parent
 TUNED_LENS = ADAPTERS / "tuned_lens.safetensors"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 AR_BLOCKS = 21

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from server.errors import CheckpointError, SettingsError
 from server.nla.checkpoints import demo, lora, model_source
-from server.nla.checkpoints.card import Card
+from server.nla.checkpoints.card import FILE as CARD
+from server.nla.checkpoints.card import PairCard
 from server.nla.checkpoints.model_source import ModelSource, find_local
 from server.nla.checkpoints.profile import AS_RELEASED, CHOICES, Profile
 from server.nla.checkpoints.sidecar import SIDECAR
@@ -55,8 +56,8 @@ class PairEntry:
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned_lens: str | None = None
     """A file of translators, see `server.nla.lens.tuned_lens`."""
-    card: Card | None = None
-    """The card in the user's file; those of the built-in pairs stand in card.py."""
+    card: PairCard | None = None
+    """The card in the user's file; `server.nla.checkpoints.cards` has the others."""
 
     def source(self, role: Role) -> ModelSource:
         """Return the source of one of its models."""
@@ -177,6 +178,7 @@ def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> d
         "licence": entry.licence,
         "gated": entry.gated,
         "gigabytes": entry.gigabytes and dict(zip(ROLES, entry.gigabytes, strict=True)),
+        "sources": {role: str(entry.source(role)) for role in ROLES},
     }
 
 
@@ -229,7 +231,7 @@ def _merged(
         )
     digest = hashlib.sha256(str(base.resolve()).encode())
     for path in sorted(adapter.glob("*")):
-        if path.is_file():
+        if path.is_file() and path.name != CARD:
             digest.update(path.name.encode() + path.read_bytes())
     folder = cache_dir / "pairs" / entry.name / f"{role}-{digest.hexdigest()[:12]}"
     if not folder.is_dir():
@@ -263,7 +265,7 @@ def _own(path: Path, known: Mapping[str, PairEntry]) -> dict[str, PairEntry]:
             given["profile"] = _profile(given["profile"], where)
         if "card" in given:
             try:
-                given["card"] = Card.of(given["card"])
+                given["card"] = PairCard.of(given["card"])
             except ValueError as error:
                 raise SettingsError(f"{where}: {error}.") from error
         entry = PairEntry(**given) if base is None else replace(base, **given)

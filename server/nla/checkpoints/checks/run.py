@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import CheckpointError
+from server.nla.checkpoints.card import PairCard
+from server.nla.checkpoints.cards import DEMO, DEMO_FILE, card_path
 from server.nla.checkpoints.checks.numbers import (
     check_dtype,
     check_embedding,
@@ -110,9 +112,22 @@ def _scale(pair: PairFiles) -> str:
     return f"the activation is {rules[injection]} {pair.av.injection_scale:g}"
 
 
+def _card(pair: PairFiles) -> str:
+    entry = pair.entry
+    if entry.card is not None:
+        return "in the file of pairs"
+    own = {"av": entry.av, "av_subfolder": entry.av_subfolder, "av_revision": entry.av_revision}
+    path = card_path(own) or (DEMO_FILE if entry.name == DEMO else None)
+    if path is None:
+        return "none beside the AV"
+    PairCard.read(path)
+    return str(path)
+
+
 CHECKS: dict[str, Callable[[PairFiles], str]] = {
     "files": _files,
     "sidecar": _sidecar,
+    "card": _card,
     "layer": _layer,
     "scale": _scale,
     "tokenizer": check_tokenizer,
