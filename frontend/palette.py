@@ -1,4 +1,4 @@
-"""The page's colours of the light scheme as hexadecimal ones, for files that stand by themselves."""
+"""The colours of static/styles/base.css (its light scheme) as hexadecimal ones, for files that stand by themselves."""
 
 from __future__ import annotations
 

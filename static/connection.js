@@ -1,5 +1,6 @@
 // What the page says when the server does not answer: the live updates stop, or a click leads to nothing. It tries
-// again by itself where that does no harm, and offers to where somebody must decide.
+// again by itself where that does no harm, and offers to where somebody must decide. How long htmx itself waits between
+// two tries of a stream is in templates/layout.html (`reconnectMaxDelay`).
 
 const QUIET = 10_000; // ms without a sign of the server; see PING_EVERY in frontend/event_stream.py
 const SLOW = 5_000; // ms after which a click is said to be unanswered

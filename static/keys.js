@@ -1,5 +1,5 @@
 // Moving through an analysis by keys, and finding words in its tokens and readings. Everything here is also a link or a
-// field.
+// field. Which key does what stands in templates/analysis/analysis.html, in the list that the page shows.
 
 const $ = (selector) => document.querySelector(selector);
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable], dialog");

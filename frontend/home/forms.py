@@ -11,9 +11,8 @@ from frontend.home import chat_turns
 from frontend.home.chat_turns import Chat, Turn
 from frontend.home.examples import BY_KEY, SUGGESTED
 from frontend.typed_form import FormError, TypedForm, sent
-from server.analyses.content_id import SEVERAL
 from server.analyses.limits import LETTERS_PER_TOKEN
-from server.analyses.schema import HOTTEST, LAST_SEED, AnalysisRequest, Generate, Verbalise
+from server.analyses.schema import HOTTEST, LAST_SEED, SEVERAL, AnalysisRequest, Generate, Verbalise
 from server.errors import FieldError
 from server.settings import Settings
 

@@ -7,12 +7,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from server.analyses.schema import AnalysisRequest, Verbalise
+from server.analyses.schema import SEVERAL, AnalysisRequest, Verbalise
 
 ID_LENGTH = 16
 """Characters of an id: 80 bits of the hash, in letters and digits."""
-SEVERAL = 0.7
-"""The temperature of several samples when none was asked for."""
 
 
 def normalised(request: AnalysisRequest, pair: str) -> AnalysisRequest:

@@ -1,4 +1,4 @@
-"""Limits of requests, checked before any work begins."""
+"""Limits of requests, checked before any work begins; their numbers are in server/settings.py."""
 
 from __future__ import annotations
 

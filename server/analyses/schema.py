@@ -77,6 +77,10 @@ class Generate(RequestModel):
     seed: Seed = 0
 
 
+SEVERAL = 0.7
+"""The temperature of several samples when none was asked for."""
+
+
 class Verbalise(RequestModel):
     """Options of the AV. Without a temperature: greedy for one sample, 0.7 for several (greedy ones would all
     be the same).

@@ -1,4 +1,7 @@
-"""A queue with a number of slots: so many jobs run at a time, the others wait, and clients take turns."""
+"""A queue with a number of slots: so many jobs run at a time, the others wait, and clients take turns.
+
+How many may wait is `max_queue` in server/settings.py, which server/jobs/scheduler.py holds them to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source of pairs: the catalogue and the user's own file."""
+"""The source of pairs for a server. Which there are, the released ones too: server/nla/checkpoints/pairs.py."""
 
 from __future__ import annotations
 

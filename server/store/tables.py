@@ -1,5 +1,5 @@
 """The tables. Documents (requests, tokens, timings) are kept as JSON; what is searched or sorted by has a
-column.
+column. A change of a table wants a migration in server/store/migrations/.
 """
 
 from __future__ import annotations

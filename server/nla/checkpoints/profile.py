@@ -1,4 +1,4 @@
-"""A pair's rules where they differ from the released pairs': what is injected, into which prompt, what is a reading."""
+"""A pair's rules: how the activation is injected, into which prompt, and what of the answer is the reading."""
 
 from __future__ import annotations
 

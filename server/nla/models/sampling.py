@@ -1,4 +1,8 @@
-"""Choosing next tokens, and the key-value memory of rows that are decoded in lockstep."""
+"""Choosing next tokens, and the key-value memory of rows that are decoded in lockstep.
+
+The options of a reading and their defaults are `Verbalise` in server/analyses/schema.py; vLLM's are made of them in
+server/nla/verbalisers/vllm_requests.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The AV's prompt, the same for every engine: its ids, the slot where the activation goes, and the row put there."""
+"""The AV's prompt, the same for every engine: its ids, the slot where the activation goes, and the row put there.
+
+By which rule the row is made of the activation is said in server/nla/checkpoints/profile.py.
+"""
 
 from __future__ import annotations
 
