@@ -94,8 +94,7 @@ class Interventions(AnalysisJobs[InterventionRow, Intervention, PendingIntervent
             result="",
             search_text="\n".join([_said(inputs), *inputs.request.targets]),
         )
-        await self._submit(row)
-        return id, await self.is_made(analysis.id, id)
+        return id, await self._submit(row)
 
     async def _check(self, analysis: Analysis, inputs: Inputs) -> None:
         """Raise what is wrong with a request before it waits for its turn."""

@@ -60,21 +60,22 @@ class AttachedJobs(ABC, Generic[Row, Made, Pending]):
 
     # Asking
 
-    async def _submit(self, row: Row) -> None:
-        """Have the job of this row made, unless it is or is being made. Raises NotFound where what it belongs to has
-        just been deleted, and Busy when the queue is full.
+    async def _submit(self, row: Row) -> bool:
+        """Have the job of this row made, unless it is or is being made; returns whether it was there already. Raises
+        NotFound where what it belongs to has just been deleted, and Busy when the queue is full.
         """
 
-        def claim(server: str, session: Session) -> tuple[None, str | None]:
+        def claim(server: str, session: Session) -> tuple[bool, str | None]:
             self._parent(row.parent_id, session)  # it may just have been deleted
             found = attached.claim(self.table, row.id, session)
             if found is None or found.status in BROKEN_OFF:
                 self._scheduler.check_room(self._jobs)
             if found is None:
                 leases.add(row, server, session)
-            return None, None if found is not None and found.status == "done" else row.id
+            made = found is not None and found.status == "done"
+            return made, None if made else row.id
 
-        await self._scheduler.submit(self._jobs, claim)
+        return await self._scheduler.submit(self._jobs, claim)
 
     async def wait(self, id: str) -> Made:
         """The document, as soon as it is made. Raises Conflict when it is cancelled, Interrupted when this server ends,

@@ -107,8 +107,7 @@ class Measurements(AnalysisJobs[MeasurementRow, Measurement, PendingMeasurement]
             inputs=request.model_dump_json(),
             result="",
         )
-        await self._submit(row)
-        return id, await self.is_made(analysis.id, id)
+        return id, await self._submit(row)
 
     async def causal(self, analysis_id: str) -> Measurement | PendingMeasurement | None:
         """The causal scores of an analysis, made or being made, the latest of several; None where nobody has asked."""

@@ -62,7 +62,7 @@ class VectorReader(AttachedJobs[VectorReadingRow, VectorReadings, PendingVectorR
         id = short(digest([FORMAT, row.id, fingerprint, asked.model_dump(mode="json")]))
         if await self.is_made(row.id, id):
             return id, True
-        await self._submit(
+        made = await self._submit(
             VectorReadingRow(
                 id=id,
                 vector_id=row.id,
@@ -74,7 +74,7 @@ class VectorReader(AttachedJobs[VectorReadingRow, VectorReadings, PendingVectorR
                 result="",
             )
         )
-        return id, await self.is_made(row.id, id)
+        return id, made
 
     async def read(self, vector_id: str, asked: Verbalise) -> tuple[VectorReadings, bool]:
         """The readings, once they are there, and whether they were. Raises as `submit` and `wait`."""
