@@ -18,9 +18,9 @@ class Bar:
     n: str
     width: float
     interval: tuple[float, float] | None
-    null: tuple[float, float] | None
-    null_at: float | None
-    original: float | None
+    null: tuple[float, float] | None = None
+    null_at: float | None = None
+    original: float | None = None
 
 
 def at(share: float) -> float:

@@ -103,8 +103,8 @@ RIGHT: dict[str, Callable[[Claims, Claims], float]] = {
 def judged(
     said: Sequence[Claims], true: Sequence[Claims], texts: Sequence[int]
 ) -> dict[str, tuple[Floats, Floats]]:
-    """How far each reading is right, claim by claim: (of its own position, of another one of the same text), each [n];
-    the latter nan where there is no other.
+    """Judge each reading, claim by claim: how far it is right of (its own position, another one of the same text), each
+    [n] and of 0 to 1; the latter nan where there is no other.
     """
     others = _others(texts)
     found = {}

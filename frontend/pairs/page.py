@@ -141,9 +141,6 @@ def _figures(found: Measured) -> list[Figure]:
                     n=f"{kind.positions:,} positions of {formatting.counted(kind.texts, 'text')}",
                     width=at(kind.fve),
                     interval=both(kind.interval),
-                    null=None,
-                    null_at=None,
-                    original=None,
                 )
                 for kind in found.kinds
             ],
@@ -166,9 +163,7 @@ def _share(label: str, right: float, interval: Interval, n: str, control: float 
         n=n,
         width=at(right),
         interval=both(interval),
-        null=None,
         null_at=None if control is None else at(control),
-        original=None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is known of each pair: where it is, how it stands on this server, and its card."""
+"""Facts of each pair of the catalogue: where it is, how it stands on this server, and its card."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Pair(BaseModel):
 
 
 class AboutPair(Pair):
-    """What is known of one pair. `sources` are folders or hub names, by role; `gigabytes` what the weights of each take
-    in bfloat16; `fve_variance` is V, which FVE is against; `card` is what the pair's makers say of it.
+    """Everything that is known of one pair. `sources` are folders or hub names, by role; `gigabytes` what the weights of
+    each take in bfloat16; `fve_variance` is V, which FVE is against; `card` is what the pair's makers say of it.
     """
 
     sources: dict[str, str] = Field(default={})

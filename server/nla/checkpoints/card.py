@@ -23,7 +23,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Card:
-    """What an analysis carries of its pair's card; None and the empty text where nothing is known."""
+    """The part of a card that every analysis carries; None and the empty text where nothing is known."""
 
     trained_from_position: int | None = None
     """The earliest position of a text that was trained on."""
@@ -113,7 +113,7 @@ class PairCard(_Table):
 
     @property
     def brief(self) -> Card:
-        """What an analysis carries of it."""
+        """The part that analyses carry."""
         return Card(self.trained_from_position, self.trained_on_template, self.readings, self.sentences)
 
     @classmethod
