@@ -35,8 +35,10 @@ class Pair(BaseModel):
 
 
 class AboutPair(Pair):
-    """Everything that is known of one pair. `sources` are folders or hub names, by role; `gigabytes` what the weights of
-    each take in bfloat16; `fve_variance` is V, which FVE is against; `card` is what the pair's makers say of it.
+    """Everything that is known of one pair.
+
+    `sources` are folders or hub names, by role; `gigabytes` what the weights of each take in bfloat16;
+    `fve_variance` is V, which FVE is against; `card` is what the pair's makers say of it.
     """
 
     sources: dict[str, str] = Field(default={})
