@@ -30,7 +30,7 @@ def plan_pair(entry: PairEntry, serving: Serving, gpus: str | None) -> Plan:
     """Plan a pair on this machine, or on GPUs that hold nothing else (`80,80`, in GiB). Raises CheckpointError where it
     does not fit.
     """
-    found = requirements(entry, av_weights=not serving.elsewhere)
+    found = requirements(entry, serving.held())
     if found is None:
         raise NotReady(
             f"The sizes of {entry.name} are not known before its files are here: `nla-explorer pairs check "

@@ -65,9 +65,9 @@ class Catalogue:
     def describe(self) -> list[dict[str, Any]]:
         from server.nla.checkpoints import pairs
 
-        here = self._settings.verbaliser != "vllm-server"
+        held = self._serving().held()
         return [
-            pairs.describe(entry, self._settings.cache_dir, av_weights=here)
+            pairs.describe(entry, self._settings.cache_dir, weighed=held)
             for entry in self._entries().values()
         ]
 
@@ -79,7 +79,7 @@ class Catalogue:
             entry,
             self._settings.cache_dir,
             progress,
-            av_weights=not serving.elsewhere,
+            weighed=serving.held(),
             constraints=serving.constraints(entry.profile),
         )
 

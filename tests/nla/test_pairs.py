@@ -13,7 +13,7 @@ from server.nla.checkpoints import demo
 from server.nla.checkpoints.checks.run import CHECKS, check
 from server.nla.checkpoints.pairs import DEFAULT, RELEASED, catalogue, describe, fetch
 from server.nla.checkpoints.specs import read_ar, read_av
-from server.nla.models.loaded_pair import fingerprint
+from server.nla.models.parts import fingerprint
 
 
 def test_the_demo_and_the_released_pairs_are_built_in(tmp_path: Path) -> None:

@@ -156,10 +156,12 @@ def layer_there(entry: PairEntry) -> int | None:
     return entry.layer
 
 
-def describe(entry: PairEntry, cache_dir: Path, *, av_weights: bool = True) -> dict[str, Any]:
-    """Return what `nla-explorer pairs --json` prints of a pair; a path is None until it is whole on disk."""
+def describe(entry: PairEntry, cache_dir: Path, *, weighed: Sequence[Role] = ROLES) -> dict[str, Any]:
+    """Return what `nla-explorer pairs --json` prints of a pair; a path is None until it is whole on disk, with the
+    weights of those that are `weighed`.
+    """
     paths = {
-        role: find_local(entry.source(role), weights=role != "av" or av_weights, extra=entry.files(role))
+        role: find_local(entry.source(role), weights=role in weighed, extra=entry.files(role))
         for role in ROLES
     }
     layer, d_model = entry.layer, None
@@ -187,20 +189,19 @@ def fetch(
     cache_dir: Path,
     progress: Callable[[str], None],
     *,
-    av_weights: bool = True,
     roles: Sequence[Role] = ROLES,
+    weighed: Sequence[Role] = ROLES,
 ) -> dict[str, Path]:
-    """The folders, built, downloaded or merged where they are missing; without the AV's weights when others hold
-    them. Raises CheckpointError with the cure.
+    """The folders of `roles`, built, downloaded or merged where they are missing; without the weights of those that are
+    not `weighed`: others hold them. Raises CheckpointError with the cure.
     """
     if entry.name == demo.NAME and entry.target == str(demo.folders(cache_dir)["target"]):
         return demo.build(cache_dir, progress)
     found: dict[str, Path] = {}
     for role in roles:
         what = f"the {role} of {entry.name}"
-        weights = role != "av" or av_weights
         folder = model_source.fetch(
-            entry.source(role), what, progress, weights=weights, extra=entry.files(role)
+            entry.source(role), what, progress, weights=role in weighed, extra=entry.files(role)
         )
         if role != "target" and is_adapter(folder):
             base = found.get("target") or model_source.fetch(entry.source("target"), what, progress)

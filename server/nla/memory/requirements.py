@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,10 @@ from server.nla.memory.estimates import Model, Requirements, Shape
 from server.nla.memory.precision import Role
 
 
-def requirements(entry: PairEntry, *, av_weights: bool = True) -> Requirements | None:
-    """Return the requirements as exactly as they are known by now; None where a model is neither whole on disk nor of a
-    known shape.
+def requirements(entry: PairEntry, roles: Sequence[Role] = ROLES) -> Requirements | None:
+    """Return the requirements of some models of a pair as exactly as they are known by now; None where one of them is
+    neither whole on disk nor of a known shape.
     """
-    roles = [role for role in ROLES if role != "av" or av_weights]
     models: dict[Role, Model] = {}
     for role in roles:
         if (folder := whole_folder(entry, role)) is not None:

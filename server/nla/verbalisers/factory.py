@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from server.errors import SettingsError
-from server.nla.checkpoints.pairs import PairEntry, fetch
+from server.nla.checkpoints.pairs import ROLES, PairEntry, fetch
 from server.nla.checkpoints.profile import Profile
 from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.checkpoints.weights import load_model
@@ -44,6 +44,10 @@ class Serving:
     def elsewhere(self) -> bool:
         """Return whether others hold the AV's weights."""
         return self.wanted == "vllm-server"
+
+    def held(self, roles: Sequence[Role] = ROLES) -> tuple[Role, ...]:
+        """Those of some models whose weights are not held by others."""
+        return tuple(role for role in roles if role != "av" or not self.elsewhere)
 
     def constraints(self, profile: Profile | None = None) -> Constraints:
         """Return the constraints of a memory plan on this machine, whether or not the engine could start here."""
@@ -128,6 +132,6 @@ def serving_template(entry: PairEntry, cache_dir: Path) -> str:
 
     from server.nla.verbalisers.vllm_server import template_for
 
-    folder = fetch(entry, cache_dir, lambda _: None, av_weights=False, roles=("av",))["av"]
+    folder = fetch(entry, cache_dir, lambda _: None, roles=("av",), weighed=())["av"]
     spec = read_av(folder, entry.profile, entry.answers.get("av"))
     return template_for(AutoTokenizer.from_pretrained(folder), spec)

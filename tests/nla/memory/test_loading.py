@@ -25,9 +25,10 @@ from server.nla.memory.machine import Device, unused_gpus
 from server.nla.memory.plan import Constraints, Plan
 from server.nla.memory.precision import PLAIN, format_precision
 from server.nla.memory.requirements import config_of, model_of_files, model_of_shape, requirements
-from server.nla.models import loaded_pair
-from server.nla.models.loaded_pair import fingerprint, load
+from server.nla.models import parts
+from server.nla.models.loaded_pair import load
 from server.nla.models.loading import check_libraries, device_map
+from server.nla.models.parts import fingerprint
 from server.nla.models.reconstructor import ReconstructorModel, load_head
 from server.nla.models.target import TargetModel
 from server.nla.verbalisers import vllm
@@ -85,7 +86,7 @@ def test_a_pair_of_unknown_size_is_not_planned(tmp_path: Path) -> None:
 def test_nothing_is_downloaded_of_a_pair_that_cannot_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaded_pair, "devices", lambda: [SMALL])
+    monkeypatch.setattr(parts, "devices", lambda: [SMALL])
     with hub({}) as served:
         served.stand_in(monkeypatch, tmp_path / "hub")
         with pytest.raises(CheckpointError, match=r"^memory: .*7\.0 GiB are free") as refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,8 @@ from server.nla.verbalisers.prompt import prompt_ids
 
 
 class PairFiles:
-    """A pair on disk, whose parts are read when a check first wants them. `av_weights`: whether the AV's are here;
-    `constraints`: the settings that bound its memory plan.
+    """A pair on disk, whose parts are read when a check first wants them. `weighed`: those whose weights
+    are here; `constraints`: the settings that bound its memory plan.
     """
 
     def __init__(
@@ -28,13 +29,13 @@ class PairFiles:
         entry: PairEntry,
         places: dict[str, Path],
         *,
-        av_weights: bool = True,
+        weighed: Sequence[Role] = ROLES,
         constraints: Constraints | None = None,
     ) -> None:
         self.entry = entry
         self.places = places
         self.constraints = constraints or Constraints()
-        self.weighed: tuple[Role, ...] = tuple(role for role in ROLES if role != "av" or av_weights)
+        self.weighed = tuple(weighed)
 
     @cached_property
     def av(self) -> AvSpec:
@@ -74,7 +75,7 @@ class PairFiles:
         return {role: Weights(self.places[role]) for role in self.weighed}
 
     def plan(self) -> Plan:
-        """Plan its models in what is free at this moment. Raises CheckpointError where they do not fit."""
+        """Plan the models that are here in what is free now. Raises CheckpointError where they do not fit."""
         prompt = len(prompt_ids(self.tokenizers["av"], self.av))
         lengths = replace(self.constraints.max_lengths, prompt=prompt)
         return require_fit(

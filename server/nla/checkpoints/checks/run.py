@@ -6,7 +6,7 @@ found, or raises CheckpointError under its own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from server.nla.checkpoints.checks.tokens import (
     check_template,
     check_tokenizer,
 )
-from server.nla.checkpoints.pairs import PairEntry, fetch
+from server.nla.checkpoints.pairs import ROLES, PairEntry, Role, fetch
 from server.nla.checkpoints.specs import check_pair
 from server.nla.memory.plan import Constraints
 
@@ -47,17 +47,17 @@ def check(
     cache_dir: Path,
     progress: Callable[[str], None],
     *,
-    av_weights: bool = True,
+    weighed: Sequence[Role] = ROLES,
     constraints: Constraints | None = None,
 ) -> Iterator[Verdict]:
     """The verdicts of all checks on a pair, one after the other; what is missing of it is fetched first."""
     try:
-        places = fetch(entry, cache_dir, progress, av_weights=av_weights)
+        places = fetch(entry, cache_dir, progress, weighed=weighed)
     except CheckpointError as error:
         yield Verdict(error.check or "files", False, error.detail)
         yield from (Verdict(name, None, "not looked at") for name in CHECKS if name != error.check)
         return
-    yield from run(PairFiles(entry, places, av_weights=av_weights, constraints=constraints))
+    yield from run(PairFiles(entry, places, weighed=weighed, constraints=constraints))
 
 
 def run(pair: PairFiles) -> Iterator[Verdict]:
