@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    names = ("host", "port", "pair", "data_dir", "verbaliser", "precision")
+    names = ("host", "port", "pair", "data_dir", "models", "verbaliser", "precision")
     given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     try:
         return Settings(**given)
@@ -140,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pair", help="the pair to load (smollm2-135m-l20)")
     parser.add_argument("--data-dir", type=Path, help="where the database stands")
+    parser.add_argument(
+        "--models", help="where the models stand: local, or ray (on the cluster at NLA_RAY_ADDRESS)"
+    )
     parser.add_argument(
         "--verbaliser", help="the AV's engine: auto, transformers, vllm, or vllm-server (at NLA_VLLM_URLS)"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,20 @@ class NlaError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same error in another process, whatever its class takes."""
+        return _again, (type(self), self.args, self.__dict__)
+
     @property
     def field(self) -> str | None:
         """The first field at fault, if any."""
         return self.errors[0].field if self.errors else None
+
+
+def _again(kind: type[NlaError], args: tuple[Any, ...], state: dict[str, Any]) -> NlaError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class BadInput(NlaError):

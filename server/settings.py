@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     """Options of vLLM's engine (JSON), over those that are derived from the pair and the free memory."""
     precision: str = "bf16"
     """bf16 (nothing is quantised), auto (what must be is, to fit), or a kind for some, such as av=fp8,target=4bit."""
+    models: Literal["local", "ray"] = "local"
+    """Where the models stand: in this process, or on a Ray cluster."""
+    ray_address: str = "auto"
+    """The cluster's address (HOST:6379), for a server on one of its machines; auto: the one this machine has joined."""
+    ray_replicas: str = ""
+    """Replicas of each model in the cluster (av=1-4,ar=2): a number, or bounds between which they follow the load."""
     data_dir: Path = Field(default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"))
     """The database stands here."""
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))
@@ -208,6 +214,11 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"NLA_TOKEN could be guessed: take at least {TOKEN_LETTERS} letters, {TOKEN_DIFFERENT} of them "
                 "different. `openssl rand -hex 24` makes one."
+            )
+        if self.verbaliser == "vllm-server" and self.models == "ray":
+            raise SettingsError(
+                "With --models ray the cluster holds the AV: --verbaliser vllm-server and NLA_VLLM_URLS are "
+                "for --models local."
             )
         if self.verbaliser == "vllm-server" and self.extra_pair_names:
             raise SettingsError(

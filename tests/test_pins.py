@@ -16,6 +16,10 @@ ASKED = {
     "dev.txt": PROJECT["project"]["dependencies"]
     + PROJECT["project"]["optional-dependencies"]["mcp"]
     + PROJECT["dependency-groups"]["dev"],
+    "ray.txt": PROJECT["project"]["dependencies"]
+    + PROJECT["project"]["optional-dependencies"]["mcp"]
+    + PROJECT["project"]["optional-dependencies"]["ray"]
+    + PROJECT["dependency-groups"]["dev"],
     "vllm.txt": PROJECT["project"]["dependencies"]
     + PROJECT["project"]["optional-dependencies"]["vllm"]
     + PROJECT["project"]["optional-dependencies"]["postgres"]
@@ -71,4 +75,9 @@ def test_uv_run_is_held_to_the_same_versions() -> None:
     held = {
         f"{r.name}{r.specifier}" for r in map(Requirement, PROJECT["tool"]["uv"]["constraint-dependencies"])
     }
-    assert held == {f"{pin.name}{pin.specifier}" for pin in pins("dev.txt")}
+    assert held == {f"{pin.name}{pin.specifier}" for pin in pins("ray.txt")}
+
+
+def test_the_tests_have_the_same_versions_with_ray() -> None:
+    held = {f"{canonical(pin.name)}{pin.specifier}" for pin in pins("ray.txt")}
+    assert {f"{canonical(pin.name)}{pin.specifier}" for pin in pins("dev.txt")} <= held

@@ -160,7 +160,7 @@ class ReadingLoop:
             self.waits = False
             window = self.pins.first(self.remains, count)
             self.remains.difference_update(window)
-            if capacity.limit is not None:
+            if capacity.several:
                 self._ask(calls)
             await self._attend(window)
         self._ask(calls)

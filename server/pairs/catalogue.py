@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from server.errors import BadInput
+from server.errors import BadInput, NotInstalled
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,9 +113,29 @@ class Catalogue:
     async def load(self, name: str, progress: Callable[[str], None]) -> LoadedPair:
         entry = await asyncio.to_thread(self._entry, name)
         progress("importing the model libraries")
+        if self._settings.models == "ray":
+            return await self._load_in_cluster(entry, progress)
         resident = await asyncio.to_thread(importlib.import_module, "server.nla.models.loaded_pair")
         pair: LoadedPair = await resident.load(
             entry, cache_dir=self._settings.cache_dir, serving=self._serving(), progress=progress
+        )
+        return pair
+
+    async def _load_in_cluster(self, entry: PairEntry, progress: Callable[[str], None]) -> LoadedPair:
+        """A pair whose models stand on a Ray cluster. Raises NotInstalled without the package."""
+        from server.nla.cluster.bounds import parse_bounds
+
+        bounds = parse_bounds(self._settings.ray_replicas)
+        if importlib.util.find_spec("ray") is None:
+            raise NotInstalled("Ray is not installed here: `uv sync --extra ray`, or --models local.")
+        deployments = await asyncio.to_thread(importlib.import_module, "server.nla.cluster.deployments")
+        loading = await asyncio.to_thread(importlib.import_module, "server.nla.cluster.loading")
+        pair: LoadedPair = await loading.load(
+            entry,
+            cache_dir=self._settings.cache_dir,
+            serving=self._serving(),
+            cluster=deployments.ClusterSettings(self._settings.ray_address, bounds),
+            progress=progress,
         )
         return pair
 

@@ -74,6 +74,16 @@ async def test_one_call_after_the_other_whatever_it_is_for(anyio_backend: str) -
     await b.leave()
 
 
+async def test_as_many_calls_as_it_has_replicas(anyio_backend: str) -> None:
+    capacity = Capacity(None, calls=2)
+    a, b, c = Visitor(capacity, 64), Visitor(capacity, 64), Visitor(capacity, 1)
+    assert await inside(a, b, c) == [True, True, False]
+    await a.leave()
+    assert await inside(c) == [True]
+    await b.leave()
+    await c.leave()
+
+
 @pytest.mark.parametrize("waiting", [True, False])
 async def test_who_is_cancelled_leaves_no_place_taken(anyio_backend: str, waiting: bool) -> None:
     capacity = Capacity(1)

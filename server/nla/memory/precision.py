@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Literal
 
@@ -33,6 +33,15 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = {
     "ar": ("bf16", "8bit", "4bit"),
 }
 """The kinds that each model can be held in, the one that changes least first."""
+
+
+def of_roles(setting: str, roles: Collection[Role]) -> str:
+    """What a precision setting says of some models alone."""
+    others = {role for role in ROLES if role not in roles}
+    return (
+        ",".join(word for word in setting.split(",") if word.partition("=")[0].strip() not in others)
+        or "bf16"
+    )
 
 
 def parse_precision(setting: str) -> dict[Role, tuple[Kind, ...]]:

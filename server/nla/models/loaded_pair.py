@@ -8,16 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from server.errors import CheckpointError, ModelError
 from server.nla.checkpoints.pairs import PairEntry
 from server.nla.models import parts
 from server.nla.models.local import LocalReconstructor, LocalTarget
 from server.nla.models.protocols import Reconstructor, Target
-from server.nla.models.reconstructor import ReconstructorModel
-from server.nla.models.target import TargetModel
 from server.nla.prompt import Prompter
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.capacity import Capacity
@@ -91,9 +87,10 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
     progress("loading the target")
     target = parts.load_target(prepared)
     prompter = parts.prompter_of(prepared, target)
+    parts.try_target(prepared, prompter, target)
     progress("loading the AR")
     reconstructor = parts.load_reconstructor(prepared)
-    _try_out(entry, prompter, target, reconstructor)
+    parts.try_reconstructor(prepared, reconstructor)
     progress("loading the AV")
     engine = make_verbaliser(serving, prepared.plan, prepared.files.av, compute_lock, progress)
     return LoadedPair(
@@ -105,24 +102,7 @@ def _load(entry: PairEntry, cache_dir: Path, serving: Serving, progress: Callabl
         target=LocalTarget(target, compute_lock),
         verbaliser=engine,
         reconstructor=LocalReconstructor(reconstructor, compute_lock),
-        versions=prepared.versions(target, engine.name),
-        fingerprint=prepared.fingerprint(),
+        versions=parts.made_with(prepared.versions(target), engine.name, prepared.precision),
+        fingerprint=prepared.fingerprint(prepared.precision),
         capacity=Capacity(engine.max_concurrency),
     )
-
-
-def _try_out(
-    entry: PairEntry, prompter: Prompter, target: TargetModel, reconstructor: ReconstructorModel
-) -> None:
-    """A short text through target and AR: weights that overflowed show at once, not as a bad score."""
-    try:
-        target.trace(prompter.encode(None, "A reading."))
-        finite = bool(np.isfinite(reconstructor.reconstruct(["A reading."])).all())
-    except ModelError as error:
-        raise CheckpointError(f"{entry.name}: {error.detail}", check="finite") from error
-    if not finite:
-        raise CheckpointError(
-            f"{entry.name}: the AR's vector of a short text is not finite: weights that overflowed (float16) or were "
-            "damaged. `nla-explorer pairs check` names the tensor.",
-            check="finite",
-        )

@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from server.errors import CheckpointError, ModelError
 from server.nla.checkpoints.checks.pair_files import PairFiles
 from server.nla.checkpoints.checks.run import require_valid
 from server.nla.checkpoints.model_source import hub_commit
@@ -35,6 +37,8 @@ from server.nla.prompt import Prompter
 from server.nla.verbalisers.factory import Serving
 
 _log = logging.getLogger(__name__)
+TRIED = "A reading."
+"""The text that target and AR are tried on."""
 READING_FORMAT = 1
 """Raised when the same weights would give other readings or scores; finished analyses of before keep their address."""
 
@@ -51,27 +55,32 @@ class PreparedPair:
     plan: Plan
     serving: Serving
 
-    def versions(self, target: TargetModel, verbaliser: str) -> dict[str, str]:
-        """What its readings and scores are made with: libraries, the target's device, commits, precision."""
-        precision = self.serving.precision_of(self.plan)
+    @property
+    def precision(self) -> dict[Role, str]:
+        """The kind of each model that is held here, as a page is to say it; bf16 of the others."""
+        return self.serving.precision_of(self.plan)
+
+    def versions(self, target: TargetModel) -> dict[str, str]:
+        """What readings and scores are made with, as far as the target's machine knows: libraries, device, commits."""
         commits = {
             f"{role}_commit": found for role, place in self.places.items() if (found := hub_commit(place))
         }
         return (
             {name: version(name) for name in ("nla-explorer", "torch", "transformers")}
-            | {
-                "verbaliser": verbaliser,
-                "device": str(target.model.device),
-                "dtype": str(target.model.dtype),
-            }
+            | {"device": str(target.model.device), "dtype": str(target.model.dtype)}
             | commits
             | ({"tuned_lens": target.translators.made} if target.translators else {})
-            | ({"precision": format_precision(precision)} if quantised(precision) else {})
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, precision: Mapping[Role, str]) -> str:
         """Twelve hex digits that change with the pair's files and with what is quantised of them."""
-        return fingerprint(self.places, self.entry, self.serving.precision_of(self.plan))
+        return fingerprint(self.places, self.entry, precision)
+
+
+def made_with(versions: Mapping[str, str], engine: str, precision: Mapping[Role, str]) -> dict[str, str]:
+    """The versions of a whole pair: those of the target's machine, the AV's engine, and what is quantised."""
+    held = {"precision": format_precision(precision)} if quantised(precision) else {}
+    return {**versions, "verbaliser": engine, **held}
 
 
 def prepare(
@@ -86,7 +95,7 @@ def prepare(
     """
     free = devices()  # a GPU that cannot be used is said before anything is fetched
     held = serving.held(roles)
-    constraints = serving.constraints(entry.profile)
+    constraints = serving.constraints(entry.profile, roles)
     expected = requirements(entry, held)
     if expected is not None:
         check_libraries(require_fit(expected, free, constraints))
@@ -140,6 +149,26 @@ def load_reconstructor(prepared: PreparedPair) -> ReconstructorModel:
         files.tokenizers["ar"],
         files.ar,
     )
+
+
+def try_target(prepared: PreparedPair, prompter: Prompter, target: TargetModel) -> None:
+    """Run a short text through the target: weights that overflowed show at once, not as a bad score. Raises
+    CheckpointError.
+    """
+    try:
+        target.trace(prompter.encode(None, TRIED))
+    except ModelError as error:
+        raise CheckpointError(f"{prepared.entry.name}: {error.detail}", check="finite") from error
+
+
+def try_reconstructor(prepared: PreparedPair, reconstructor: ReconstructorModel) -> None:
+    """Run a short text through the AR. Raises CheckpointError where its vector is not finite."""
+    if not np.isfinite(reconstructor.reconstruct([TRIED])).all():
+        raise CheckpointError(
+            f"{prepared.entry.name}: the AR's vector of a short text is not finite: weights that overflowed (float16) "
+            "or were damaged. `nla-explorer pairs check` names the tensor.",
+            check="finite",
+        )
 
 
 def fingerprint(

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 class Capacity:
     """A first-come-first-served semaphore over the readings that an engine writes at a time.
 
-    With `limit` None the engine takes one call after the other, however many readings each is for.
+    With `limit` None the engine takes `calls` calls at a time, however many readings each is for.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, calls: int = 1) -> None:
         self.limit = limit
-        self._free = limit or 1
+        self.several = limit is not None or calls > 1
+        """Whether one job may have more than one call at a time."""
+        self._free = limit or calls
         self._first = asyncio.Lock()
         """Held by the first who waits; the others wait behind it, so that a large request is not overtaken for ever."""
         self._left = asyncio.Event()

@@ -5,11 +5,13 @@ for them.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 
 from server.errors import CheckpointError
 from server.nla.checkpoints.checks.pair_files import PairFiles
+from server.nla.checkpoints.pairs import Role
 from server.nla.checkpoints.weights import shapes
 from server.nla.memory.estimates import GIB
 from server.nla.memory.table import short
@@ -26,6 +28,13 @@ def check_embedding(pair: PairFiles) -> str:
     """AV and AR embed tokens as the target does: a table that was exported with a scale folded in shows by
     its norms.
     """
+    norms = embedding_norms(pair)
+    require_like_embeddings(pair.entry.name, norms)
+    return ", ".join(f"{role} {norm:.3g}" for role, norm in norms.items()) + " (median norm of a row)"
+
+
+def embedding_norms(pair: PairFiles) -> dict[Role, float]:
+    """The median norm of the embeddings of the AV's prompt, in each model whose weights are here."""
     ids = sorted(set(prompt_ids(pair.tokenizers["av"], pair.av)) - {pair.av.marker_id})
     norms = {}
     for role, weights in pair.weights.items():
@@ -33,16 +42,19 @@ def check_embedding(pair: PairFiles) -> str:
         if name is None:
             raise pair.fail("shapes", f"{pair.places[role]} has no embedding table.")
         norms[role] = float(weights.rows(name, ids).norm(dim=-1).median())
+    return norms
+
+
+def require_like_embeddings(pair: str, norms: Mapping[Role, float]) -> None:
+    """Raise CheckpointError where embeddings are much longer or shorter than the target's, if those are known."""
     for role, norm in norms.items():
-        ratio = norm / max(norms["target"], 1e-30)
+        ratio = norm / max(norms.get("target", norm), 1e-30)
         if not 1 / EMBEDDING_RATIO <= ratio <= EMBEDDING_RATIO:
-            raise pair.fail(
-                "embedding",
-                f"the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were "
-                f"stored scaled "
-                "or unscaled (Gemma multiplies by the root of d when it runs, not in its files).",
+            raise CheckpointError(
+                f"{pair}: the {role.upper()}'s embeddings are {ratio:.3g} times as long as the target's: they were "
+                "stored scaled or unscaled (Gemma multiplies by the root of d when it runs, not in its files).",
+                check="embedding",
             )
-    return ", ".join(f"{role} {norm:.3g}" for role, norm in norms.items()) + " (median norm of a row)"
 
 
 def check_shapes(pair: PairFiles) -> str:
