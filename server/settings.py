@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """The cluster's address (HOST:6379), for a server on one of its machines; auto: the one this machine has joined."""
     ray_replicas: str = ""
     """Replicas of each model in the cluster (av=1-4,ar=2): a number, or bounds between which they follow the load."""
+    ray_cpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPUs that a replica counts as, and computes with where there is no GPU."""
     data_dir: Path = Field(default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share"))
     """The database stands here."""
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"))

@@ -134,7 +134,7 @@ class Catalogue:
             entry,
             cache_dir=self._settings.cache_dir,
             serving=self._serving(),
-            cluster=deployments.ClusterSettings(self._settings.ray_address, bounds),
+            cluster=deployments.ClusterSettings(self._settings.ray_address, bounds, self._settings.ray_cpus),
             progress=progress,
         )
         return pair

@@ -46,10 +46,11 @@ LOOK = 1.0
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """The cluster, and how many replicas each model is to have."""
+    """The cluster, how many replicas each model is to have, and how many CPUs each of them."""
 
     address: str
     bounds: Mapping[Role, Bounds]
+    cpus: int = 1
 
 
 def connect(address: str) -> None:
@@ -67,7 +68,7 @@ def connect(address: str) -> None:
     serve.start(proxy_location="Disabled")
 
 
-def applications(order: PairOrder, bounds: Mapping[Role, Bounds]) -> dict[Role, serve.RunTarget]:
+def applications(order: PairOrder, cluster: ClusterSettings) -> dict[Role, serve.RunTarget]:
     """What is to be deployed of a pair: an application for each model, named after what it is made of."""
     gpu = _gpu()
     found: dict[Role, serve.RunTarget] = {}
@@ -78,8 +79,8 @@ def applications(order: PairOrder, bounds: Mapping[Role, Bounds]) -> dict[Role, 
             "max_ongoing_requests": ONGOING,
             "health_check_period_s": 5,
             "graceful_shutdown_timeout_s": 30,
-            "ray_actor_options": {"num_cpus": 1, "num_gpus": gpus(own, role, gpu) if gpu else 0},
-            **bounds[role].options(),
+            "ray_actor_options": {"num_cpus": cluster.cpus, "num_gpus": gpus(own, role, gpu) if gpu else 0},
+            **cluster.bounds[role].options(),
         }
         name = f"{prefix(order.entry.name, role)}{_digest(own, options)}"
         application = serve.deployment(REPLICAS[role]).options(**options).bind(own)
@@ -131,11 +132,11 @@ def gpus(order: PairOrder, role: Role, gpu: Device) -> float:
 class Deployer:
     """One at a time deploys for all servers of a cluster: the second finds what the first has deployed."""
 
-    def deploy(self, order: PairOrder, bounds: Mapping[Role, Bounds]) -> dict[Role, str]:
+    def deploy(self, order: PairOrder, cluster: ClusterSettings) -> dict[Role, str]:
         """Deploy a pair's models as far as they are not, and delete those of before that had other settings. Returns
         the names of their applications.
         """
-        wanted = applications(order, bounds)
+        wanted = applications(order, cluster)
         known = serve.status().applications
         for role in ROLES:
             old = [name for name in known if name.startswith(prefix(order.entry.name, role))]
@@ -153,11 +154,11 @@ DeployerActor: Any = ray.remote(num_cpus=0)(Deployer)
 
 
 async def deployed(
-    order: PairOrder, bounds: Mapping[Role, Bounds], progress: Callable[[str], None]
+    order: PairOrder, cluster: ClusterSettings, progress: Callable[[str], None]
 ) -> dict[Role, str]:
     """The names of a pair's applications, once all of them run. Raises CheckpointError where one cannot."""
     actor = DeployerActor.options(name="deployer", get_if_exists=True).remote()
-    names: dict[Role, str] = await actor.deploy.remote(order, bounds)
+    names: dict[Role, str] = await actor.deploy.remote(order, cluster)
     while True:
         known = (await asyncio.to_thread(serve.status)).applications
         states = {role: known[name] for role, name in names.items() if name in known}

@@ -38,7 +38,7 @@ async def load(
     """
     progress("joining the Ray cluster")
     await asyncio.to_thread(connect, cluster.address)
-    names = await deployed(PairOrder(entry, cache_dir, serving), cluster.bounds, progress)
+    names = await deployed(PairOrder(entry, cache_dir, serving), cluster, progress)
     clients: dict[Role, ModelClient] = {
         role: ModelClient(CALLED[role], serve.get_app_handle(names[role])) for role in ROLES
     }
