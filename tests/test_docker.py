@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = re.sub(r"\\\n", " ", (ROOT / "docker/Dockerfile").read_text())
 COMPOSITIONS = {
     name: yaml.safe_load((ROOT / "docker" / name).read_text())
-    for name in ("compose.yaml", "compose.cpu.yaml")
+    for name in ("compose.yaml", "compose.cpu.yaml", "compose.ray.yaml")
 }
 SETTINGS = {f"NLA_{name.upper()}": field for name, field in Settings.model_fields.items()}
 compositions = pytest.mark.parametrize("name", COMPOSITIONS)
@@ -53,7 +53,8 @@ def test_the_example_tells_the_defaults() -> None:
 
 def test_the_bases_are_named_with_a_version() -> None:
     images = [base.split()[0] for base in instructions("FROM")]
-    images += [s["image"] for s in services("compose.yaml").values() if "build" not in s]
+    for name in ("compose.yaml", "compose.ray.yaml"):
+        images += [s["image"] for s in services(name).values() if "build" not in s]
     assert all(re.search(r":\d[\w.-]*$", image) for image in images), images
 
 
@@ -121,14 +122,26 @@ def test_the_volumes_of_the_image_outlive_the_container(name: str) -> None:
 
 
 def test_only_the_proxy_can_be_reached_from_outside() -> None:
-    assert {name for name, service in services("compose.yaml").items() if "ports" in service} == {"proxy"}
+    for composition in ("compose.yaml", "compose.ray.yaml"):
+        assert {name for name, service in services(composition).items() if "ports" in service} == {"proxy"}
     (port,) = services("compose.cpu.yaml")["explorer"]["ports"]
     assert port.startswith("127.0.0.1:")
 
 
 def test_whoever_waits_waits_for_health() -> None:
-    said = services("compose.yaml")
-    for service in said.values():
-        for other, condition in service.get("depends_on", {}).items():
-            assert condition == {"condition": "service_healthy"}
-            assert "healthcheck" in said[other] or "build" in said[other]
+    for name in ("compose.yaml", "compose.ray.yaml"):
+        said = services(name)
+        for service in said.values():
+            for other, condition in service.get("depends_on", {}).items():
+                assert condition == {"condition": "service_healthy"}
+                assert "healthcheck" in said[other] or "build" in said[other]
+
+
+def test_every_node_joins_the_head_that_is_there() -> None:
+    nodes = services("compose.ray.yaml")
+    assert "--head" in nodes["head"]["command"] and "--port=6379" in nodes["head"]["command"]
+    for name in ("worker-1", "worker-2"):
+        assert "--address=head:6379" in nodes[name]["command"]
+    assert "--address=head:6379 --num-cpus=0 && exec nla-explorer" in nodes["explorer"]["entrypoint"][-1]
+    given = [nodes[f"worker-{n}"]["deploy"]["resources"]["reservations"]["devices"][0] for n in (1, 2)]
+    assert [device["device_ids"] for device in given] == [["0"], ["1"]]

@@ -25,6 +25,12 @@ ASKED = {
     + PROJECT["project"]["optional-dependencies"]["postgres"]
     + PROJECT["project"]["optional-dependencies"]["quantised"]
     + PROJECT["project"]["optional-dependencies"]["mcp"],
+    "cluster.txt": PROJECT["project"]["dependencies"]
+    + PROJECT["project"]["optional-dependencies"]["vllm"]
+    + PROJECT["project"]["optional-dependencies"]["postgres"]
+    + PROJECT["project"]["optional-dependencies"]["quantised"]
+    + PROJECT["project"]["optional-dependencies"]["mcp"]
+    + PROJECT["project"]["optional-dependencies"]["ray"],
 }
 PINNED = [*ASKED, "uv.txt", "docker.txt"]
 
