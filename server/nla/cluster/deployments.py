@@ -68,23 +68,13 @@ def connect(address: str) -> None:
     serve.start(proxy_location="Disabled")
 
 
-def applications(order: PairOrder, cluster: ClusterSettings) -> dict[Role, serve.RunTarget]:
-    """What is to be deployed of a pair: an application for each model, named after what it is made of."""
-    gpu = _gpu()
-    found: dict[Role, serve.RunTarget] = {}
+def names(order: PairOrder, cluster: ClusterSettings) -> dict[Role, str]:
+    """The name of each model's application: it changes with what its replicas load and are given."""
+    found: dict[Role, str] = {}
     for role in ROLES:
-        own = order.of(role)
-        options = {
-            "name": role,
-            "max_ongoing_requests": ONGOING,
-            "health_check_period_s": 5,
-            "graceful_shutdown_timeout_s": 30,
-            "ray_actor_options": {"num_cpus": cluster.cpus, "num_gpus": gpus(own, role, gpu) if gpu else 0},
-            **cluster.bounds[role].options(),
-        }
-        name = f"{prefix(order.entry.name, role)}{_digest(own, options)}"
-        application = serve.deployment(REPLICAS[role]).options(**options).bind(own)
-        found[role] = serve.RunTarget(target=application, name=name, route_prefix=None)
+        made_of = repr((order.of(role), cluster.bounds[role], cluster.cpus))
+        digest = hashlib.sha256(made_of.encode()).hexdigest()[:8]
+        found[role] = f"{prefix(order.entry.name, role)}{digest}"
     return found
 
 
@@ -93,17 +83,21 @@ def prefix(pair: str, role: Role) -> str:
     return f"nla.{pair}.{role}."
 
 
-def _digest(order: PairOrder, options: Mapping[str, Any]) -> str:
-    """Eight hex digits that change with what a replica loads and is given."""
-    return hashlib.sha256(repr((order, sorted(options.items()))).encode()).hexdigest()[:8]
-
-
-def _gpu() -> Device | None:
-    """A GPU of the cluster, of those that Ray gives first; None where there is none."""
-    if not ray.cluster_resources().get("GPU"):
-        return None
-    found: list[Device] = ray.get(ray.remote(num_cpus=0, num_gpus=0.01)(devices).remote())
-    return found[0]
+def application(
+    order: PairOrder, role: Role, cluster: ClusterSettings, gpu: Device | None, name: str
+) -> serve.RunTarget:
+    """What is to be deployed of one model, on a cluster with such GPUs or with none."""
+    own = order.of(role)
+    options = {
+        "name": role,
+        "max_ongoing_requests": ONGOING,
+        "health_check_period_s": 5,
+        "graceful_shutdown_timeout_s": 30,
+        "ray_actor_options": {"num_cpus": cluster.cpus, "num_gpus": gpus(own, role, gpu) if gpu else 0},
+        **cluster.bounds[role].options(),
+    }
+    target = serve.deployment(REPLICAS[role]).options(**options).bind(own)
+    return serve.RunTarget(target=target, name=name, route_prefix=None)
 
 
 def gpus(order: PairOrder, role: Role, gpu: Device) -> float:
@@ -132,22 +126,36 @@ def gpus(order: PairOrder, role: Role, gpu: Device) -> float:
 class Deployer:
     """One at a time deploys for all servers of a cluster: the second finds what the first has deployed."""
 
+    def __init__(self) -> None:
+        self._gpu: Device | None = None
+
     def deploy(self, order: PairOrder, cluster: ClusterSettings) -> dict[Role, str]:
         """Deploy a pair's models as far as they are not, and delete those of before that had other settings. Returns
         the names of their applications.
         """
-        wanted = applications(order, cluster)
+        wanted = names(order, cluster)
         known = serve.status().applications
         for role in ROLES:
             old = [name for name in known if name.startswith(prefix(order.entry.name, role))]
             for name in old:
-                if name != wanted[role].name or known[name].status == ApplicationStatus.DEPLOY_FAILED:
+                if name != wanted[role] or known[name].status == ApplicationStatus.DEPLOY_FAILED:
                     serve.delete(name)
                     del known[name]
-        absent = [target for target in wanted.values() if target.name not in known]
+        absent = [role for role in ROLES if wanted[role] not in known]
         if absent:
-            serve.run_many(absent, wait_for_applications_running=False)
-        return {role: target.name for role, target in wanted.items()}
+            gpu = self._a_gpu()
+            targets = [application(order, role, cluster, gpu, wanted[role]) for role in absent]
+            serve.run_many(targets, wait_for_applications_running=False)
+        return wanted
+
+    def _a_gpu(self) -> Device | None:
+        """A GPU of the cluster, of those that Ray gives first; None where there is none. Asked for once: later there
+        may be no share of any left to look at.
+        """
+        if self._gpu is None and ray.cluster_resources().get("GPU"):
+            found: list[Device] = ray.get(ray.remote(num_cpus=0, num_gpus=0.01)(devices).remote())
+            self._gpu = found[0]
+        return self._gpu
 
 
 DeployerActor: Any = ray.remote(num_cpus=0)(Deployer)
@@ -158,18 +166,18 @@ async def deployed(
 ) -> dict[Role, str]:
     """The names of a pair's applications, once all of them run. Raises CheckpointError where one cannot."""
     actor = DeployerActor.options(name="deployer", get_if_exists=True).remote()
-    names: dict[Role, str] = await actor.deploy.remote(order, cluster)
+    found: dict[Role, str] = await actor.deploy.remote(order, cluster)
     while True:
         known = (await asyncio.to_thread(serve.status)).applications
-        states = {role: known[name] for role, name in names.items() if name in known}
+        states = {role: known[name] for role, name in found.items() if name in known}
         for role, state in states.items():
             if state.status == ApplicationStatus.DEPLOY_FAILED:
                 said = [d.message for d in state.deployments.values() if d.message] or [state.message]
                 raise CheckpointError(f"The {CALLED[role]} cannot be deployed: {' '.join(said).strip()}")
         waiting = [
-            role for role in names if role not in states or states[role].status != ApplicationStatus.RUNNING
+            role for role in found if role not in states or states[role].status != ApplicationStatus.RUNNING
         ]
         if not waiting:
-            return names
+            return found
         progress(f"waiting for the {' and the '.join(CALLED[role] for role in waiting)} in the cluster")
         await asyncio.sleep(LOOK)
