@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ ONGOING = 10_000
 SHARE = 0.05
 """Shares of a GPU are rounded up to a multiple of this."""
 GPUS = (1, 2, 4, 8)
+REACHED = 5.0
+"""Seconds within which the cluster must take a connection."""
 LOOK = 1.0
 """Seconds between two looks at what is being deployed."""
 
@@ -58,8 +61,13 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     try:
+        if ":" in address:
+            host, _, port = address.rpartition(":")
+            socket.create_connection(
+                (host.strip("[]"), int(port)), REACHED
+            ).close()  # Ray would try for minutes
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"There is no Ray cluster at {address} ({str(error).strip().splitlines()[0]}). Start one with `ray start "
             "--head`, let this machine join one with `ray start --address HEAD:6379`, or name another in "
