@@ -123,18 +123,18 @@ class Catalogue:
 
     async def _load_in_cluster(self, entry: PairEntry, progress: Callable[[str], None]) -> LoadedPair:
         """A pair whose models stand on a Ray cluster. Raises NotInstalled without the package."""
-        from server.nla.cluster.bounds import parse_bounds
+        from server.nla.cluster.bounds import ClusterSettings, parse_bounds
 
-        bounds = parse_bounds(self._settings.ray_replicas)
+        asked = self._settings
+        cluster = ClusterSettings(asked.ray_address, parse_bounds(asked.ray_replicas), asked.ray_cpus)
         if importlib.util.find_spec("ray") is None:
             raise NotInstalled("Ray is not installed here: `uv sync --extra ray`, or --models local.")
-        deployments = await asyncio.to_thread(importlib.import_module, "server.nla.cluster.deployments")
         loading = await asyncio.to_thread(importlib.import_module, "server.nla.cluster.loading")
         pair: LoadedPair = await loading.load(
             entry,
-            cache_dir=self._settings.cache_dir,
+            cache_dir=asked.cache_dir,
             serving=self._serving(),
-            cluster=deployments.ClusterSettings(self._settings.ray_address, bounds, self._settings.ray_cpus),
+            cluster=cluster,
             progress=progress,
         )
         return pair

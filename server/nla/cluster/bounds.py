@@ -1,4 +1,4 @@
-"""Numbers of replicas, as NLA_RAY_REPLICAS names them. No Ray here: the settings are read without it."""
+"""Settings of a cluster, and numbers of replicas as NLA_RAY_REPLICAS names them. All of it without Ray."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ class Bounds:
         if self.least == self.most:
             return {"num_replicas": self.least}
         return {"autoscaling_config": {"min_replicas": self.least, "max_replicas": self.most}}
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """The cluster, how many replicas each model is to have, and how many CPUs each of them."""
+
+    address: str
+    bounds: Mapping[Role, Bounds]
+    cpus: int = 1
 
 
 def parse_bounds(text: str) -> dict[Role, Bounds]:

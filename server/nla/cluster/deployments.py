@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import math
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -16,7 +15,7 @@ from ray.serve.schema import ApplicationStatus
 
 from server.errors import CheckpointError, SettingsError
 from server.nla.checkpoints.pairs import ROLES, Role
-from server.nla.cluster.bounds import Bounds
+from server.nla.cluster.bounds import ClusterSettings
 from server.nla.cluster.replicas import (
     ModelReplica,
     PairOrder,
@@ -45,15 +44,6 @@ REACHED = 5.0
 """Seconds within which the cluster must take a connection."""
 LOOK = 1.0
 """Seconds between two looks at what is being deployed."""
-
-
-@dataclass(frozen=True)
-class ClusterSettings:
-    """The cluster, how many replicas each model is to have, and how many CPUs each of them."""
-
-    address: str
-    bounds: Mapping[Role, Bounds]
-    cpus: int = 1
 
 
 def connect(address: str) -> None:
@@ -94,7 +84,7 @@ def prefix(pair: str, role: Role) -> str:
 def application(
     order: PairOrder, role: Role, cluster: ClusterSettings, gpu: Device | None, name: str
 ) -> serve.RunTarget:
-    """What is to be deployed of one model, on a cluster with such GPUs or with none."""
+    """The application of one model, on a cluster with such GPUs or with none."""
     own = order.of(role)
     options = {
         "name": role,

@@ -10,13 +10,14 @@ from ray import serve
 
 from server.nla.checkpoints.checks.numbers import require_like_embeddings
 from server.nla.checkpoints.pairs import ROLES, PairEntry, Role
+from server.nla.cluster.bounds import ClusterSettings
 from server.nla.cluster.clients import (
     ClusterReconstructor,
     ClusterTarget,
     ClusterVerbaliser,
     ModelClient,
 )
-from server.nla.cluster.deployments import CALLED, ClusterSettings, connect, deployed
+from server.nla.cluster.deployments import CALLED, connect, deployed
 from server.nla.cluster.replicas import ModelFacts, PairOrder, TargetFacts, VerbaliserFacts
 from server.nla.cluster.watch import ReplicaWatch
 from server.nla.models.loaded_pair import LoadedPair
@@ -50,9 +51,9 @@ async def load(
     precision = {role: known.kind for role, known in facts.items()}
     fingerprint: str = await clients["target"].ask("fingerprint", precision)
     most = cluster.bounds["av"].most
-    verbaliser = ClusterVerbaliser(
-        clients["av"], av, most, ReplicaWatch({CALLED[role]: names[role] for role in ROLES})
-    )
+    # One that may be scaled to none is started by the next call.
+    kept = {CALLED[role]: names[role] for role in ROLES if cluster.bounds[role].least}
+    verbaliser = ClusterVerbaliser(clients["av"], av, most, ReplicaWatch(kept))
     await verbaliser.open()
     return LoadedPair(
         name=entry.name,

@@ -44,7 +44,7 @@ class PairOrder:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a server must know of a model that stands elsewhere."""
+    """Facts of a model that a server needs when it stands elsewhere."""
 
     embedding: float
     """The length of its embeddings (`embedding_norms`): where models are loaded apart, they are compared by it."""
@@ -54,7 +54,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class TargetFacts(ModelFacts):
-    """What a server must know of a target that stands elsewhere."""
+    """Facts of a target that a server needs when it stands elsewhere."""
 
     layer: int
     d_model: int
@@ -66,7 +66,7 @@ class TargetFacts(ModelFacts):
 
 @dataclass(frozen=True)
 class VerbaliserFacts(ModelFacts):
-    """What a server must know of an AV that stands elsewhere."""
+    """Facts of an AV that a server needs when it stands elsewhere."""
 
     engine: str
     max_concurrency: int | None
@@ -96,7 +96,7 @@ class ModelReplica:
         raise NotImplementedError
 
     async def facts(self) -> ModelFacts:
-        """What a server must know of the model. Raises the error for which it could not be loaded."""
+        """Return the facts of the model. Raises the error for which it could not be loaded."""
         if self._failure is not None:
             raise self._failure
         return self._facts()
@@ -199,7 +199,7 @@ class VerbaliserReplica(ModelReplica):
             raise RuntimeError(reason)
 
     async def read(self, requests: Sequence[ReadingRequest], **options: Any) -> AsyncIterator[list[Outcome]]:
-        """What the AV says of some readings, the outcomes of a message together."""
+        """Read some activations: the outcomes as they come, those of a message together."""
 
         async def write(put: Callable[[Outcome], None]) -> None:
             stream = cast("AsyncGenerator[Outcome, None]", self.model.stream(requests, **options))
@@ -212,8 +212,9 @@ class VerbaliserReplica(ModelReplica):
 
 
 async def piled(write: Callable[[Callable[[T], None]], Coroutine[Any, Any, Any]]) -> AsyncIterator[list[T]]:
-    """What `write` puts, whatever has piled up at a time: the first at once, and a pause after each. Raises what it
-    raises.
+    """Collect the items that `write` puts into messages: the first at once, then whatever piles up in each pause.
+
+    Raises what `write` raises.
     """
     queue: asyncio.Queue[T | None] = asyncio.Queue()
     work = asyncio.create_task(write(queue.put_nowait))

@@ -52,11 +52,6 @@ def missing(names: Mapping[str, str]) -> str | None:
     absent = []
     for name, application in names.items():
         deployments = known[application].deployments.values() if application in known else []
-        # One that is scaled to none is started by the next call.
-        if not any(d.replica_states.get("RUNNING") or d.status_trigger.value == IDLE for d in deployments):
+        if not any(deployment.replica_states.get("RUNNING") for deployment in deployments):
             absent.append(name)
     return f"No replica of the {' and the '.join(absent)} is running." if absent else None
-
-
-IDLE = "AUTOSCALING"
-"""How a deployment stands that has been scaled to none."""

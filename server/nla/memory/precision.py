@@ -36,7 +36,7 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = {
 
 
 def of_roles(setting: str, roles: Collection[Role]) -> str:
-    """What a precision setting says of some models alone."""
+    """Keep of a precision setting the words on some models alone."""
     others = {role for role in ROLES if role not in roles}
     return (
         ",".join(word for word in setting.split(",") if word.partition("=")[0].strip() not in others)

@@ -61,7 +61,7 @@ class PreparedPair:
         return self.serving.precision_of(self.plan)
 
     def versions(self, target: TargetModel) -> dict[str, str]:
-        """What readings and scores are made with, as far as the target's machine knows: libraries, device, commits."""
+        """Libraries, device and commits, as far as the target's machine knows them."""
         commits = {
             f"{role}_commit": found for role, place in self.places.items() if (found := hub_commit(place))
         }
@@ -95,7 +95,7 @@ def prepare(
     """
     free = devices()  # a GPU that cannot be used is said before anything is fetched
     held = serving.held(roles)
-    constraints = serving.constraints(entry.profile, roles)
+    constraints = serving.constraints(entry.profile)
     expected = requirements(entry, held)
     if expected is not None:
         check_libraries(require_fit(expected, free, constraints))

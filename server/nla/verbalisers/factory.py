@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.checkpoints.weights import load_model
 from server.nla.memory.estimates import MaxLengths
 from server.nla.memory.plan import Constraints, Plan
-from server.nla.memory.precision import Role, of_roles
+from server.nla.memory.precision import Role
 from server.nla.models.loading import from_pretrained_kwargs
 from server.nla.verbalisers.base import Verbaliser
 from server.nla.verbalisers.vllm_requests import Timeouts
@@ -49,14 +49,11 @@ class Serving:
         """Those of some models whose weights are not held by others."""
         return tuple(role for role in roles if role != "av" or not self.elsewhere)
 
-    def constraints(self, profile: Profile | None = None, roles: Collection[Role] = ROLES) -> Constraints:
-        """Return the constraints of a memory plan of some models on this machine, whether or not the engine could start
-        here.
-        """
+    def constraints(self, profile: Profile | None = None) -> Constraints:
+        """Return the constraints of a memory plan on this machine, whether or not the engine could start here."""
         engine = self.wanted if self.wanted in ENGINES else self.engine(profile)
         either = self.wanted == "auto" and engine == "vllm"
-        precision = of_roles(self.precision, roles)
-        return Constraints(precision, "auto" if either else engine, self.max_lengths)
+        return Constraints(self.precision, "auto" if either else engine, self.max_lengths)
 
     def precision_of(self, plan: Plan) -> dict[Role, str]:
         """Return the kind of each model as a page is to say it: NLA_VLLM_OPTIONS may name another for the AV than
