@@ -16,7 +16,7 @@ from server.nla.models.loaded_pair import LoadedPair
 from server.store.database import connect, migrate
 from tests.analyses.asking import analyses_of, watch
 from tests.cluster.conftest import explored
-from tests.cluster.nodes import node_of
+from tests.cluster.nodes import living, lose
 from tests.conformance.made import Made
 from tests.databases import new_postgresql
 
@@ -137,8 +137,9 @@ async def test_a_second_server_finds_the_models_and_takes_part_in_the_work(
             assert await analyses_of(two).get(asked["id"]) == await analyses_of(one).get(asked["id"])
 
 
-async def test_an_analysis_goes_on_when_a_node_is_killed_under_it(
-    cluster: Any, made: Made, tmp_path: Path
+@pytest.mark.parametrize("what", ["replica", "controller", "node"])
+async def test_an_analysis_goes_on_when_something_is_killed_under_it(
+    what: str, cluster: Any, made: Made, tmp_path: Path
 ) -> None:
     async with explored(made, tmp_path / "here") as (app, client):
         expected = await found(client, app, LONG)
@@ -149,12 +150,21 @@ async def test_an_analysis_goes_on_when_a_node_is_killed_under_it(
         async for event in analyses_of(app).events(asked["id"]):
             if event.kind == "reading" and not killed:
                 killed = True
-                lost = node_of(cluster, ".av.")
-                await asyncio.to_thread(cluster.remove_node, lost, allow_graceful=False)
+                await asyncio.to_thread(lose, cluster, what)
         there = (await client.get(f"/api/analyses/{asked['id']}")).json()
-        cluster.add_node(num_cpus=4)
+        if what == "node":
+            cluster.add_node(num_cpus=4)
     assert killed and there["status"] == "done"
     assert_same(there["readings"], expected["readings"])
+
+
+async def test_a_replica_more_leaves_those_that_are_there(cluster: Any, made: Made, tmp_path: Path) -> None:
+    async with explored(made, tmp_path, cluster):
+        before = set(living(".av."))
+        async with explored(made, tmp_path / "two", cluster, ray_replicas="av=3") as (app, client):
+            assert app.state.models.state == "ready", app.state.models.message
+            assert len(living(".av.")) == 3 and before < set(living(".av."))
+            assert (await found(client, app, BODY))["status"] == "done"
 
 
 async def test_what_a_model_refuses_is_refused_with_its_own_error(

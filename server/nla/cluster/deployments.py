@@ -15,7 +15,7 @@ from ray.serve.schema import ApplicationStatus
 
 from server.errors import CheckpointError, SettingsError
 from server.nla.checkpoints.pairs import ROLES, Role
-from server.nla.cluster.bounds import ClusterSettings
+from server.nla.cluster.bounds import Bounds, ClusterSettings
 from server.nla.cluster.replicas import (
     ModelReplica,
     PairOrder,
@@ -67,11 +67,10 @@ def connect(address: str) -> None:
 
 
 def names(order: PairOrder, cluster: ClusterSettings) -> dict[Role, str]:
-    """The name of each model's application: it changes with what its replicas load and are given."""
+    """The name of each model's application: it changes with what a replica loads and is given."""
     found: dict[Role, str] = {}
     for role in ROLES:
-        made_of = repr((order.of(role), cluster.bounds[role], cluster.cpus))
-        digest = hashlib.sha256(made_of.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(repr((order.of(role), cluster.cpus)).encode()).hexdigest()[:8]
         found[role] = f"{prefix(order.entry.name, role)}{digest}"
     return found
 
@@ -93,6 +92,9 @@ def application(
         "graceful_shutdown_timeout_s": 30,
         "ray_actor_options": {"num_cpus": cluster.cpus, "num_gpus": gpus(own, role, gpu) if gpu else 0},
         **cluster.bounds[role].options(),
+        # Without a version that stays, Serve starts every replica again when their number changes.
+        "version": name,
+        "_internal": True,
     }
     target = serve.deployment(REPLICAS[role]).options(**options).bind(own)
     return serve.RunTarget(target=target, name=name, route_prefix=None)
@@ -122,14 +124,17 @@ def gpus(order: PairOrder, role: Role, gpu: Device) -> float:
 
 
 class Deployer:
-    """One at a time deploys for all servers of a cluster: the second finds what the first has deployed."""
+    """One at a time deploys for all servers of a cluster: the second finds what the first has deployed, as long as the
+    cluster stands.
+    """
 
     def __init__(self) -> None:
         self._gpu: Device | None = None
+        self._bounds: dict[str, Bounds] = {}
 
     def deploy(self, order: PairOrder, cluster: ClusterSettings) -> dict[Role, str]:
-        """Deploy a pair's models as far as they are not, and delete those of before that had other settings. Returns
-        the names of their applications.
+        """Deploy a pair's models as far as they are not, or not in these numbers, and delete those of before that had
+        other settings. Returns the names of their applications.
         """
         wanted = names(order, cluster)
         known = serve.status().applications
@@ -139,11 +144,17 @@ class Deployer:
                 if name != wanted[role] or known[name].status == ApplicationStatus.DEPLOY_FAILED:
                     serve.delete(name)
                     del known[name]
-        absent = [role for role in ROLES if wanted[role] not in known]
-        if absent:
+        bounds = {wanted[role]: cluster.bounds[role] for role in ROLES}
+        changed = [
+            role
+            for role, name in wanted.items()
+            if name not in known or self._bounds.get(name, bounds[name]) != bounds[name]
+        ]
+        if changed:
             gpu = self._a_gpu()
-            targets = [application(order, role, cluster, gpu, wanted[role]) for role in absent]
+            targets = [application(order, role, cluster, gpu, wanted[role]) for role in changed]
             serve.run_many(targets, wait_for_applications_running=False)
+        self._bounds |= bounds
         return wanted
 
     def _a_gpu(self) -> Device | None:
@@ -163,7 +174,7 @@ async def deployed(
     order: PairOrder, cluster: ClusterSettings, progress: Callable[[str], None]
 ) -> dict[Role, str]:
     """The names of a pair's applications, once all of them run. Raises CheckpointError where one cannot."""
-    actor = DeployerActor.options(name="deployer", get_if_exists=True).remote()
+    actor = DeployerActor.options(name="deployer", get_if_exists=True, lifetime="detached").remote()
     found: dict[Role, str] = await actor.deploy.remote(order, cluster)
     while True:
         known = (await asyncio.to_thread(serve.status)).applications
