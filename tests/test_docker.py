@@ -17,6 +17,7 @@ COMPOSITIONS = {
     name: yaml.safe_load((ROOT / "docker" / name).read_text())
     for name in ("compose.yaml", "compose.cpu.yaml", "compose.ray.yaml")
 }
+MANIFESTS = list(yaml.safe_load_all((ROOT / "docker/kuberay.yaml").read_text()))
 SETTINGS = {f"NLA_{name.upper()}": field for name, field in Settings.model_fields.items()}
 compositions = pytest.mark.parametrize("name", COMPOSITIONS)
 
@@ -145,3 +146,45 @@ def test_every_node_joins_the_head_that_is_there() -> None:
     assert "--address=head:6379 --num-cpus=0 && exec nla-explorer" in nodes["explorer"]["entrypoint"][-1]
     given = [nodes[f"worker-{n}"]["deploy"]["resources"]["reservations"]["devices"][0] for n in (1, 2)]
     assert [device["device_ids"] for device in given] == [["0"], ["1"]]
+
+
+def manifest(kind: str, name: str) -> dict[str, Any]:
+    (found,) = [m for m in MANIFESTS if m["kind"] == kind and m["metadata"]["name"] == name]
+    return dict(found)
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    cluster = manifest("RayCluster", "nla")["spec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    found = {group.get("groupName", "head"): group["template"]["spec"] for group in groups}
+    for kind, name in (("Deployment", "nla-explorer"), ("StatefulSet", "nla-database")):
+        found[name] = manifest(kind, name)["spec"]["template"]["spec"]
+    return found
+
+
+def test_the_manifests_set_settings_alone_and_have_ray_as_it_is_pinned() -> None:
+    (explorer,) = pods()["nla-explorer"]["containers"]
+    said = {*manifest("ConfigMap", "nla")["data"], *(each["name"] for each in explorer["env"])}
+    assert {name for name in said if name.startswith("NLA_")} <= set(SETTINGS)
+    pins = (ROOT / "requirements/cluster.txt").read_text()
+    assert f"\nray=={manifest('RayCluster', 'nla')['spec']['rayVersion']} " in pins
+
+
+def test_the_pods_of_the_manifests_are_no_roots_and_know_no_secret_that_they_do_not_need() -> None:
+    for name, pod in pods().items():
+        assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+        for container in pod["containers"]:
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= set(container["resources"])
+        secrets = [volume["secret"] for volume in pod.get("volumes", ()) if "secret" in volume]
+        if name in ("head", "gpu"):
+            assert [item["key"] for secret in secrets for item in secret["items"]] == ["hf_token"]
+
+
+def test_every_pod_of_the_manifests_joins_the_head_and_none_else_reaches_its_ports() -> None:
+    head = f"{manifest('RayCluster', 'nla')['metadata']['name']}-head-svc:6379"  # KubeRay's name for it
+    (worker,), (explorer,) = (pods()[name]["containers"] for name in ("gpu", "nla-explorer"))
+    assert worker["readinessProbe"]["exec"]["command"][-1] == f"--address={head}"
+    assert f"ray start --address={head} --num-cpus=0 && exec nla-explorer" in explorer["command"][-1]
+    allowed = manifest("NetworkPolicy", "nla")["spec"]
+    assert allowed["ingress"] == [{"from": [{"podSelector": allowed["podSelector"]}]}]
