@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import httpx
@@ -23,8 +23,9 @@ from fastapi import FastAPI
 from bench.machine import machine
 from server.app import create_app
 from server.nla.models.target import Trace
+from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, TextDelta
 from server.settings import Settings
-from tests.fakes import D, FakePair, FakeSource, FakeTarget, lens_of
+from tests.fakes import D, FakePair, FakeSource, FakeTarget, FakeVerbaliser, lens_of, text_of
 
 LETTERS = "The small cat sleeps beside the warm stove, and nobody wakes it. "
 
@@ -38,11 +39,28 @@ class Instant(FakeTarget):
         return Trace(activations, lens_of(ids), {})
 
 
+class InSteps(FakeVerbaliser):
+    """An engine whose readings all grow by a word at each of its steps, as a real one's do; the steps take no time."""
+
+    async def stream(
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncGenerator[Outcome, None]:
+        texts = {request.key: text_of(request.activation, request.sample) for request in requests}
+        words = {key: text.split(" ") for key, text in texts.items()}
+        for n in range(max(map(len, words.values()))):
+            for key, said in words.items():
+                if n < len(said):
+                    yield TextDelta(key, said[n] if n == 0 else f" {said[n]}")
+            await asyncio.sleep(0)
+        for key, text in texts.items():
+            yield Finished(key, text, False, len(words[key]))
+
+
 async def measured(positions: int, viewers: int) -> tuple[float, float, int]:
     """Seconds, CPU seconds and bytes sent to one viewer, of one analysis of a new text."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), pair="fake", examples=False, max_prompt_tokens=positions)
-        app = create_app(settings, FakeSource(FakePair(target=Instant())))
+        app = create_app(settings, FakeSource(FakePair(target=Instant(), verbaliser=InSteps())))
         async with app.router.lifespan_context(app):
             await app.state.models.settled()
             transport = httpx.ASGITransport(app)

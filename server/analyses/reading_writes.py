@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
@@ -44,7 +43,7 @@ class ReadingWrites:
 
     def score(self, key: Key, score: Score, vector: Vector, event: int) -> None:
         """A reading has its score."""
-        numbers = asdict(score)
+        numbers = vars(score)
         self._tell(key, self._now[key].model_copy(update=numbers), event)
         position, sample = key
         row = {"analysis_id": self._id, "position": position, "sample": sample, "event": event}

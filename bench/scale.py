@@ -1,0 +1,181 @@
+"""`python -m bench.scale`: one server before 1 to 64 replicas that only wait as long as an H200 computes, with 10 to
+10,000 at its pages.
+
+Simulated: each replica of the AV reads up to `--seats` activations at a time and takes `--reading` seconds for each,
+its words in messages every 20 ms as from the cluster; for each there is an AR that takes `--score` milliseconds a
+reading.
+Real: jobs, database, events, pages. Each replica has an analysis to read and another waiting. Those at the pages are
+clients of the app in the same process, without sockets, spread over all analyses.
+
+Prints a line for each number of replicas and of watchers: readings a second, what share that is of what the replicas
+could do, how busy the process is, and what a reading costs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import math
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+
+from bench.machine import machine
+from bench.viewers import LETTERS, Instant
+from server.app import create_app
+from server.nla.cluster.replicas import PAUSE
+from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, TextDelta
+from server.settings import Settings
+from tests.fakes import FakePair, FakeReconstructor, FakeSource, FakeVerbaliser, Vector, text_of
+
+WORDS = " It seems to be about what comes next, and about how sure the text is of that."
+"""What a reading says in one message."""
+
+
+class SleepingVerbaliser(FakeVerbaliser):
+    """Replicas of an AV that wait as long as one on a GPU would compute."""
+
+    def __init__(self, replicas: int, seats: int, seconds: float) -> None:
+        super().__init__(replicas * seats)
+        self._messages = max(1, round(seconds / PAUSE))
+
+    async def stream(
+        self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
+    ) -> AsyncGenerator[Outcome, None]:
+        for n in range(self._messages):
+            await asyncio.sleep(PAUSE)
+            for request in requests:
+                yield TextDelta(request.key, WORDS[n % len(WORDS)])
+        said = "".join(itertools.islice(itertools.cycle(WORDS), self._messages))
+        for request in requests:
+            text = said + text_of(request.activation)
+            yield TextDelta(request.key, text[len(said) :])
+            yield Finished(request.key, text, False, 2 * self._messages)
+
+
+class SleepingReconstructor(FakeReconstructor):
+    """Replicas of an AR, each with one call at a time."""
+
+    def __init__(self, replicas: int, seconds: float) -> None:
+        super().__init__()
+        self._free = asyncio.Semaphore(replicas)
+        self._seconds = seconds
+
+    async def reconstruct(self, texts: Sequence[str]) -> Vector:
+        async with self._free:
+            await asyncio.sleep(self._seconds * len(texts))
+        return await super().reconstruct(texts)
+
+
+async def watch(app: FastAPI, path: str) -> int:
+    """Read a stream to its end and keep none of it. Returns its bytes."""
+    sent = 0
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()  # the client stays
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += len(message.get("body", b""))
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return sent
+
+
+async def measured(options: argparse.Namespace, replicas: int, watchers: int) -> str:
+    """One line of the table."""
+    count = 2 * replicas
+    pair = FakePair(
+        target=Instant(),
+        verbaliser=SleepingVerbaliser(replicas, options.seats, options.reading),
+        reconstructor=SleepingReconstructor(replicas, options.score / 1000),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            data_dir=Path(folder), pair="fake", examples=False, max_prompt_tokens=options.positions,
+            max_running=count, max_queue=max(200, count), database_url=options.database,
+        )  # fmt: skip
+        app = create_app(settings, FakeSource(pair))
+        async with app.router.lifespan_context(app):
+            await app.state.models.settled()
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1", timeout=None
+            ) as client:
+                began, cpu = time.perf_counter(), time.process_time()
+                bodies = [{"text": text(options.positions)} for _ in range(count)]
+                asked = [await client.post("/api/analyses", json=body) for body in bodies]
+                ids = [answer.raise_for_status().json()["id"] for answer in asked]
+                streams = [
+                    watch(app, f"/a/{id}/stream") for id in itertools.islice(itertools.cycle(ids), watchers)
+                ]
+                sent, *_ = await asyncio.gather(asyncio.gather(*streams), *(ended(app, id) for id in ids))
+                seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+    readings = count * options.positions
+    # Read in turns of all seats; the AR goes on while the AV reads.
+    turns = math.ceil(readings / (replicas * options.seats))
+    least = turns * options.reading + min(readings, options.seats) * options.score / 1000
+    sizes = f"{np.mean(sent) / 1e6:.2f}" if sent else ""
+    return (
+        f"| {replicas} | {watchers:,} | {readings:,} | {seconds:.1f} | {readings / seconds:,.0f} | "
+        f"{least / seconds:.0%} | {spent / seconds:.0%} | {1000 * spent / readings:.2f} | {sizes} |"
+    )
+
+
+NUMBERS = itertools.count()
+
+
+def text(positions: int) -> str:
+    """A text of so many tokens, which the fakes take from letters, that nobody has asked for before."""
+    return f"{next(NUMBERS):06d} {LETTERS * (positions // len(LETTERS) + 1)}"[:positions]
+
+
+async def ended(app: FastAPI, id: str) -> None:
+    """Follow an analysis to its end."""
+    async for _ in app.state.analyses.events(id):
+        pass
+    done = await app.state.analyses.get(id)
+    assert done.status == "done", done.error
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.scale", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--watchers", type=int, nargs="+", default=[0, 10, 100, 1000, 10_000])
+    parser.add_argument("--positions", type=int, default=256)
+    parser.add_argument("--seats", type=int, default=256)
+    parser.add_argument("--reading", type=float, default=1.3, help="seconds (7B on an H200: an estimate)")
+    parser.add_argument("--score", type=float, default=3.1, help="milliseconds of an AR (likewise)")
+    parser.add_argument("--database", help="an empty PostgreSQL instead of SQLite")
+    options = parser.parse_args()
+    print(f"{machine()}, {'PostgreSQL' if options.database else 'SQLite'}", flush=True)
+    print(
+        "| replicas | watchers | readings | s | readings a second | of what they could | busy | CPU ms a reading | "
+        "MB to a watcher |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for replicas, watchers in itertools.product(options.replicas, options.watchers):
+        print(asyncio.run(measured(options, replicas, watchers)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
