@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """A head, on which no model stands, and two further nodes with room for four each."""
+    """A head, on which no model stands, and two further nodes, each with room for all models: one may be lost."""
     import ray
     from ray import serve
     from ray.cluster_utils import Cluster
@@ -35,9 +35,11 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("OMP_NUM_THREADS", "1")
+        # Ray gives its workers the niceness 15: beside anything else they would hardly get a turn.
+        patch.setenv("RAY_worker_niceness", "0")
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        found.add_node(num_cpus=4)
-        found.add_node(num_cpus=4)
+        found.add_node(num_cpus=6)
+        found.add_node(num_cpus=6)
         yield found
         if ray.is_initialized():
             serve.shutdown()
