@@ -136,6 +136,11 @@ def speed(positions: int, **given: Any) -> None:
         return
     total = ours["explorer, HTTP to the last score"]
     print(f"| explorer / plain | | {total / ours['plain LLM.generate']:.2f} |")
+    apart = sum(
+        ours[part]
+        for part in ("plain LLM.generate", "of that: HTTP to the lens", "the AR by itself on these readings")
+    )
+    print(f"| explorer / (plain + lens + AR) | | {total / apart:.2f} |")
     quicker = theirs["the engine by itself"] / ours["the engine by itself"]
     print(f"| readings a second, against transformers | | {quicker:.2f} |")
     first = ours["first words at an idle server, from the lens on"] / ours["first words of a bare request"]
