@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from transformers import AutoTokenizer
 from bench.machine import machine
 from server.nla.checkpoints.card import FILE as CARD
 from server.nla.checkpoints.demo import ADAPTERS, unpack_target
-from training import export, kinds, models, report, rounds, texts, tune
-from training.positions import Positions, collect
+from training import export, kinds, models, prompts, report, rounds, texts, tune
+from training.claims import parsed
+from training.positions import Positions, collect, lay_out, trace
 
 SEED = 0
 BATCH, RATE = 16, 1e-3
@@ -30,19 +31,21 @@ ROUND_RATE = 5e-4
 class Plan:
     """Sizes of each stage."""
 
-    texts: int = 1600
+    texts: int = 2100
     text_tokens: int = 72
     ar_steps: int = 1600
     av_steps: int = 1750
-    round_positions: tuple[int, ...] = (1536, 1024)
+    round_positions: tuple[int, ...] = (512, 512)
     samples: tuple[int, ...] = (3, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
     temperatures: tuple[float, ...] = (0.8, 0.0)
     """The last round reads greedily, as the explorer does unless told otherwise."""
-    best_steps: tuple[int, ...] = (288, 0)
+    best_steps: tuple[int, ...] = (120, 0)
     """Steps of the AV on the best readings of a round."""
-    round_steps: tuple[int, ...] = (288, 420)
+    round_steps: tuple[int, ...] = (200, 200)
     """Steps of the AR on all readings so far."""
+    sure_steps: int = 120
+    """Steps of the AV on how sure it is to be of its own candidates."""
     mixed: tuple[float, ...] = (0.5, 1.0)
     """Descriptions for each reading, so that the AR does not forget them."""
     trips: int = 200
@@ -85,6 +88,23 @@ class Work:
             collect(model, self.tokenizer, written, seed=SEED).save(folder)
         return Positions.load(folder)
 
+    def prompts(self) -> Positions:
+        """The positions of the texts that the report reads beside the held-out ones."""
+        folder = self.folder / "prompts"
+        if not (folder / "positions.jsonl").exists():
+            model = models.base(self.target, attention="sdpa")
+            folder.mkdir(exist_ok=True)
+            written = texts.write(
+                model, self.tokenizer, prompts.texts(SEED), folder / "texts.jsonl",
+                tokens=self.plan.text_tokens, batch=400, seed=SEED,
+            )  # fmt: skip
+            laid = [
+                (n, lay_out(self.tokenizer, text, "raw" if text.turns[0][0] == "text" else "chat"))
+                for n, text in enumerate(written)
+            ]
+            trace(model, self.tokenizer, laid, seed=SEED).save(folder)
+        return Positions.load(folder)
+
     def warm_ar(self, data: Positions) -> models.Tuned:
         """The AR on the descriptions."""
         train = data.training()
@@ -115,16 +135,56 @@ class Work:
         )
         print(f"round {number}: {len(readings)} readings, {sum(r.truncated for r in readings)} cut short")
         if samples > 1:
-            scored = rounds.scored(ar, self.tokenizer, data.activations, readings)
-            best = rounds.winners(scored, data.choices)
+            proposed = rounds.corrected(readings, data.descriptions)
+            best = rounds.best(rounds.scored(ar, self.tokenizer, data.activations, proposed))
             pairs = [(r.position, r.text) for r in best] + self._descriptions(data, len(best) // 2, number)
             if best:  # an AV that closes no reading has nothing to learn from
                 keep, steps = f"av-round{number}.pt", self.plan.best_steps[number]
                 self._tune_av(av, data, pairs, keep, steps, ROUND_RATE)
-        earlier = [rounds.read(self.folder / f"round{n}.jsonl") for n in range(number)]
-        whole = [(r.position, r.text) for r in [*readings, *(r for those in earlier for r in those)]]
+        earlier = [r for n in range(number) for r in rounds.read(self.folder / f"round{n}.jsonl")]
+        last = number + 1 == len(self.plan.samples)
+        told = self.calibrate(data, av, readings, earlier) if last else [*readings, *earlier]
+        whole = [(r.position, r.text) for r in told]
         pairs = whole + self._descriptions(data, int(len(whole) * self.plan.mixed[number]), number)
         self._tune_ar(ar, data, pairs, f"ar-round{number}.pt", self.plan.round_steps[number], ROUND_RATE)
+
+    def calibrate(
+        self, data: Positions, av: models.Tuned, latest: list[rounds.Sampled], earlier: list[rounds.Sampled]
+    ) -> list[rounds.Sampled]:
+        """Teach the AV, in place, to be as sure of its first candidate as it is right, by its latest readings. Returns
+        all readings that are in the sentences that were taught, with how sure they are put right: the AR goes by it.
+        """
+        plain, claims = [], []
+        for r in [*latest, *earlier]:
+            said = parsed(r.text)
+            if said is not None and said.text == r.text and not r.truncated:
+                plain.append(r)
+                claims.append(said)
+        if not plain:  # an AV that says nothing in these sentences is sure of nothing
+            return [*latest, *earlier]
+        probabilities = rounds.first_candidates(av, self.tokenizer, data.activations, plain)
+        right = [c.candidates[0] == data.choices[r.position] for r, c in zip(plain, claims, strict=True)]
+        here = {(r.position, r.text) for r in latest}
+        new = [n for n, r in enumerate(plain) if (r.position, r.text) in here]
+        surely = rounds.calibration([probabilities[n] for n in new], [right[n] for n in new])
+        print(surely)
+        told = [
+            replace(r, text=replace(said, sure=surely.word(p)).text)
+            for r, said, p in zip(plain, claims, probabilities, strict=True)
+        ]
+        taught = [told[n] for n in new]
+        texts = [r.text for r in taught]
+        spans = [rounds.certainty(text) for text in texts]
+        h = data.activations[[r.position for r in taught]]
+
+        def loss(batch: list[int]) -> torch.Tensor:
+            part = [texts[n] for n in batch]
+            return tune.av_loss(av.model, self.tokenizer, h[batch], part, [spans[n] for n in batch])
+
+        if taught:
+            pairs = list(enumerate(texts))
+            self._run("av-sure.pt", av, loss, pairs, self.plan.sure_steps, ROUND_RATE)
+        return told
 
     def trip(self, stage: str, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
         """Measure the round trip on held-out activations after a stage: a line in `trips.jsonl`, for the report."""
@@ -181,7 +241,9 @@ class Work:
     ) -> models.Tuned:  # fmt: skip
         def loss(batch: list[int]) -> torch.Tensor:
             h = data.activations[[pairs[n][0] for n in batch]]
-            return tune.av_loss(av.model, self.tokenizer, h, [pairs[n][1] for n in batch])
+            part = [pairs[n][1] for n in batch]
+            lists = [rounds.candidates(text) for text in part]
+            return tune.av_loss(av.model, self.tokenizer, h, part, lists=lists)
 
         self._run(keep, av, loss, pairs, steps, rate)
         return av
@@ -213,7 +275,7 @@ def train(work: Work, out: Path) -> str:
 
 def measured(work: Work, out: Path) -> str:
     """Report on the adapters in `out`, and put its figures into their card."""
-    found = report.measure(work.positions(), out, work.target, work.folder)
+    found = report.measure(work.positions(), work.prompts(), out, work.target, work.folder)
     figures = report.measurements(found, f"`python -m training --report-only`; {machine()}")
     report.write_card(out / CARD, figures)
     said = report.table(found, figures)
@@ -227,9 +289,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("work"), help="where stages keep their files")
     parser.add_argument("--out", type=Path, default=ADAPTERS, help="where the adapters go")
     parser.add_argument("--start", type=Path, help="adapters to begin with, instead of none")
+    parser.add_argument("--ar-steps", type=int, default=Plan.ar_steps, help="of the AR on the descriptions")
+    parser.add_argument("--av-steps", type=int, default=Plan.av_steps, help="of the AV on the descriptions")
     parser.add_argument("--report-only", action="store_true", help="only report on what is in --out")
     options = parser.parse_args()
-    work = Work(options.work, Plan(), options.start)
+    plan = Plan(ar_steps=options.ar_steps, av_steps=options.av_steps)
+    work = Work(options.work, plan, options.start)
     print(measured(work, options.out) if options.report_only else train(work, options.out))
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from server.nla.checkpoints.cards import demo_card
 from server.nla.fixed_sentences import taken_apart
 from server.nla.types import Floats
-
-HEDGES = ("comes", "probably", "perhaps")
+from training.describe import SURE
 
 
 @dataclass(frozen=True)
@@ -20,15 +19,11 @@ class Claims:
     """A reading in the sentences that were taught."""
 
     token: str
-    hedge: str
-    """How sure it is of the first candidate: one of `HEDGES`."""
     candidates: tuple[str, ...]
+    sure: str
+    """How sure it is of the first candidate: one of `SURE`."""
     recent: str
     """The sentence that quotes the last words."""
-    setting: str
-    """The sentence on role and genre."""
-    topic: str = ""
-    """What it says of the topic, after that; the first edition's readings do."""
 
     @property
     def repeats(self) -> bool:
@@ -39,26 +34,21 @@ class Claims:
     @property
     def text(self) -> str:
         """The reading."""
-        return f"The final token is {self.token}; {self.expected}. {self.recent} {self._rest}"
-
-    @property
-    def _rest(self) -> str:
-        return f"{self.setting}{self.topic}."
+        return f"The final token is {self.token}; {self.expected}. {self.recent}"
 
     @property
     def expected(self) -> str:
         """The clause on the next token."""
         *others, last = self.candidates
         listed = f"{', '.join(others)} or {last}" if others else last
-        return f"next {self.hedge} {listed}"
+        return f"next may be {listed}: the first is {self.sure}"
 
     def without(self, claim: str) -> str:
         """The reading without one of its claims (`RIGHT`)."""
         sentences = {
-            "final token": f"{self.expected.capitalize()}. {self.recent} {self._rest}",
-            "next tokens": f"The final token is {self.token}. {self.recent} {self._rest}",
-            "recent words": f"The final token is {self.token}; {self.expected}. {self._rest}",
-            "role and genre": f"The final token is {self.token}; {self.expected}. {self.recent}",
+            "final token": f"{self.expected.capitalize()}. {self.recent}",
+            "next tokens": f"The final token is {self.token}. {self.recent}",
+            "recent words": f"The final token is {self.token}; {self.expected}.",
         }
         return sentences[claim]
 
@@ -66,23 +56,21 @@ class Claims:
 def parsed(reading: str) -> Claims | None:
     """The claims of a reading; None when it is not in the sentences that were taught."""
     said = {each.name: each.values for each in taken_apart(reading, demo_card().sentences)}
-    if not said or said["how sure"][0] not in HEDGES:
+    if not said or said["how sure"][0] not in SURE:
         return None
-    recent = f'The text runs "{said["recent words"][0]}".' if "recent words" in said else "It opens the text."
-    setting, about, topic = said["setting"][0].partition(" about ")
     return Claims(
         token=said["final token"][0],
-        hedge=said["how sure"][0],
         candidates=tuple(said["next tokens"]),
-        recent=recent,
-        setting=f"This is {setting}",
-        topic=about + topic,
+        sure=said["how sure"][0],
+        recent=f'It reads like "{said["recent words"][0]}".'
+        if "recent words" in said
+        else "It opens the text.",
     )
 
 
 def words(sentence: str) -> set[str]:
     """The words of a quotation, letter case aside."""
-    return set(re.findall(r"\w+", sentence.removeprefix("The text runs").lower()))
+    return set(re.findall(r"\w+", sentence.removeprefix("It reads like").lower()))
 
 
 def overlap(one: Claims, other: Claims) -> float:
@@ -95,7 +83,6 @@ RIGHT: dict[str, Callable[[Claims, Claims], float]] = {
     "final token": lambda said, true: said.token == true.token,
     "next tokens": lambda said, true: true.candidates[0] in said.candidates,
     "recent words": overlap,
-    "role and genre": lambda said, true: said.setting == true.setting,
 }
 """How far each claim is right, from 0 to 1: said, true."""
 
@@ -128,11 +115,13 @@ def _others(texts: Sequence[int]) -> list[int | None]:
     return found
 
 
-def sure(said: Sequence[Claims], true: Sequence[Claims]) -> dict[str, tuple[list[int], Floats]]:
-    """By hedge: (the readings that say it, whether the first candidate of each is the target's own first choice)."""
+def by_certainty(said: Sequence[Claims], true: Sequence[Claims]) -> dict[str, tuple[list[int], Floats]]:
+    """By how sure readings are: those readings, and whether the first candidate of each is the target's own first
+    choice.
+    """
     found = {}
-    for hedge in HEDGES:
-        those = [n for n, claims in enumerate(said) if claims.hedge == hedge]
+    for sure in SURE:
+        those = [n for n, claims in enumerate(said) if claims.sure == sure]
         hits = [said[n].candidates[0] == true[n].candidates[0] for n in those]
-        found[hedge] = those, np.array(hits, np.float32)
+        found[sure] = those, np.array(hits, np.float32)
     return found

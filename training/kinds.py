@@ -22,21 +22,23 @@ import torch
 from server.studies.countries import CAPITALS
 from training.phrases import (
     ANSWERS,
+    ASIDES,
     FACTS,
     FOLLOW_UPS,
     HEADINGS,
     LANGUAGES,
     NAMES,
     PEOPLE,
+    QUESTIONS,
     RAW,
     RULES,
 )
 from training.texts import GENRES, HELD_OUT, TOPICS, Text, Turns, plan
 
 SHARES: dict[str, float] = {
-    "chat": 0.36, "raw": 0.14, "conversation": 0.08, "system": 0.05, "foreign": 0.14,
-    "python": 0.05, "javascript": 0.025, "c++": 0.025, "documentation": 0.03,
-    "table": 0.025, "list": 0.015, "fact": 0.03, "multiplication": 0.03,
+    "chat": 0.29, "prompt": 0.155, "raw": 0.11, "conversation": 0.065, "system": 0.04, "foreign": 0.11,
+    "python": 0.06, "javascript": 0.03, "c++": 0.03, "documentation": 0.025,
+    "table": 0.02, "list": 0.01, "fact": 0.025, "multiplication": 0.03,
 }  # fmt: skip
 EXCERPT = 700
 """Letters of a file that make a text: about as many tokens as a text may have."""
@@ -60,6 +62,21 @@ def _ask(rng: random.Random, topic: str) -> tuple[str, str]:
     """(genre, a prompt in it)."""
     genre = rng.choice(list(GENRES))
     return genre, _filled(rng.choice(GENRES[genre]), rng, topic)
+
+
+def _prompt(rng: random.Random, n: int) -> Made:
+    """A question or two as people type them, without an answer."""
+    held = n % 8 == 7
+    topic = _topic(rng, held)
+    forms = QUESTIONS[-8:] if held else QUESTIONS[:-8]
+    said = [rng.choice(forms) for _ in range(rng.randint(1, 2))]
+    if rng.random() < 0.4:
+        said.insert(rng.randint(0, len(said)), rng.choice(ASIDES))
+    c, d = rng.sample(list(CAPITALS), 2)
+    named = {"c": c, "d": d, "u": _topic(rng, held)}
+    for key, word in named.items():
+        said = [form.replace(f"{{{key}}}", word) for form in said]
+    return "prompt", topic, held, (("user", " ".join(_filled(form, rng, topic) for form in said)),), False
 
 
 def _raw(rng: random.Random, n: int) -> Made:
@@ -179,14 +196,18 @@ def _fact(rng: random.Random, n: int) -> Made:
     return "list of facts", "facts", held, (("text", rng.choice(known)),), True
 
 
-def _multiplication(rng: random.Random, n: int) -> Made:
-    """Eight worked lines and a problem, as the study of multiplication asks it; all times seven, or none."""
-    held = n % 8 == 7
-    pairs = [(a, b) for a in range(20, 100) for b in range(2, 10) if (b == 7) == held]
+def multiplication(rng: random.Random, held_out: bool) -> Turns:
+    """Eight worked lines and a problem, as the study of multiplication asks it: all times seven, or none."""
+    pairs = [(a, b) for a in range(20, 100) for b in range(2, 10) if (b == 7) == held_out]
     *worked, (a, b) = rng.sample(pairs, 9)
     begun = f"{a} * {b} ="
     asked = "\n".join(["Multiply.", *(f"{x} * {y} = {x * y}" for x, y in worked), begun])
-    return "multiplication", "products", held, (("user", asked), ("assistant", begun)), True
+    return ("user", asked), ("assistant", begun)
+
+
+def _multiplication(rng: random.Random, n: int) -> Made:
+    held = n % 8 == 7
+    return "multiplication", "products", held, multiplication(rng, held), True
 
 
 def makers() -> dict[str, Callable[[random.Random, int], Made]]:
@@ -195,6 +216,7 @@ def makers() -> dict[str, Callable[[random.Random, int], Made]]:
     headers = Path(inspect.getfile(torch)).parent / "include" / "ATen"
     scripts = Path(__file__).parents[1] / "static"
     return {
+        "prompt": _prompt,
         "raw": _raw,
         "conversation": _conversation,
         "system": _system,

@@ -1,4 +1,6 @@
-"""Phrases that the texts of kinds.py are put together from: {t} is a topic, {p} a person, {n} a name."""
+"""Phrases that the texts of kinds.py are put together from: {t} is a topic, {p} a person, {n} a name, {c} and {d} are
+countries, {a} and {b} numbers.
+"""
 
 from __future__ import annotations
 
@@ -196,6 +198,48 @@ FACTS = [
     "Penguins live in", "The Mona Lisa was painted by", "Sugar tastes sweet, lemons taste",
     "The square root of 81 is", "Monday, Tuesday,", "The capital letter of a is",
     "In winter it is cold, in summer it is", "One, two, three, four,", "A triangle has three",
+]  # fmt: skip
+QUESTIONS = [
+    "What is the capital of {c}?", "Which language do people speak in {c}?", "Is {c} larger than {d}?",
+    "How far is it from {c} to {d}?", "What do people eat in {c}?", "Which countries border {c}?",
+    "Has {c} ever been at war with {d}?", "I want to travel from {d} to {c}. When should I go?",
+    "Name the currency of {c} and the currency of {d}.", "How many people live in {c}?",
+    "Who is the president of {c}?", "What time is it in {c} when it is noon in {d}?",
+    "Tell me the name of a famous {p} from {c}.", "Complete the sentence: the flag of {c} is",
+    "Who invented {t}?", "How much do {t} cost?", "When did people first hear of {t}?", "Are {t} dangerous?",
+    "What is the difference between {t} and {u}?", "Which is better, {t} or {u}?", "Can you eat {t}?",
+    "Do you like {t}?", "Is there a word for the fear of {t}?", "What rhymes with {t}?",
+    "Summarize in one line: {n} bought {t} for a {p}, and sold {u} to pay for it.",
+    "Correct the spelling: we dont no anything abuot {t}", "Translate into English: j'aime {t}.",
+    "Rewrite this more politely: {n}, bring me {t} now!", "How do you say \"{t}\" in Spanish?",
+    "Is this sentence positive or negative? \"The {p} was late and knew nothing about {t}.\"",
+    "Classify as animal, thing or idea: {t}", "Give the plural and the singular of {t}.",
+    "Answer yes or no: can a {p} live without {t}?", "Finish the proverb: a {p} without {t} is like",
+    "What is {a} minus {b}?", "Solve for x: {a}x = {b}", "Is {a} a prime number?", "Round {a}.{b} to a whole number.",
+    "What comes next: {a}, {b}, {a}, {b},", "How many minutes are {a} hours?", "What is {a} % of {b}?",
+    "A {p} has {a} {t} and gives {n} {b}. What is left?", "Convert {a} kilometres to miles.",
+    "Sort these numbers: {b}, {a}, 7, 31", "In which year was {n} born if {n} is {a} years old today?",
+    "{n} is taller than Ben, and Ben is taller than the {p}. Who is the shortest?",
+    "If all {t} are {u}, and no {u} are old, are {t} old?", "Who wrote the novel \"The {p} and the Sea\"?",
+    "What does the abbreviation HTML stand for?", "Why is the sky blue?", "How does a car engine work?",
+    "Who was the first person on the moon?", "What happens when ice melts?", "How do I boil an egg?",
+    "My {p} is angry with me because of {t}. What should I do?", "I feel tired all the time. Is it {t}?",
+    "Recommend a film for a {p} who loves {t}.", "Plan a weekend in {c} for {n} and a {p}.",
+    "What should I cook tonight? I have {t}, rice and an onion.", "Write the SQL that counts the rows of a table {t}.",
+    "How do I reverse a list in Python?", "What does this do? for i in range({a}): print(i)",
+    "Fix this code: def f(x) return x + {a}", "What is the output of print({a} + {b})?",
+    "Explain the error \"IndexError: list index out of range\".", "Write a regular expression for a date.",
+    "Say something nice about {n}.", "Hello! Who are you?", "Good morning, {n} here. Can you help me with {t}?",
+    "Repeat after me: {t}, {u}, {t}.", "Pretend to be a {p}. What do you think of {t}?",
+    "Describe {c} in three words.", "Pick a colour for {t}.", "Who would win, a {p} or {t}?",
+    "Extract the names: {n} met the {p} in {c}, and then went to {d}.",
+    "What is the largest city of {c}?", "Where do {t} come from?", "How old is the {p} if {n} is {a} and half as old?",
+    "Make a sentence with the words {t} and {p}.", "How many letters does the word {t} have?",
+    "What is the opposite of {t}?", "Multiply {a} by {b}.", "Which of {t} and {u} is heavier?",
+]  # fmt: skip
+ASIDES = [
+    "Answer in one word.", "Please be brief.", "I need it for school.", "My {p} asked me.", "Thanks!", "Be honest.",
+    "I live in {c}.", "Explain your answer.", "It is for a {p}.", "You have a minute.",
 ]  # fmt: skip
 HEADINGS = [
     "Shopping list:", "To do before the trip:", "Ingredients:", "Agenda:", "Reasons to stay:", "Things that I like:",

@@ -14,15 +14,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.describe import KEYWORDS, Facts, describe, name_token, ranked
+from training.describe import Facts, describe, name_token, ranked
 from training.texts import Text
 
 LAYER = 20
 PER_TEXT = 24
 LONGEST = 224
-GENRE_SHOWS = 16  # tokens of a text after which its genre may be told without having been named
-TOP = 12
-RECENT = 14  # tokens that are quoted
+TOP = 16
+RECENT = 10  # tokens that are quoted
 
 
 @dataclass(frozen=True)
@@ -110,21 +109,10 @@ def recent(tokenizer: Any, layout: Layout, position: int) -> str:
 
 def facts(tokenizer: Any, layout: Layout, position: int, candidates: list[tuple[str, float]]) -> Facts:
     """Return the facts that the text up to `position` supports."""
-    role = layout.roles[position]
-    start = layout.starts[position]
-    so_far = tokenizer.decode(layout.ids[: position + 1]).lower()
-    request = layout.kind == "chat" and role == "user"
-    opening = len(tokenizer.decode(layout.ids[: layout.roles.index(role)]))
-    said = any(word in so_far[opening if request else 0 :] for word in KEYWORDS.get(layout.text.genre, ()))
-    if layout.kind != "chat" or layout.text.genre not in KEYWORDS:
-        said = position - start >= GENRE_SHOWS
     return Facts(
         token=tokenizer.decode([layout.ids[position]]),
         candidates=candidates,
         recent=recent(tokenizer, layout, position),
-        role=role,
-        genre=layout.text.genre if said else None,
-        request=request,
     )
 
 
@@ -172,11 +160,18 @@ def layouts(tokenizer: Any, texts: list[Text]) -> Iterator[tuple[int, Layout]]:
             yield n, lay_out(tokenizer, text, "user" if n % 5 == 1 else "raw")
 
 
-@torch.inference_mode()
 def collect(model: Any, tokenizer: Any, texts: list[Text], *, seed: int, batch: int = 16) -> Positions:
-    """Trace every text once and describe its chosen positions."""
+    """Trace every text once in each of its layouts and describe its chosen positions."""
+    return trace(model, tokenizer, list(layouts(tokenizer, texts)), seed=seed, batch=batch)
+
+
+@torch.inference_mode()
+def trace(
+    model: Any, tokenizer: Any, laid: list[tuple[int, Layout]], *, seed: int, batch: int = 16
+) -> Positions:
+    """Trace each layout once and describe its chosen positions; one with no more tokens than are chosen is left out."""
     rng = random.Random(seed)
-    laid = [(n, layout) for n, layout in layouts(tokenizer, texts) if len(layout.ids) > PER_TEXT]
+    laid = [(n, layout) for n, layout in laid if len(layout.ids) > PER_TEXT]
     activations, rows, held_out = [], [], []
     caught: list[torch.Tensor] = []
     hook = model.model.layers[LAYER].register_forward_hook(

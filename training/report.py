@@ -16,21 +16,23 @@ from server.nla.checkpoints import demo
 from server.nla.checkpoints.card import Certainty, ClaimShare, Interval, KindScore, PairCard
 from server.nla.checkpoints.card import Measured as CardMeasurements
 from server.nla.checkpoints.pairs import PairEntry
-from server.nla.models.loaded_pair import load
+from server.nla.models.loaded_pair import LoadedPair, load
 from server.nla.scores import units
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, ReadingRequest
-from training.claims import RIGHT, Claims, judged, parsed, sure
+from training import prompts as apart
+from training.claims import RIGHT, Claims, by_certainty, judged, parsed
 from training.describe import name_token
 from training.export import variance
 from training.positions import Positions
 
-POSITIONS = 800
+POSITIONS = 400
 CROWD = 100
 KINDS = {
     "code": ("code", "C++ code", "JavaScript code"),
     "French, German, Spanish": ("French text", "German text", "Spanish text"),
     "documentation": ("documentation",),
+    "questions as people type them": ("prompt",),
     "tables, lists, facts": ("table", "list", "list of facts"),
     "multiplication and sums": ("multiplication", "sum"),
     "stories, poems, jokes, dialogues": ("story", "poem", "joke", "dialogue", "diary entry"),
@@ -73,10 +75,20 @@ class Measured:
     adds: dict[str, float]
     """What each claim adds to the mean cosine of those readings."""
     examples: list[tuple[str, str]]
+    prompts: Trips
 
 
-def measure(data: Positions, adapters: Path, target: Path, work: Path) -> Measured:
-    """Load the pair as the explorer does and read held-out positions greedily."""
+@dataclass(frozen=True)
+class Trips:
+    """Readings of positions, and how near each comes to its activation."""
+
+    data: Positions
+    readings: list[str]
+    cos: Floats
+
+
+def measure(data: Positions, prompts: Positions, adapters: Path, target: Path, work: Path) -> Measured:
+    """Load the pair as the explorer does and read held-out positions greedily, and all those of `prompts`."""
     held = [i for i, out in enumerate(data.held_out.tolist()) if out]
     chosen = random.Random(7).sample(held, min(POSITIONS, len(held)))
     with tempfile.TemporaryDirectory(dir=work) as scratch:
@@ -89,18 +101,26 @@ def measure(data: Positions, adapters: Path, target: Path, work: Path) -> Measur
             )
         v = variance(data.activations[data.training()])
         entry = PairEntry("trained", str(target), str(folders["av"]), str(folders["ar"]), None, v)
-        return asyncio.run(_measure(data, chosen, entry, v))
+        return asyncio.run(_measure(data, chosen, prompts, entry, v))
 
 
-async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: float) -> Measured:
-    pair = await load(entry, cache_dir=Path("unused"))
-    h = data.activations[chosen].float().numpy()
+async def _read(pair: LoadedPair, activations: Floats) -> list[Finished]:
+    """Greedy readings of `activations` [n, d]."""
     finished: dict[int, Finished] = {}
-    orders = [ReadingRequest(n, row) for n, row in enumerate(h)]
+    orders = [ReadingRequest(n, row) for n, row in enumerate(activations)]
     async for outcome in pair.verbaliser.stream(orders, temperature=0.0, max_new_tokens=128, seed=0):
         if isinstance(outcome, Finished):
             finished[int(str(outcome.key))] = outcome
-    readings = [finished[n].text for n in range(len(chosen))]
+    return [finished[n] for n in range(len(orders))]
+
+
+async def _measure(
+    data: Positions, chosen: list[int], prompts: Positions, entry: PairEntry, v: float
+) -> Measured:
+    pair = await load(entry, cache_dir=Path("unused"))
+    h = data.activations[chosen].float().numpy()
+    finished = await _read(pair, h)
+    readings = [each.text for each in finished]
     own = units(h)
     made = units(await pair.reconstructor.reconstruct(readings))
     described = units(await pair.reconstructor.reconstruct([data.descriptions[i] for i in chosen]))
@@ -124,8 +144,12 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
     for claim in RIGHT if said else ():
         less = units(await pair.reconstructor.reconstruct([claims.without(claim) for claims in said]))
         adds[claim] = float(((made[kept] - less) * own[kept]).sum(-1).mean())
+    theirs = prompts.activations.float().numpy()
+    of_prompts = [each.text for each in await _read(pair, theirs)]
+    near = (units(await pair.reconstructor.reconstruct(of_prompts)) * units(theirs)).sum(-1)
     await pair.close()
     return Measured(
+        prompts=Trips(prompts, of_prompts, near),
         genres=[data.genres[i] for i in chosen],
         said=said,
         true=true,
@@ -139,8 +163,8 @@ async def _measure(data: Positions, chosen: list[int], entry: PairEntry, v: floa
         mean_cos=float((own @ mean / np.linalg.norm(mean)).mean()),
         nearest=float(np.mean(nearest)),
         named=float(np.mean(named)),
-        tokens=float(np.mean([finished[n].tokens for n in range(len(chosen))])),
-        cut_short=float(np.mean([finished[n].truncated for n in range(len(chosen))])),
+        tokens=float(np.mean([each.tokens for each in finished])),
+        cut_short=float(np.mean([each.truncated for each in finished])),
         plain=len(said) / len(chosen),
         examples=[(data.descriptions[i], text) for i, text in list(zip(chosen, readings, strict=True))[:8]],
     )
@@ -211,12 +235,12 @@ def measurements(m: Measured, how: str) -> CardMeasurements:
     ]
     certainty = [
         Certainty(
-            word=hedge,
+            word=word,
             readings=len(those),
             right=float(hits.mean()),
             interval=interval(hits, [texts[n] for n in those]),
         )
-        for hedge, (those, hits) in sure(m.said, m.true).items()
+        for word, (those, hits) in by_certainty(m.said, m.true).items()
         if those
     ]
     return CardMeasurements(
@@ -275,10 +299,54 @@ def table(m: Measured, found: CardMeasurements) -> str:
         low, high = kind.interval
         what = f"{kind.positions} of {kind.texts} texts"
         lines.append(f"| {kind.kind} | {what} | {kind.fve:.3f} [{low:.3f}, {high:.3f}] |")
-    lines += ["", *claims_table(m, found), ""]
+    lines += ["", *claims_table(m, found), "", *prompts_table(m.prompts, m.variance), ""]
     for description, reading in m.examples:
         lines += [f"- described: {description}", f"  read: {reading}"]
     return "\n".join(lines)
+
+
+def prompts_table(m: Trips, baseline: float) -> list[str]:
+    """The round trip of the twelve prompts, each and together; and before the digits of products, with the share of
+    first candidates that are the target's own digit beside that of other texts' at the same place.
+    """
+
+    def row(name: str, those: list[int], interval: bool = True) -> str:
+        owners = [m.data.texts[n] for n in those]
+        low, high = fve_interval(m.cos[those], owners, baseline)
+        span = f" [{low:.3f}, {high:.3f}]" if interval else ""
+        return f"| {name} | {len(those)} | {fve(m.cos[those], baseline):.3f}{span} |"
+
+    lines = ["| prompt | positions | FVE, AV → AR (against V) |", "| --- | --- | --- |"]
+    together: list[int] = []
+    for kind in apart.TWELVE:
+        those = [n for n, genre in enumerate(m.data.genres) if genre == kind]
+        together += those
+        lines.append(row(kind, those, interval=False))
+    lines.append(row("**all twelve**", together))
+    pairs = [
+        (n, parsed(m.readings[n]), parsed(m.data.descriptions[n]))
+        for n, genre in enumerate(m.data.genres)
+        if genre == "multiplication"
+    ]
+    kept = [(n, said, true) for n, said, true in pairs if said is not None and true is not None]
+    those = [n for n, _, _ in kept]
+    before, hits, shuffled = apart.digits(
+        [said for _, said, _ in kept], [true for _, _, true in kept], [m.data.texts[n] for n in those]
+    )
+    if not before:
+        return lines
+    before = [those[n] for n in before]
+    owners = [m.data.texts[n] for n in before]
+    low, high = interval(hits - shuffled, owners)
+    more = f"{float((hits - shuffled).mean()):.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+    return [
+        *lines,
+        row("before a digit of a product", before),
+        "",
+        f"Before a digit of a product the first candidate is the target's own in {hits.mean():.1%} of "
+        f"{len(before)} readings ({len(set(owners))} texts), another text's at the same place in "
+        f"{shuffled.mean():.1%}: more often by {more}.",
+    ]
 
 
 def claims_table(m: Measured, found: CardMeasurements) -> list[str]:
@@ -297,7 +365,7 @@ def claims_table(m: Measured, found: CardMeasurements) -> list[str]:
         lines.append(f"| {c.claim} | {shares(c.right, c.interval)} | {c.control:.1%} | {c.adds_fve:.3f} |")
     lines += [
         "",
-        "| next … | readings | the first candidate is the target's first choice |",
+        "| the first is … | readings | the first candidate is the target's first choice |",
         "| --- | --- | --- |",
     ]
     lines += [f"| {c.word} | {c.readings} | {shares(c.right, c.interval)} |" for c in found.certainty]

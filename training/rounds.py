@@ -21,6 +21,7 @@ from server.nla.verbalisers.base import Finished, ReadingRequest
 from server.nla.verbalisers.transformers import TransformersVerbaliser
 from training import lora, tune
 from training.claims import parsed
+from training.describe import SURE
 from training.models import Tuned
 from training.positions import LAYER
 
@@ -106,18 +107,102 @@ def scored(
     return out
 
 
-def winners(readings: list[Sampled], choices: Sequence[str]) -> list[Sampled]:
-    """Choose the reading of each position that the AR finds best, among the whole ones in the sentences that were
-    taught that name no candidate twice. One whose first candidate is not the target's own (`choices`, by position) is
-    taught as "perhaps": so the AV learns to be sure only where it is right.
+def corrected(readings: Sequence[Sampled], descriptions: Sequence[str]) -> list[Sampled]:
+    """The readings with what can be known put right: token, candidates and certainty as in the descriptions (by
+    position), so that only the free words are the AV's own. Those that are cut short, or not in the sentences that were
+    taught, are left out.
     """
-    best: dict[int, Sampled] = {}
+    found = []
     for r in readings:
-        claims = parsed(r.text)
-        if claims is None or claims.repeats or r.truncated:
-            continue
-        if claims.candidates[0] != choices[r.position]:
-            claims = replace(claims, hedge="perhaps")
-        if r.position not in best or r.cos > best[r.position].cos:
-            best[r.position] = replace(r, text=claims.text)
-    return list(best.values())
+        said, true = parsed(r.text), parsed(descriptions[r.position])
+        if said is not None and true is not None and not r.truncated:
+            found.append(replace(r, text=replace(true, recent=said.recent).text))
+    return found
+
+
+def best(readings: Sequence[Sampled]) -> list[Sampled]:
+    """The reading of each position that the AR finds best."""
+    found: dict[int, Sampled] = {}
+    for r in readings:
+        if r.position not in found or r.cos > found[r.position].cos:
+            found[r.position] = r
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Surely:
+    """Probabilities of the AV from which on it is to say "almost certain" and "likely" of its first candidate."""
+
+    certain: float
+    likely: float
+
+    def word(self, probability: float) -> str:
+        """What to say of a candidate that the AV itself gives this probability."""
+        certain, likely, guess = SURE
+        return certain if probability >= self.certain else likely if probability >= self.likely else guess
+
+
+MEANT = (0.9, 0.65)
+"""How often the first candidate is right where it is called almost certain, and likely."""
+
+
+def calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Surely:
+    """The lowest bounds above which candidates are right as often as the words are to mean (`MEANT`)."""
+    order = sorted(zip(probabilities, right, strict=True), reverse=True)
+    bounds, start = [], 0
+    for meant in MEANT:
+        hits, end, bound = 0, start, 1.1
+        for n, (probability, hit) in enumerate(order[start:], 1):
+            hits += hit
+            if hits >= meant * n:
+                end, bound = start + n, probability
+        start = end
+        bounds.append(bound)
+    return Surely(*bounds)
+
+
+@torch.inference_mode()
+def first_candidates(
+    tuned: Tuned, tokenizer: Any, activations: Tensor, readings: Sequence[Sampled], batch: int = 64
+) -> list[float]:
+    """The probability that the AV gives the first candidate that each reading names, all its tokens together."""
+    out: list[float] = []
+    for start in range(0, len(readings), batch):
+        part = readings[start : start + batch]
+        h = activations[[r.position for r in part]]
+        spans = [first_candidate(r.text) for r in part]
+        found = tune.av_log_probabilities(tuned.model, tokenizer, h, [r.text for r in part], spans)
+        out += found.exp().tolist()
+    return out
+
+
+def candidates(reading: str) -> list[int]:
+    """Where the quoted candidates of a reading begin, after the quote; nowhere, where it names none."""
+    claims = parsed(reading)
+    if claims is None:
+        return []
+    found, at = [], reading.index(claims.expected) + len("next may be ")
+    for name in claims.candidates:
+        at = reading.index(name, at)
+        if name.startswith('"'):
+            found.append(at + 1)
+        at += len(name)
+    return found
+
+
+def first_candidate(reading: str) -> tuple[int, int]:
+    """Where a reading names its first candidate. Raises ValueError where it names none."""
+    claims = parsed(reading)
+    if claims is None:
+        raise ValueError("This reading is not in the sentences that were taught.")
+    start = reading.index(claims.expected) + len(claims.expected.partition(claims.candidates[0])[0])
+    return start, start + len(claims.candidates[0])
+
+
+def certainty(reading: str) -> tuple[int, int]:
+    """Where a reading says how sure it is. Raises ValueError where it does not."""
+    claims = parsed(reading)
+    if claims is None:
+        raise ValueError("This reading is not in the sentences that were taught.")
+    end = reading.index(claims.expected) + len(claims.expected)
+    return end - len(claims.sure), end

@@ -19,6 +19,8 @@ AV_PROMPT = f"<|im_start|>user\n{AV_TEMPLATE}<|im_end|>\n<|im_start|>assistant\n
 AR_PROMPT = "{explanation}\nVector:"
 INJECTION_NORM = 250.0
 OPENING, CLOSING = "<explanation>", "</explanation>"
+REPETITION = 2.0
+"""The weight of the unlikelihood of a repeated item beside the cross-entropy of a token."""
 
 
 def mixed_batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
@@ -48,17 +50,71 @@ def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
     return ids, lengths
 
 
-def av_loss(model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str]) -> Tensor:
-    """Next-token loss on the description, the normalised activation in the marker's place."""
+Span = tuple[int, int]
+"""A part of a text, by its characters."""
+
+
+def av_loss(
+    model: Any,
+    tokenizer: Any,
+    activations: Tensor,
+    texts: Sequence[str],
+    spans: Sequence[Span] | None = None,
+    lists: Sequence[Sequence[int]] | None = None,
+) -> Tensor:
+    """Next-token loss on the description, the normalised activation in the marker's place; with `spans` that part of
+    each text counts as much as all of it. With `lists`, of where the items of a list in each text begin, there is also
+    the unlikelihood of an item that begins as one before it does, -log(1 - p) (Welleck et al., 2020, arXiv:1908.04319).
+    """
+    hidden, goal, kept, parts = _av_states(model, tokenizer, activations, texts, spans or ())
+    loss = sampled_cross_entropy(model.lm_head.weight, hidden[kept], goal[kept])
+    if spans:
+        loss = loss + sampled_cross_entropy(model.lm_head.weight, hidden[parts], goal[parts])
+    where = [] if lists is None else repetitions(tokenizer, texts, lists)
+    if not where:
+        return loss
+    rows, steps, again = (torch.tensor(column, device=hidden.device) for column in zip(*where, strict=True))
+    p = model.lm_head(hidden[rows, steps]).float().softmax(-1)[torch.arange(len(rows)), again]
+    return loss - REPETITION * torch.log1p(-p.clamp(max=0.999)).mean()
+
+
+def repetitions(
+    tokenizer: Any, texts: Sequence[str], lists: Sequence[Sequence[int]]
+) -> list[tuple[int, int, int]]:
+    """(text, token of its answer, a token that would begin an earlier item there) for each item of each list."""
+    found = []
+    for row, (text, starts) in enumerate(zip(texts, lists, strict=True)):
+        coded = tokenizer(f"{OPENING}{text}", add_special_tokens=False, return_offsets_mapping=True)
+        at = {start - len(OPENING): n for n, (start, _) in enumerate(coded["offset_mapping"])}
+        steps = [at[start] for start in starts if start in at]
+        for n, step in enumerate(steps):
+            earlier = {coded["input_ids"][other] for other in steps[:n]} - {coded["input_ids"][step]}
+            found += [(row, step, token) for token in sorted(earlier)]
+    return found
+
+
+def av_log_probabilities(
+    model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str], spans: Sequence[Span]
+) -> Tensor:
+    """[B]: the log-probability of a part of each text, after what stands before it."""
+    hidden, goal, _, parts = _av_states(model, tokenizer, activations, texts, spans)
+    each = torch.zeros(goal.shape, device=hidden.device)
+    each[parts] = -F.cross_entropy(model.lm_head(hidden[parts]).float(), goal[parts], reduction="none")
+    return each.sum(-1)
+
+
+def _av_states(
+    model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str], spans: Sequence[Span]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Last hidden states before each token of the answers [B, T, d], the tokens [B, T], which of them there are, and
+    which are in the span of their text [B, T].
+    """
     prompt = tokenizer(AV_PROMPT.format(injection_char=MARKER), add_special_tokens=False)["input_ids"]
     slot = prompt.index(tokenizer.convert_tokens_to_ids(MARKER))
-    answers = [
-        [
-            *tokenizer(f"{OPENING}{text}{CLOSING}", add_special_tokens=False)["input_ids"],
-            tokenizer.eos_token_id,
-        ]
-        for text in texts
-    ]
+    coded = tokenizer(
+        [f"{OPENING}{text}{CLOSING}" for text in texts], add_special_tokens=False, return_offsets_mapping=True
+    )
+    answers = [[*answer, tokenizer.eos_token_id] for answer in coded["input_ids"]]
     ids, lengths = pad([prompt + answer for answer in answers], tokenizer.eos_token_id)
     ids = ids.to(model.device)
     embeds = model.get_input_embeddings()(ids)
@@ -66,9 +122,14 @@ def av_loss(model: Any, tokenizer: Any, activations: Tensor, texts: Sequence[str
     embeds[:, slot] = (unit * INJECTION_NORM).to(embeds.dtype)
     hidden = model.model(inputs_embeds=embeds).last_hidden_state[:, len(prompt) - 1 : -1]
     goal = ids[:, len(prompt) :]
-    real = torch.arange(goal.shape[1])[None] < (lengths - len(prompt))[:, None]
-    real = real.to(model.device)
-    return sampled_cross_entropy(model.lm_head.weight, hidden[real], goal[real])
+    kept = torch.arange(goal.shape[1])[None] < (lengths - len(prompt))[:, None]
+    parts = torch.zeros_like(kept)
+    for row, (start, end) in enumerate(spans):
+        for n in range(goal.shape[1]):
+            offsets = coded["offset_mapping"][row]
+            first, last = offsets[n] if n < len(offsets) else (0, 0)
+            parts[row, n] = first < end + len(OPENING) and last > start + len(OPENING)
+    return hidden, goal, kept.to(model.device), parts.to(model.device)
 
 
 def sampled_cross_entropy(vocabulary: Tensor, hidden: Tensor, goal: Tensor, negatives: int = 8192) -> Tensor:

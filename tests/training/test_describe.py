@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from server.nla.checkpoints import demo
 from server.settings import Settings
-from training.describe import Facts, describe, expected, name_token, setting
+from training.describe import Facts, describe, how_sure, listed, name_token
 from training.positions import PER_TEXT, Layout, choose, facts, lay_out, recent
 from training.texts import HELD_OUT, TOPICS, Text, plan
 
@@ -23,24 +23,30 @@ def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(demo.build(Settings().cache_dir)["target"])
 
 
-def test_a_description_says_token_next_words_and_setting_in_this_order() -> None:
-    said = describe(
-        Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats purr", "user", "question", False)
-    )
+def test_a_description_says_token_next_words_certainty_and_last_words_in_this_order() -> None:
+    said = describe(Facts(" purr", [(" when", 0.6), (" and", 0.1)], "Why do cats purr"))
     assert said == (
-        'The final token is " purr"; next probably " when" or " and". The text runs "Why do cats purr". '
-        "This is the user's question."
+        'The final token is " purr"; next may be " when" or " and": the first is likely. '
+        'It reads like "Why do cats purr".'
+    )
+    opening = describe(Facts("Why", [(" do", 0.95)], ""))
+    assert (
+        opening
+        == 'The final token is "Why"; next may be " do": the first is almost certain. It opens the text.'
     )
 
 
 def test_candidates_that_differ_in_form_alone_are_merged() -> None:
-    assert expected([(" heart", 0.3), ("heart", 0.3), (" Heart", 0.2), (" mind", 0.1)]) == (
-        'next probably " heart" or " mind"'
+    assert listed([(" heart", 0.3), ("heart", 0.3), (" Heart", 0.2), (" mind", 0.1)]) == '" heart" or " mind"'
+    assert describe(Facts("x", [("a", 0.3), (" a", 0.3), ("b", 0.4)], "")).endswith(
+        '"a" or "b": the first is likely. It opens the text.'
     )
 
 
-def test_a_sure_next_token_stands_alone() -> None:
-    assert expected([(".", 0.95), ("!", 0.04)]) == 'next comes "."'
+def test_as_many_candidates_are_named_however_sure_the_first_is() -> None:
+    tokens = [(f" {letter}", 0.9 if letter == "a" else 0.01) for letter in "abcdefgh"]
+    assert listed(tokens) == '" a", " b", " c", " d" or " e"'
+    assert [how_sure(p) for p in (0.9, 0.89, 0.5, 0.49)] == ["almost certain", "likely", "likely", "a guess"]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +66,18 @@ def test_tokens_that_a_quotation_would_not_show_have_names(text: str, name: str)
 
 def test_no_description_tells_what_comes_later(tokenizer: Any) -> None:
     layout = lay_out(tokenizer, TEXT, "chat")
-    text = ""
-    for position, id in enumerate(layout.ids):
-        text += tokenizer.decode([id])
+    for position in range(len(layout.ids)):
+        upto = slice(position + 1)
+        cut = replace(
+            layout,
+            ids=layout.ids[upto],
+            roles=layout.roles[upto],
+            marks=layout.marks[upto],
+            starts=layout.starts[upto],
+            digits=layout.digits[upto],
+        )
         known = facts(tokenizer, layout, position, [("x", 1.0)])
-        if layout.roles[position] == "user" and "poem" not in text:
-            assert known.genre is None
+        assert facts(tokenizer, cut, position, [("x", 1.0)]) == known
 
 
 def recent_at(tokenizer: Any, layout: Layout, words: str) -> str:
@@ -76,9 +88,7 @@ def recent_at(tokenizer: Any, layout: Layout, words: str) -> str:
 
 def test_the_words_are_quoted_up_to_and_with_the_final_token(tokenizer: Any) -> None:
     layout = lay_out(tokenizer, TEXT, "chat")
-    assert recent_at(tokenizer, layout, "and the moon") == (
-        "poem about owls. — In the night the owls fly, and the moon"
-    )
+    assert recent_at(tokenizer, layout, "the owls") == "a poem about owls. — In the night the owls"
 
 
 def test_nothing_is_quoted_where_nothing_has_been_said(tokenizer: Any) -> None:
@@ -88,24 +98,11 @@ def test_nothing_is_quoted_where_nothing_has_been_said(tokenizer: Any) -> None:
 
 
 def test_lines_are_told_apart_and_a_word_that_began_before_the_window_is_left_out(tokenizer: Any) -> None:
-    said = "A line.\n\nAnother antidisestablishmentarian word " + "so " * 12 + "on"
+    said = "A line.\n\nAnother antidisestablishmentarian word " + "so " * 8 + "on"
     text = replace(TEXT, turns=(("text", said),))
     layout = lay_out(tokenizer, text, "raw")
     assert recent_at(tokenizer, layout, "Another") == "A line. / Another"
-    assert recent_at(tokenizer, layout, "on") in ("so " * 12 + "on", "word " + "so " * 12 + "on")
-
-
-def test_raw_text_is_named_by_what_it_is(tokenizer: Any) -> None:
-    code = replace(TEXT, genre="C++ code", turns=(("text", "int main() { return 0; } " * 6),))
-    layout = lay_out(tokenizer, code, "raw")
-    assert setting(facts(tokenizer, layout, 2, [])) == "This is plain text."
-    assert setting(facts(tokenizer, layout, 40, [])) == "This is C++ code."
-
-
-def test_raw_text_has_a_genre_only_after_some_of_it(tokenizer: Any) -> None:
-    layout = lay_out(tokenizer, TEXT, "raw")
-    assert facts(tokenizer, layout, 2, []).genre is None
-    assert layout.roles == ["text"] * len(layout.ids)
+    assert recent_at(tokenizer, layout, "on") == "word " + "so " * 8 + "on"
 
 
 def test_a_chat_is_laid_out_as_the_target_sees_it(tokenizer: Any) -> None:

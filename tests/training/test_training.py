@@ -16,7 +16,7 @@ from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import read_av
 from server.nla.checkpoints.weights import HEAD_FILE
 from server.settings import Settings
-from training import context, lora, report, texts, tune
+from training import context, lora, models, prompts, report, texts, tune
 from training.__main__ import Plan, Work, train
 
 pytestmark = pytest.mark.training
@@ -46,9 +46,12 @@ def test_the_recipe_runs_from_texts_to_report_and_can_be_taken_up_again(
 ) -> None:
     monkeypatch.setattr(report, "POSITIONS", 6)
     monkeypatch.setattr(report, "CROWD", 5)
+    monkeypatch.setattr(prompts, "TWELVE", {"poem": prompts.TWELVE["poem"]})
+    monkeypatch.setattr(prompts, "PROBLEMS", 1)
     out = tmp_path / "adapters"
     said = train(work, out)
     assert "| positions, held-out texts and topics | 6 of 1 texts |" in said
+    assert "| **all twelve** | 24 |" in said
     assert (out / "ar" / HEAD_FILE).exists()
     assert yaml.safe_load((out / "ar" / SIDECAR).read_text())["extraction"]["mse_scale"] == 24.0
     assert read_av(demo_folder(work, out, tmp_path)).injection_scale == tune.INJECTION_NORM
@@ -67,6 +70,35 @@ def demo_folder(work: Work, out: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     demo.merge(work.target, out / "av", folder)
     return folder
+
+
+def test_a_later_item_of_a_list_must_not_begin_as_an_earlier_one(work: Work) -> None:
+    text = 'next may be " a", " the" or " not"'
+    starts = [text.index(word) for word in (" a", " the", " not")]
+    found = tune.repetitions(work.tokenizer, [text], [starts])
+    ids = work.tokenizer(f"{tune.OPENING}{text}", add_special_tokens=False)["input_ids"]
+    said = [(work.tokenizer.decode([ids[step]]), work.tokenizer.decode([token])) for _, step, token in found]
+    assert sorted(said) == [(" not", " a"), (" not", " the"), (" the", " a")]
+
+
+def test_the_probability_of_a_part_of_a_reading_is_that_of_its_tokens(work: Work) -> None:
+    model, tokenizer = models.base(work.target, torch.float32), work.tokenizer
+    h, text = torch.randn(1, 576, generator=torch.Generator().manual_seed(0)), 'next may be " a": a guess'
+    part = text.index('" a"'), text.index(":")
+    found = tune.av_log_probabilities(model, tokenizer, h, [text, text + " or not"], [part, part])
+    prompt = tokenizer(tune.AV_PROMPT.format(injection_char=tune.MARKER))["input_ids"]
+    answer = tokenizer(tune.OPENING + text)["input_ids"]
+    embeds = model.get_input_embeddings()(torch.tensor([prompt + answer]))
+    embeds[0, prompt.index(tokenizer.convert_tokens_to_ids(tune.MARKER))] = (
+        h[0] / h.norm() * tune.INJECTION_NORM
+    )
+    with torch.inference_mode():
+        told = model(inputs_embeds=embeds).logits[0].log_softmax(-1)
+    pieces = [tokenizer.decode([token]) for token in answer]
+    first = next(n for n, piece in enumerate(pieces) if piece.endswith('"'))
+    own = sum(float(told[len(prompt) + n - 1, answer[n]]) for n in range(first, first + 3))
+    assert "".join(pieces[first : first + 3]).strip(" :") == '" a"'
+    assert found.tolist() == pytest.approx([own, own], rel=1e-4)
 
 
 def test_sampled_cross_entropy_with_all_tokens_is_cross_entropy() -> None:
