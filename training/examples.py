@@ -31,10 +31,14 @@ STUDIED = "capitals"
 
 
 def edit(analysis: Analysis) -> InterventionRequest:
-    """Another country in the reading of the country's token, and nothing else."""
+    """Another country in the reading of the country's token, and what it reads like with it: the AV's own words there
+    are of something else.
+    """
     position = next(token.position for token in analysis.tokens if token.text.strip() == COUNTRY)
     reading = next(reading for reading in analysis.readings if reading.position == position)
-    return InterventionRequest(position=position, text=reading.text.replace(COUNTRY, OTHER), targets=WATCHED)
+    known, _, _ = reading.text.replace(COUNTRY, OTHER).partition(" It reads like ")
+    text = f'{known} It reads like "What is the capital of {OTHER}".'
+    return InterventionRequest(position=position, text=text, targets=WATCHED)
 
 
 async def shown(title: str, unit: str, events: AsyncIterable[Any]) -> None:

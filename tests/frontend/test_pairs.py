@@ -74,7 +74,7 @@ async def test_the_demos_page_shows_what_was_measured_of_it(tmp_path: Path) -> N
         assert [words(item) for item in page.select(".points li")] == card["fails"]
         assert card["readings"].replace("\u202f", " ") in words(one(page, ".trust")).replace("\u202f", " ")
         bars = page.select('[aria-labelledby="claims"] li')
-        assert len(bars) == len(card["measured"]["claims"]) == 4
+        assert len(bars) == len(card["measured"]["claims"]) == 3
         share = round(100 * card["measured"]["claims"][0]["right"])
         assert words(one(bars[0], "strong")).replace("\u202f", " ") == f"{share} %"
         assert card["measured"]["how"].replace("`", "") in words(one(page, "footer"))

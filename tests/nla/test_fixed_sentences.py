@@ -12,27 +12,23 @@ FORMS = demo_card().sentences
 
 def test_a_reading_of_the_demo_pair_comes_apart() -> None:
     reading = (
-        'The final token is " is"; next perhaps " a", " the" or a line break. The text runs "He said "so". It is". '
-        "This is the assistant's story."
+        'The final token is " is"; next may be " a", " the" or a line break: the first is a guess. '
+        'It reads like "He said "so". It is".'
     )
     assert taken_apart(reading, FORMS) == [
         Said("final token", ['" is"']),
-        Said("how sure", ["perhaps"]),
         Said("next tokens", ['" a"', '" the"', "a line break"]),
+        Said("how sure", ["a guess"]),
         Said("recent words", ['He said "so". It is']),
-        Said("setting", ["the assistant's story"]),
     ]
 
 
 def test_the_first_form_that_fits_is_taken() -> None:
-    reading = (
-        "The final token is the end-of-turn mark; next comes a blank. It opens the text. This is plain text."
-    )
+    reading = "The final token is the end-of-turn mark; next may be a blank: the first is likely. It opens the text."
     assert [said.name for said in taken_apart(reading, FORMS)] == [
         "final token",
-        "how sure",
         "next tokens",
-        "setting",
+        "how sure",
     ]
 
 
@@ -42,7 +38,7 @@ def test_the_first_form_that_fits_is_taken() -> None:
         "",
         "Cats.",
         "The final token is ",
-        'The final token is "a"; next comes "b". The text runs "a". This is .',
+        'The final token is "a"; next may be "b": the first is . It reads like "a".',
     ],
 )
 def test_other_words_stay_whole(reading: str) -> None:
