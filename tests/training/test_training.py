@@ -22,7 +22,7 @@ from training.__main__ import Plan, Work, train
 pytestmark = pytest.mark.training
 
 SHORT = Plan(
-    texts=24,
+    texts=32,
     text_tokens=24,
     ar_steps=2,
     av_steps=2,
