@@ -17,26 +17,21 @@ import argparse
 import asyncio
 import itertools
 import math
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from fastapi import FastAPI
 
 from bench.machine import machine
-from bench.viewers import LETTERS, Instant
-from server.app import create_app
+from bench.viewers import LETTERS, Instant, ended, explored
 from server.nla.cluster.replicas import PAUSE
 from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, TextDelta
-from server.settings import Settings
-from tests.fakes import FakePair, FakeReconstructor, FakeSource, FakeVerbaliser, Vector, text_of
+from tests.fakes import FakePair, FakeReconstructor, FakeVerbaliser, Vector, text_of
 
 WORDS = " It seems to be about what comes next, and about how sure the text is of that."
-"""What a reading says in one message."""
+"""Letters that a reading takes from one after the other, one in each message."""
 
 
 class SleepingVerbaliser(FakeVerbaliser):
@@ -107,27 +102,16 @@ async def measured(options: argparse.Namespace, replicas: int, watchers: int) ->
         verbaliser=SleepingVerbaliser(replicas, options.seats, options.reading),
         reconstructor=SleepingReconstructor(replicas, options.score / 1000),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            data_dir=Path(folder), pair="fake", examples=False, max_prompt_tokens=options.positions,
-            max_running=count, max_queue=max(200, count), database_url=options.database,
-        )  # fmt: skip
-        app = create_app(settings, FakeSource(pair))
-        async with app.router.lifespan_context(app):
-            await app.state.models.settled()
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://127.0.0.1", timeout=None
-            ) as client:
-                began, cpu = time.perf_counter(), time.process_time()
-                bodies = [{"text": text(options.positions)} for _ in range(count)]
-                asked = [await client.post("/api/analyses", json=body) for body in bodies]
-                ids = [answer.raise_for_status().json()["id"] for answer in asked]
-                streams = [
-                    watch(app, f"/a/{id}/stream") for id in itertools.islice(itertools.cycle(ids), watchers)
-                ]
-                sent, *_ = await asyncio.gather(asyncio.gather(*streams), *(ended(app, id) for id in ids))
-                seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+    limits = {"max_running": count, "max_queue": max(200, count), "database_url": options.database}
+    async with explored(pair, max_prompt_tokens=options.positions, **limits) as (app, client):
+        began, cpu = time.perf_counter(), time.process_time()
+        bodies = [{"text": text(options.positions)} for _ in range(count)]
+        asked = [await client.post("/api/analyses", json=body) for body in bodies]
+        ids = [answer.raise_for_status().json()["id"] for answer in asked]
+        shown = itertools.islice(itertools.cycle(ids), watchers)
+        streams = [watch(app, f"/a/{id}/stream") for id in shown]
+        sent, *_ = await asyncio.gather(asyncio.gather(*streams), *(ended(app, id) for id in ids))
+        seconds, spent = time.perf_counter() - began, time.process_time() - cpu
     readings = count * options.positions
     # Read in turns of all seats; the AR goes on while the AV reads.
     turns = math.ceil(readings / (replicas * options.seats))
@@ -145,14 +129,6 @@ NUMBERS = itertools.count()
 def text(positions: int) -> str:
     """A text of so many tokens, which the fakes take from letters, that nobody has asked for before."""
     return f"{next(NUMBERS):06d} {LETTERS * (positions // len(LETTERS) + 1)}"[:positions]
-
-
-async def ended(app: FastAPI, id: str) -> None:
-    """Follow an analysis to its end."""
-    async for _ in app.state.analyses.events(id):
-        pass
-    done = await app.state.analyses.get(id)
-    assert done.status == "done", done.error
 
 
 def main() -> None:

@@ -13,8 +13,10 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -56,28 +58,37 @@ class InSteps(FakeVerbaliser):
             yield Finished(key, text, False, len(words[key]))
 
 
-async def measured(positions: int, viewers: int) -> tuple[float, float, int]:
-    """Seconds, CPU seconds and bytes sent to one viewer, of one analysis of a new text."""
+@asynccontextmanager
+async def explored(pair: FakePair, **settings: Any) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
+    """The explorer on a pair with a new data directory, and a client of it without sockets."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), pair="fake", examples=False, max_prompt_tokens=positions)
-        app = create_app(settings, FakeSource(FakePair(target=Instant(), verbaliser=InSteps())))
+        chosen = Settings(data_dir=Path(folder), pair="fake", examples=False, **settings)
+        app = create_app(chosen, FakeSource(pair))
         async with app.router.lifespan_context(app):
             await app.state.models.settled()
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1", timeout=None
             ) as client:
-                text = "".join(itertools.islice(itertools.cycle(LETTERS), positions))
-                began, cpu = time.perf_counter(), time.process_time()
-                asked = await client.post("/api/analyses", json={"text": text})
-                id = asked.raise_for_status().json()["id"]
-                streams = [client.get(f"/a/{id}/stream") for _ in range(viewers)]
-                sent, _ = await asyncio.gather(asyncio.gather(*streams), _end(app, id))
-                spent = time.perf_counter() - began, time.process_time() - cpu
-        return *spent, len(sent[0].content) if sent else 0
+                yield app, client
 
 
-async def _end(app: FastAPI, id: str) -> None:
+async def measured(positions: int, viewers: int) -> tuple[float, float, int]:
+    """Seconds, CPU seconds and bytes sent to one viewer, of one analysis of a new text."""
+    pair = FakePair(target=Instant(), verbaliser=InSteps())
+    async with explored(pair, max_prompt_tokens=positions) as (app, client):
+        text = "".join(itertools.islice(itertools.cycle(LETTERS), positions))
+        began, cpu = time.perf_counter(), time.process_time()
+        asked = await client.post("/api/analyses", json={"text": text})
+        id = asked.raise_for_status().json()["id"]
+        streams = [client.get(f"/a/{id}/stream") for _ in range(viewers)]
+        sent, _ = await asyncio.gather(asyncio.gather(*streams), ended(app, id))
+        spent = time.perf_counter() - began, time.process_time() - cpu
+    return *spent, len(sent[0].content) if sent else 0
+
+
+async def ended(app: FastAPI, id: str) -> None:
+    """Follow an analysis to its end. Raises AssertionError where it has failed."""
     async for _ in app.state.analyses.events(id):
         pass
     done = await app.state.analyses.get(id)

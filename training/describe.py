@@ -61,7 +61,7 @@ def listed(candidates: Sequence[tuple[str, float]]) -> str:
 
 
 def how_sure(probability: float) -> str:
-    """How sure the first candidate is, in words."""
+    """Say in words how sure the first candidate is."""
     return SURE[0] if probability >= 0.9 else SURE[1] if probability >= 0.5 else SURE[2]
 
 

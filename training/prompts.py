@@ -63,7 +63,7 @@ def texts(seed: int) -> list[Text]:
 
 
 def place(description: str) -> int | None:
-    """How many digits of a product stand before the one that is to come; None where none is."""
+    """Count the digits of a product before the one that is to come; None where none is."""
     product = re.search(r'=((?: ?\d)*)"\.$', description)
     return len(re.findall(r"\d", product[1])) if product else None
 

@@ -137,7 +137,7 @@ class Surely:
     likely: float
 
     def word(self, probability: float) -> str:
-        """What to say of a candidate that the AV itself gives this probability."""
+        """Choose the words for a candidate that the AV itself gives this probability."""
         certain, likely, guess = SURE
         return certain if probability >= self.certain else likely if probability >= self.likely else guess
 
@@ -177,7 +177,7 @@ def first_candidates(
 
 
 def candidates(reading: str) -> list[int]:
-    """Where the quoted candidates of a reading begin, after the quote; nowhere, where it names none."""
+    """Starts of the quoted candidates of a reading, after the quote; none where it names none."""
     claims = parsed(reading)
     if claims is None:
         return []
@@ -191,7 +191,7 @@ def candidates(reading: str) -> list[int]:
 
 
 def first_candidate(reading: str) -> tuple[int, int]:
-    """Where a reading names its first candidate. Raises ValueError where it names none."""
+    """Find the first candidate that a reading names. Raises ValueError where it names none."""
     claims = parsed(reading)
     if claims is None:
         raise ValueError("This reading is not in the sentences that were taught.")
@@ -200,7 +200,7 @@ def first_candidate(reading: str) -> tuple[int, int]:
 
 
 def certainty(reading: str) -> tuple[int, int]:
-    """Where a reading says how sure it is. Raises ValueError where it does not."""
+    """Find the words in which a reading says how sure it is. Raises ValueError where it does not."""
     claims = parsed(reading)
     if claims is None:
         raise ValueError("This reading is not in the sentences that were taught.")

@@ -46,7 +46,7 @@ class Serving:
         return self.wanted == "vllm-server"
 
     def held(self, roles: Sequence[Role] = ROLES) -> tuple[Role, ...]:
-        """Those of some models whose weights are not held by others."""
+        """Models of these whose weights are not held by others."""
         return tuple(role for role in roles if role != "av" or not self.elsewhere)
 
     def constraints(self, profile: Profile | None = None) -> Constraints:
