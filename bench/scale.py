@@ -2,13 +2,13 @@
 10,000 at its pages.
 
 Simulated: each replica of the AV reads up to `--seats` activations at a time and takes `--reading` seconds for each,
-its words in messages every 20 ms as from the cluster; for each there is an AR that takes `--score` milliseconds a
-reading.
+its words in messages every 20 ms as from the cluster (of readings that nobody watches several words at a time); for
+each there is an AR that takes `--score` milliseconds a reading.
 Real: jobs, database, events, pages. Each replica has an analysis to read and another waiting. Those at the pages are
 clients of the app in the same process, without sockets, spread over all analyses.
 
 Prints a line for each number of replicas and of watchers: readings a second, what share that is of what the replicas
-could do, how busy the process is, and what a reading costs it.
+could do, how busy the process is, what a reading costs it, and how long after the last reading the last page has it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from bench.machine import machine
 from bench.viewers import LETTERS, Instant, ended, explored
 from server.nla.cluster.replicas import PAUSE
 from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, TextDelta
+from server.nla.verbalisers.vllm_requests import EVERY
 from tests.fakes import FakePair, FakeReconstructor, FakeVerbaliser, Vector, text_of
 
 WORDS = " It seems to be about what comes next, and about how sure the text is of that."
-"""Letters that a reading takes from one after the other, one in each message."""
+"""Letters that a reading takes from one after the other, one for each token; there is a token in each message."""
 
 
 class SleepingVerbaliser(FakeVerbaliser):
@@ -40,19 +41,36 @@ class SleepingVerbaliser(FakeVerbaliser):
     def __init__(self, replicas: int, seats: int, seconds: float) -> None:
         super().__init__(replicas * seats)
         self._messages = max(1, round(seconds / PAUSE))
+        self._tick = asyncio.Event()
+        self._waiting = False
 
     async def stream(
         self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncGenerator[Outcome, None]:
-        for n in range(self._messages):
-            await asyncio.sleep(PAUSE)
-            for request in requests:
-                yield TextDelta(request.key, WORDS[n % len(WORDS)])
         said = "".join(itertools.islice(itertools.cycle(WORDS), self._messages))
+        told = dict.fromkeys((request.key for request in requests), 0)
+        for n in range(1, self._messages + 1):
+            await self._pause()
+            for request in requests:
+                if request.watched or n % EVERY == 0:
+                    yield TextDelta(request.key, said[told[request.key] : n])
+                    told[request.key] = n
         for request in requests:
             text = said + text_of(request.activation)
-            yield TextDelta(request.key, text[len(said) :])
-            yield Finished(request.key, text, False, 2 * self._messages)
+            yield TextDelta(request.key, text[told[request.key] :])
+            yield Finished(request.key, text, False, self._messages)
+
+    async def _pause(self) -> None:
+        """Wait for the next message: one timer for all streams, as timers are not what is measured."""
+        if not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(PAUSE, self._go_on)
+        await self._tick.wait()
+
+    def _go_on(self) -> None:
+        self._waiting = False
+        self._tick.set()
+        self._tick = asyncio.Event()
 
 
 class SleepingReconstructor(FakeReconstructor):
@@ -109,9 +127,12 @@ async def measured(options: argparse.Namespace, replicas: int, watchers: int) ->
         asked = [await client.post("/api/analyses", json=body) for body in bodies]
         ids = [answer.raise_for_status().json()["id"] for answer in asked]
         shown = itertools.islice(itertools.cycle(ids), watchers)
-        streams = [watch(app, f"/a/{id}/stream") for id in shown]
-        sent, *_ = await asyncio.gather(asyncio.gather(*streams), *(ended(app, id) for id in ids))
-        seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+        streams = asyncio.gather(*(watch(app, f"/a/{id}/stream") for id in shown))
+        await asyncio.gather(*(ended(app, id) for id in ids))
+        seconds = time.perf_counter() - began
+        sent = await streams
+        later = time.perf_counter() - began - seconds
+        spent = time.process_time() - cpu
     readings = count * options.positions
     # Read in turns of all seats; the AR goes on while the AV reads.
     turns = math.ceil(readings / (replicas * options.seats))
@@ -119,7 +140,8 @@ async def measured(options: argparse.Namespace, replicas: int, watchers: int) ->
     sizes = f"{np.mean(sent) / 1e6:.2f}" if sent else ""
     return (
         f"| {replicas} | {watchers:,} | {readings:,} | {seconds:.1f} | {readings / seconds:,.0f} | "
-        f"{least / seconds:.0%} | {spent / seconds:.0%} | {1000 * spent / readings:.2f} | {sizes} |"
+        f"{least / seconds:.0%} | {spent / (seconds + later):.0%} | {1000 * spent / readings:.2f} | {sizes} | "
+        f"{f'{later:.1f}' if sent else ''} |"
     )
 
 
@@ -147,7 +169,7 @@ def main() -> None:
     print(f"{machine()}, {'PostgreSQL' if options.database else 'SQLite'}", flush=True)
     print(
         "| replicas | watchers | readings | s | readings a second | of what they could | busy | CPU ms a reading | "
-        "MB to a watcher |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "MB to a watcher | pages done later, s |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for replicas, watchers in itertools.product(options.replicas, options.watchers):
         print(asyncio.run(measured(options, replicas, watchers)), flush=True)

@@ -1,4 +1,6 @@
-"""Dependencies of the pages: the analyses, the state of the models, and what the viewer looks at."""
+"""Dependencies of the pages: the analyses, the state of the models, and what the viewer looks at. They are coroutines,
+as FastAPI would run functions in threads of its pool: a wait for each before a route begins.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ VECTORS = 50
 """Vectors that the form of an edit offers, the newest."""
 
 
-def analyses(request: Request) -> Analyses:
+async def analyses(request: Request) -> Analyses:
     """The service behind every page."""
     service: Analyses = request.app.state.analyses
     return service
@@ -33,7 +35,7 @@ def analyses(request: Request) -> Analyses:
 Service = Annotated[Analyses, Depends(analyses)]
 
 
-def interventions(request: Request) -> Interventions:
+async def interventions(request: Request) -> Interventions:
     """The service behind the edits."""
     service: Interventions = request.app.state.interventions
     return service
@@ -42,7 +44,7 @@ def interventions(request: Request) -> Interventions:
 Edits = Annotated[Interventions, Depends(interventions)]
 
 
-def measurements(request: Request) -> Measurements:
+async def measurements(request: Request) -> Measurements:
     """The service behind the causal scores."""
     service: Measurements = request.app.state.measurements
     return service
@@ -51,7 +53,7 @@ def measurements(request: Request) -> Measurements:
 Measured = Annotated[Measurements, Depends(measurements)]
 
 
-def vectors(request: Request) -> Vectors:
+async def vectors(request: Request) -> Vectors:
     """The service behind the vectors."""
     service: Vectors = request.app.state.vectors
     return service
@@ -60,7 +62,7 @@ def vectors(request: Request) -> Vectors:
 Kept = Annotated[Vectors, Depends(vectors)]
 
 
-def streams(request: Request) -> SharedStreams:
+async def streams(request: Request) -> SharedStreams:
     """The event streams of open pages."""
     shared: SharedStreams = request.app.state.page_streams
     return shared
@@ -69,7 +71,7 @@ def streams(request: Request) -> SharedStreams:
 Streams = Annotated[SharedStreams, Depends(streams)]
 
 
-def models(request: Request) -> ModelsContext:
+async def models(request: Request) -> ModelsContext:
     """The pair that answers here, and whether it can yet."""
     resident = request.app.state.models
     words = {"ready": "resident", "failed": f"could not be loaded: {resident.message}"}
@@ -86,7 +88,7 @@ def models(request: Request) -> ModelsContext:
 Models = Annotated[ModelsContext, Depends(models)]
 
 
-def view_state(request: Request) -> ViewState:
+async def view_state(request: Request) -> ViewState:
     """Parse the view from the address; a fragment's request takes the rest from the page that htmx names."""
     query = request.query_params.multi_items()
     current = request.headers.get("HX-Current-URL")
@@ -96,7 +98,7 @@ def view_state(request: Request) -> ViewState:
 RequestedState = Annotated[ViewState, Depends(view_state)]
 
 
-def other_lens(request: Request, view_state: RequestedState) -> bool:
+async def other_lens(request: Request, view_state: RequestedState) -> bool:
     """Return whether a part of the page asks for another lens than the page's address does."""
     current = request.headers.get("HX-Current-URL")
     return current is not None and ViewState.meant([], current).lens != view_state.lens

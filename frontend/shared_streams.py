@@ -13,8 +13,10 @@ from prometheus_client import Gauge
 from frontend.event_stream import DONE, PING, PING_EVERY, message
 from frontend.sent_fragments import NOTHING, Sendable
 
-REST = 4.0
-"""A rendering is followed by a pause so many times as long, at least: what is large is sent less often."""
+REST, LONGEST_REST = 4.0, 1.0
+"""A rendering is followed by a pause so many times as long, at least: what is large is sent less often. But by no more
+than so many seconds, or a busy server would show late what is finished.
+"""
 S = TypeVar("S")
 R = TypeVar("R", contravariant=True)
 
@@ -44,7 +46,9 @@ class _Shared(Generic[S]):
         self._window = window
         self._sendable: Sendable = NOTHING
         self._last = 0, NOTHING.version, b""
-        self._news = asyncio.get_running_loop().create_future()
+        self._news = asyncio.Event()
+        self._pings = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._arrival = asyncio.Event()
         self._arrived = self._served = 0
         self._final = False
@@ -52,6 +56,7 @@ class _Shared(Generic[S]):
         self.viewers = 0
         self._task = asyncio.create_task(self._run(), name="page")
         self._task.add_done_callback(lambda _: self._tell())
+        self._tell()
 
     @property
     def over(self) -> bool:
@@ -64,7 +69,7 @@ class _Shared(Generic[S]):
         self._arrival.set()
         ticket, seen = self._arrived, 0
         while True:
-            news = self._news
+            news, pings = self._news, self._pings
             if (self._served >= ticket or self.over) and self._sendable.version > seen:
                 sent, seen = self._since(seen), self._sendable.version
                 yield sent
@@ -74,8 +79,10 @@ class _Shared(Generic[S]):
                 if self._final:
                     yield DONE
                 return
-            elif not (await asyncio.wait({news}, timeout=PING_EVERY))[0]:
-                yield PING
+            else:
+                await news.wait()
+                if self._pings > pings:
+                    yield PING
 
     async def end(self) -> None:
         """Follow it no longer."""
@@ -107,7 +114,7 @@ class _Shared(Generic[S]):
                 took = time.monotonic() - began
                 self._served, self._final = arrived, self._renderer.is_final(snapshot)
                 self._tell()
-                await asyncio.sleep(max(self._window, REST * took))
+                await asyncio.sleep(max(self._window, min(REST * took, LONGEST_REST)))
                 following = following or asyncio.ensure_future(anext(snapshots, None))
                 arrival = asyncio.ensure_future(self._arrival.wait())
                 either: set[asyncio.Future[Any]] = {following, arrival}
@@ -121,8 +128,18 @@ class _Shared(Generic[S]):
                 await asyncio.wait({following})
 
     def _tell(self) -> None:
-        self._news.set_result(None)
-        self._news = asyncio.get_running_loop().create_future()
+        """Wake all viewers, and again when there is nothing else to tell them for a while: one timer for all, since the
+        timers of thousands would be most of what the event loop does.
+        """
+        self._news.set()
+        self._news = asyncio.Event()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if self.over else asyncio.get_running_loop().call_later(PING_EVERY, self._ping)
+
+    def _ping(self) -> None:
+        self._pings += 1
+        self._tell()
 
 
 class SharedStreams:

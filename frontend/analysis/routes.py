@@ -155,14 +155,13 @@ async def stream(
     id: str, service: Service, edits: Edits, kept: Kept, streams: Streams, view_state: RequestedState
 ) -> StreamingResponse:
     """Stream the page's changes as server-sent HTML. The analysis does not end with the stream."""
-    found = await service.get(id)
-    pinned = View(found, view_state).pinned
-    if pinned is not None:
-        service.pin(found.id, pinned)
+    there = await service.check(id)  # no more: many may come at once
+    if view_state.t is not None and (pinned := View(await service.get(there), view_state).pinned) is not None:
+        service.pin(there, pinned)
     body = page_stream.stream(
         streams,
-        found.id,
-        lambda: service.watch(found.id),
+        there,
+        lambda: service.watch(there),
         view_state,
         lambda now: panel_data(service, edits, kept, now, view_state),
     )

@@ -41,7 +41,7 @@ FIELDS = 10_000
 Start = Annotated[int, Query(ge=0, lt=2**31)]
 
 
-def studies(request: Request) -> Studies:
+async def studies(request: Request) -> Studies:
     """The service behind the studies."""
     service: Studies = request.app.state.studies
     return service

@@ -30,7 +30,7 @@ from server.vectors.service import Vectors
 router = APIRouter(include_in_schema=False)
 
 
-def reader(request: Request) -> VectorReader:
+async def reader(request: Request) -> VectorReader:
     """The app's reader of vectors."""
     found: VectorReader = request.app.state.vector_reader
     return found

@@ -47,7 +47,7 @@ class Asked:
         return (named or sorted(track.variants, key=lambda variant: -max(variant.whole)))[0]
 
 
-def asked(
+async def asked(
     word: str = "",
     lens: str = "plain",
     variant: str = "",

@@ -29,7 +29,7 @@ from server.measurements.schema import MeasurementRequest, PendingMeasurement
 router = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
 
-def service(request: Request) -> Analyses:
+async def service(request: Request) -> Analyses:
     """The app's analyses."""
     analyses: Analyses = request.app.state.analyses
     return analyses

@@ -20,7 +20,7 @@ from server.schema import ResponseModel
 router = APIRouter(prefix="/api/analyses/{analysis_id}/interventions", tags=["interventions"])
 
 
-def service(request: Request) -> Interventions:
+async def service(request: Request) -> Interventions:
     """The app's interventions."""
     interventions: Interventions = request.app.state.interventions
     return interventions

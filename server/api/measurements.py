@@ -19,7 +19,7 @@ from server.measurements.service import Measurements
 router = APIRouter(prefix="/api/analyses/{analysis_id}/measurements", tags=["measurements"])
 
 
-def service(request: Request) -> Measurements:
+async def service(request: Request) -> Measurements:
     """The app's measurements."""
     measurements: Measurements = request.app.state.measurements
     return measurements

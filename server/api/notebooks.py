@@ -21,7 +21,7 @@ from server.notebooks.service import Notebooks
 router = APIRouter(prefix="/api/notebooks", tags=["notebooks"])
 
 
-def service(request: Request) -> Notebooks:
+async def service(request: Request) -> Notebooks:
     """The app's notebooks."""
     notebooks: Notebooks = request.app.state.notebooks
     return notebooks

@@ -33,7 +33,7 @@ class AcceptedStudy(ResponseModel):
     status: Status
 
 
-def service(request: Request) -> Studies:
+async def service(request: Request) -> Studies:
     """The app's studies."""
     studies: Studies = request.app.state.studies
     return studies

@@ -29,13 +29,13 @@ MOST = 200
 """Vectors of one answer."""
 
 
-def service(request: Request) -> Vectors:
+async def service(request: Request) -> Vectors:
     """The app's vectors."""
     vectors: Vectors = request.app.state.vectors
     return vectors
 
 
-def reader(request: Request) -> VectorReader:
+async def reader(request: Request) -> VectorReader:
     """The app's reader of vectors."""
     found: VectorReader = request.app.state.vector_reader
     return found

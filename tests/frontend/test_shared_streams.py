@@ -172,3 +172,16 @@ async def test_it_is_followed_until_the_last_viewer_leaves(anyio_backend: str) -
     waiting.cancel()
     await asyncio.wait({waiting})
     assert source.followed == 0
+
+
+async def test_what_is_rendered_slowly_is_not_shown_much_later(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_streams, "REST", 1e9)
+    monkeypatch.setattr(shared_streams, "LONGEST_REST", 0.0)
+    shared, source = SharedStreams(Metrics().watchers), Source()
+    viewer = Viewer(shared, source)
+    for number in (1, 2):
+        await source.queue.put(number)
+        assert await viewer.next() == str(number)
+    await viewer.stream.aclose()
