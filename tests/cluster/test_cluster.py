@@ -17,7 +17,9 @@ from server.store.database import connect, migrate
 from tests.analyses.asking import analyses_of, watch
 from tests.cluster.conftest import explored
 from tests.cluster.nodes import living, lose
-from tests.conformance.made import Made
+from tests.conformance.families import FAMILIES, Family
+from tests.conformance.made import Made, make
+from tests.conformance.test_matrix import analysed, holds
 from tests.databases import new_postgresql
 
 pytest.importorskip("ray")
@@ -193,3 +195,13 @@ async def test_a_pair_that_cannot_be_loaded_says_why(cluster: Any, made: Made, t
     async with explored(made, tmp_path, cluster, precision="av=8bit") as (app, _):
         assert app.state.models.state == "failed"
         assert "bitsandbytes" in app.state.models.message
+
+
+@pytest.mark.parametrize("family", FAMILIES[1:], ids=lambda family: family.name)
+async def test_the_other_architectures_give_what_the_contract_says(
+    family: Family, cluster: Any, tmp_path: Path
+) -> None:
+    tiny = make(family, tmp_path)
+    async with explored(tiny, tmp_path, cluster, ray_replicas="av=1") as (app, client):
+        assert app.state.models.state == "ready", app.state.models.message
+        holds(tiny, await analysed(app, client, positions=[3, 9]))

@@ -21,6 +21,7 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
+from server.nla.checkpoints.pairs import DEFAULT, catalogue
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import AvSpec, read_av
 from server.nla.memory.estimates import MaxLengths
@@ -28,9 +29,10 @@ from server.nla.plan_cli import plan_av
 from server.nla.types import Floats
 from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, Verbaliser
 from server.nla.verbalisers.factory import Serving, make_verbaliser
+from tests.cluster.conftest import cluster
 from tests.nla.conftest import cache_dir, places
 
-__all__ = ["cache_dir", "places"]
+__all__ = ["cache_dir", "cluster", "places"]
 
 LONGEST = 96
 SHORT = 16
@@ -156,18 +158,43 @@ def server(spec: AvSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield server
 
 
-@pytest.fixture(scope="module", params=["transformers", "vllm", "vllm-server"])
-async def av(request: pytest.FixtureRequest, spec: AvSpec, anyio_backend: str) -> AsyncIterator[Verbaliser]:
+@pytest.fixture(scope="module", params=["transformers", "vllm", "vllm-server", "vllm on a cluster"])
+async def av(
+    request: pytest.FixtureRequest, spec: AvSpec, cache_dir: Path, anyio_backend: str
+) -> AsyncIterator[Verbaliser]:
     """Each engine in turn."""
-    if request.param == "transformers":
-        opened = engine("transformers", spec)
-    elif request.param == "vllm":
-        opened = engine("vllm", spec)
-    else:
-        opened = engine("vllm-server", spec, urls=[request.getfixturevalue("server").url])
+    match request.param:
+        case "vllm-server":
+            opened = engine("vllm-server", spec, urls=[request.getfixturevalue("server").url])
+        case "vllm on a cluster":
+            opened = await replica(request.getfixturevalue("cluster").address, cache_dir)
+        case name:
+            opened = engine(name, spec)
     await opened.open()
     yield opened
     await opened.close()
+
+
+async def replica(address: str, cache_dir: Path) -> Verbaliser:
+    """The demo pair's AV on vLLM in a replica on a cluster."""
+    from ray import serve
+
+    from server.nla.cluster.bounds import Bounds, ClusterSettings
+    from server.nla.cluster.clients import ClusterVerbaliser, ModelClient
+    from server.nla.cluster.deployments import application, connect
+    from server.nla.cluster.replicas import PairOrder
+    from server.nla.cluster.watch import ReplicaWatch
+
+    name = "engines.av"
+    chosen = Serving("vllm", max_lengths=MaxLengths(reading=LONGEST), options=OPTIONS)
+    order = PairOrder(catalogue(None, cache_dir)[DEFAULT], cache_dir, chosen)
+    await asyncio.to_thread(connect, address)
+    asked = application(
+        order, "av", ClusterSettings(address, {"av": Bounds()}, os.cpu_count() or 1), None, name
+    )
+    await asyncio.to_thread(serve.run_many, [asked])
+    client = ModelClient("AV", serve.get_app_handle(name))
+    return ClusterVerbaliser(client, await client.ask("facts"), 1, ReplicaWatch({"AV": name}))
 
 
 async def outcomes(av: Verbaliser, requests: list[ReadingRequest], **settings: Any) -> list[Outcome]:
