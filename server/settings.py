@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,15 @@ def _xdg(variable: str, fallback: str) -> Path:
 def _alias(name: str, former: str) -> AliasChoices:
     """The variables of a setting that had another name: the older one is read where the newer one is not set."""
     return AliasChoices(f"nla_{name}", f"nla_{former}")
+
+
+def _running(given: Mapping[str, Any]) -> int:
+    """Two analyses at a time, so that none is stuck behind a long one; on a cluster two for each replica of the AV."""
+    if given.get("models") != "ray":
+        return 2
+    from server.nla.cluster.bounds import parse_bounds
+
+    return max(2, 2 * parse_bounds(given["ray_replicas"])["av"].most)
 
 
 class Settings(BaseSettings):
@@ -109,9 +119,10 @@ class Settings(BaseSettings):
     """Connections at a time; an open page has one. Beyond that the one that has been idle longest is closed."""
 
     max_running: Annotated[int, Field(ge=1)] = Field(
-        default=2, validation_alias=_alias("max_running", "running")
+        default_factory=_running, validation_alias=_alias("max_running", "running")
     )
-    """Analyses at work at a time; they take turns at the AV, so a short one is not stuck behind a long one.
+    """Analyses at work at a time; they take turns at the AV, so a short one is not stuck behind a long one. Where it is
+    not set, a cluster has two for each replica of the AV.
     """
     max_queue: Annotated[int, Field(ge=1)] = 200
     """Analyses at work or waiting; further new ones are refused for the moment."""

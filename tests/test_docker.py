@@ -47,7 +47,9 @@ def test_the_example_changes_nothing_until_it_is_edited() -> None:
 
 def test_the_example_tells_the_defaults() -> None:
     given = {name: value for name, value in examples().items() if name in SETTINGS and value}
-    assert given == {name: str(SETTINGS[name].get_default(call_default_factory=True)) for name in given}
+    assert given == {
+        name: str(SETTINGS[name].get_default(call_default_factory=True, validated_data={})) for name in given
+    }
     hidden = set(SETTINGS) - set(given) - {"NLA_DATA_DIR", "NLA_CACHE_DIR"}
     assert {SETTINGS[name].get_default() for name in hidden} == {None, ""}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -93,3 +94,16 @@ def test_no_secret_is_printed_with_the_settings(secrets: Path) -> None:
     printed = repr(Settings())
     assert "abracadabra" not in printed
     assert "sesame" not in printed
+
+
+@pytest.mark.parametrize(
+    ("said", "running"),
+    [
+        ({"ray_replicas": "av=4"}, 2),
+        ({"models": "ray"}, 2),
+        ({"models": "ray", "ray_replicas": "av=1-4"}, 8),
+        ({"models": "ray", "ray_replicas": "av=4", "max_running": 3}, 3),
+    ],
+)
+def test_so_many_analyses_run_that_no_replica_is_idle(said: dict[str, Any], running: int) -> None:
+    assert Settings(**said).max_running == running

@@ -13,6 +13,10 @@ from ray.serve.exceptions import RayServeException
 _log = logging.getLogger(__name__)
 EVERY = 2.0
 """Seconds between two looks."""
+ANSWER = 5.0
+"""Seconds after which a cluster that says nothing is in trouble. Ray itself waits for a lost head for a minute; then
+it ends the process.
+"""
 
 
 class ReplicaWatch:
@@ -30,14 +34,23 @@ class ReplicaWatch:
 
     async def _look(self) -> None:
         while True:
+            look = asyncio.ensure_future(asyncio.to_thread(missing, self._names))
             try:
-                problem = await asyncio.to_thread(missing, self._names)
+                if not (await asyncio.wait({look}, timeout=ANSWER))[0]:
+                    self._found(
+                        f"The Ray cluster has not answered for {ANSWER:.0f} seconds: is its head there?"
+                    )
+                self._found(await look)
             except (RayError, RayServeException, ConnectionError, TimeoutError) as error:
-                problem = f"The Ray cluster does not answer: {str(error).strip().splitlines()[0]}"
-            if problem != self.problem:
-                _log.warning("%s", problem or "every model has a replica again")
-            self.problem = problem
+                self._found(f"The Ray cluster does not answer: {str(error).strip().splitlines()[0]}")
+            finally:
+                look.cancel()
             await asyncio.sleep(EVERY)
+
+    def _found(self, problem: str | None) -> None:
+        if problem != self.problem:
+            _log.warning("%s", problem or "every model has a replica again")
+        self.problem = problem
 
     async def close(self) -> None:
         """Stop looking."""
