@@ -145,12 +145,12 @@ async def measured(options: argparse.Namespace, replicas: int, watchers: int) ->
     )
 
 
-NUMBERS = itertools.count()
+NUMBERS = itertools.count(time.time_ns() // 1000)
 
 
 def text(positions: int) -> str:
-    """A text of so many tokens, which the fakes take from letters, that nobody has asked for before."""
-    return f"{next(NUMBERS):06d} {LETTERS * (positions // len(LETTERS) + 1)}"[:positions]
+    """A text of so many tokens, which the fakes take from letters, that nobody has asked for at any server."""
+    return f"{next(NUMBERS)} {LETTERS * (positions // len(LETTERS) + 1)}"[:positions]
 
 
 def main() -> None:
