@@ -97,7 +97,7 @@ def measure(
             rows = list(asyncio.run(pair.target.trace(served.ids(positions, "First."))).activations)
             firsts = [asyncio.run(bare(served, rows[n : n + 1]))[0] for n in range(5)]
             alone = [served.analyse(8, f"{n} alone.", [7], TOKENS) for n in range(5)]
-            listed = served.client.get("/api/analyses", params={"q": "First"}).json()[0]
+            listed = served.client.get("/api/analyses", params={"q": "First. The lighthouse"}).json()[0]
             readings = served.client.get(f"/api/analyses/{listed['id']}").json()["readings"]
             start = time.perf_counter()
             for n in range(0, len(readings), settings.score_batch):

@@ -2,8 +2,8 @@
 10,000 at its pages.
 
 Simulated: each replica of the AV reads up to `--seats` activations at a time and takes `--reading` seconds for each,
-its words in messages every 20 ms as from the cluster (of readings that nobody watches several words at a time); for
-each there is an AR that takes `--score` milliseconds a reading.
+its words in messages as from the cluster; for each there is an AR that takes `--score` milliseconds a reading.
+With `--ray` such an AV stands in replicas on a real Ray cluster of this machine: its messages cost what they do.
 Real: jobs, database, events, pages. Each replica has an analysis to read and another waiting. Those at the pages are
 clients of the app in the same process, without sockets, spread over all analyses.
 
@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import itertools
 import math
+import os
 import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -26,7 +27,8 @@ from fastapi import FastAPI
 
 from bench.machine import machine
 from bench.viewers import LETTERS, Instant, ended, explored
-from server.nla.cluster.replicas import PAUSE
+from server.nla.cluster.bounds import Bounds, ClusterSettings
+from server.nla.cluster.replicas import CALM, PAUSE, VerbaliserFacts, VerbaliserReplica
 from server.nla.verbalisers.base import Finished, Outcome, ReadingRequest, TextDelta
 from server.nla.verbalisers.vllm_requests import EVERY
 from tests.fakes import FakePair, FakeReconstructor, FakeVerbaliser, Vector, text_of
@@ -39,38 +41,47 @@ class SleepingVerbaliser(FakeVerbaliser):
     """Replicas of an AV that wait as long as one on a GPU would compute."""
 
     def __init__(self, replicas: int, seats: int, seconds: float) -> None:
-        super().__init__(replicas * seats)
-        self._messages = max(1, round(seconds / PAUSE))
-        self._tick = asyncio.Event()
-        self._waiting = False
+        super().__init__(None)
+        self._tokens = max(1, round(seconds / PAUSE))
+        self._door = asyncio.Lock()
+        """Held by the call that waits for seats."""
+        self._free = asyncio.Semaphore(replicas * seats)
 
     async def stream(
         self, requests: Sequence[ReadingRequest], *, temperature: float, max_new_tokens: int, seed: int
     ) -> AsyncGenerator[Outcome, None]:
-        said = "".join(itertools.islice(itertools.cycle(WORDS), self._messages))
-        told = dict.fromkeys((request.key for request in requests), 0)
-        for n in range(1, self._messages + 1):
-            await self._pause()
+        async with self._door:
+            for _ in requests:
+                await self._free.acquire()
+        said = "".join(itertools.islice(itertools.cycle(WORDS), self._tokens))
+        try:
+            told = dict.fromkeys((request.key for request in requests), 0)
+            step = 1 if any(request.watched for request in requests) else round(CALM / PAUSE)
+            for n in range(step, self._tokens + 1, step):
+                await asyncio.sleep(step * PAUSE)
+                for request in requests:
+                    if request.watched or n // EVERY > told[request.key] // EVERY:
+                        yield TextDelta(request.key, said[told[request.key] : n])
+                        told[request.key] = n
+            await asyncio.sleep(self._tokens % step * PAUSE)
             for request in requests:
-                if request.watched or n % EVERY == 0:
-                    yield TextDelta(request.key, said[told[request.key] : n])
-                    told[request.key] = n
-        for request in requests:
-            text = said + text_of(request.activation)
-            yield TextDelta(request.key, text[told[request.key] :])
-            yield Finished(request.key, text, False, self._messages)
+                text = said + text_of(request.activation)
+                yield TextDelta(request.key, text[told[request.key] :])
+                yield Finished(request.key, text, False, self._tokens)
+        finally:
+            for _ in requests:
+                self._free.release()
 
-    async def _pause(self) -> None:
-        """Wait for the next message: one timer for all streams, as timers are not what is measured."""
-        if not self._waiting:
-            self._waiting = True
-            asyncio.get_running_loop().call_later(PAUSE, self._go_on)
-        await self._tick.wait()
 
-    def _go_on(self) -> None:
-        self._waiting = False
-        self._tick.set()
-        self._tick = asyncio.Event()
+class SleepingReplica(VerbaliserReplica):
+    """One of them in a replica on a cluster."""
+
+    async def __init__(self, seats: int, seconds: float) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._failure, self._failed_at = None, 0.0
+        self.model = SleepingVerbaliser(1, seats, seconds)
+
+    def check_health(self) -> None:
+        """It is well."""
 
 
 class SleepingReconstructor(FakeReconstructor):
@@ -85,6 +96,31 @@ class SleepingReconstructor(FakeReconstructor):
         async with self._free:
             await asyncio.sleep(self._seconds * len(texts))
         return await super().reconstruct(texts)
+
+
+async def on_cluster(replicas: int, seats: int, seconds: float) -> Any:
+    """Replicas of such an AV on a cluster of one node, which is started if there is none."""
+    from ray import serve
+    from ray.cluster_utils import Cluster
+
+    from server.nla.cluster.clients import ClusterVerbaliser, ModelClient
+    from server.nla.cluster.deployments import ONGOING, connect
+    from server.nla.cluster.watch import ReplicaWatch
+
+    if not CLUSTER:
+        CLUSTER.append(
+            Cluster(initialize_head=True, head_node_args={"num_cpus": 1000, "include_dashboard": False})
+        )
+    connect(CLUSTER[0].address)
+    deployment = serve.deployment(SleepingReplica).options(
+        name="av", num_replicas=replicas, max_ongoing_requests=ONGOING, ray_actor_options={"num_cpus": 1}
+    )
+    handle = await asyncio.to_thread(serve.run, deployment.bind(seats, seconds), name="av", route_prefix=None)
+    facts = VerbaliserFacts(0.0, "", "vllm", seats)
+    return ClusterVerbaliser(ModelClient("AV", handle), facts, replicas, ReplicaWatch({}))
+
+
+CLUSTER: list[Any] = []
 
 
 async def watch(app: FastAPI, path: str) -> int:
@@ -115,13 +151,18 @@ async def watch(app: FastAPI, path: str) -> int:
 async def measured(options: argparse.Namespace, replicas: int, watchers: int) -> str:
     """One line of the table."""
     count = 2 * replicas
+    if options.ray:
+        verbaliser = await on_cluster(replicas, options.seats, options.reading)
+    else:
+        verbaliser = SleepingVerbaliser(replicas, options.seats, options.reading)
     pair = FakePair(
         target=Instant(),
-        verbaliser=SleepingVerbaliser(replicas, options.seats, options.reading),
+        verbaliser=verbaliser,
         reconstructor=SleepingReconstructor(replicas, options.score / 1000),
     )
     limits = {"max_running": count, "max_queue": max(200, count), "database_url": options.database}
     async with explored(pair, max_prompt_tokens=options.positions, **limits) as (app, client):
+        pair.capacity = ClusterSettings("", {"av": Bounds(replicas, replicas)}).capacity(options.seats)
         began, cpu = time.perf_counter(), time.process_time()
         bodies = [{"text": text(options.positions)} for _ in range(count)]
         asked = [await client.post("/api/analyses", json=body) for body in bodies]
@@ -165,7 +206,10 @@ def main() -> None:
     parser.add_argument("--reading", type=float, default=1.3, help="seconds (7B on an H200: an estimate)")
     parser.add_argument("--score", type=float, default=3.1, help="milliseconds of an AR (likewise)")
     parser.add_argument("--database", help="an empty PostgreSQL instead of SQLite")
+    parser.add_argument("--ray", action="store_true", help="the AV's replicas on a cluster of this machine")
     options = parser.parse_args()
+    # Ray gives its workers the niceness 15: beside a server on the same cores they would hardly get a turn.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
     print(f"{machine()}, {'PostgreSQL' if options.database else 'SQLite'}", flush=True)
     print(
         "| replicas | watchers | readings | s | readings a second | of what they could | busy | CPU ms a reading | "

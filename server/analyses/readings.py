@@ -115,6 +115,8 @@ class ReadingLoop:
     remains: set[Key] = field(default_factory=set)
     waits: bool = False
     """A call is waiting for room."""
+    count: int = 0
+    """Readings of each call."""
     failures: Counter[Key] = field(default_factory=Counter)
     findings: asyncio.Queue[Finding | None] = field(default_factory=asyncio.Queue)
     """Holds no more than the readings themselves."""
@@ -140,6 +142,8 @@ class ReadingLoop:
         theirs, and new pins are heeded.
         """
         self.remains = self._remaining()
+        wanted, samples = len(self.remains), self.job.settings.samples
+        self.count = self.pair.capacity.readings(wanted, self.job.window, samples)
         try:
             async with asyncio.TaskGroup() as calls:
                 self._ask(calls)
@@ -154,11 +158,9 @@ class ReadingLoop:
 
     async def _call(self, calls: asyncio.TaskGroup) -> None:
         capacity = self.pair.capacity
-        # One position, all its samples in one request, where readings come and go one by one.
-        count = self.job.window if capacity.limit is None else self.job.settings.samples
-        async with capacity.take(count):
+        async with capacity.take(self.count):
             self.waits = False
-            window = self.pins.first(self.remains, count)
+            window = self.pins.first(self.remains, self.count)
             self.remains.difference_update(window)
             if capacity.several:
                 self._ask(calls)

@@ -126,7 +126,9 @@ class Catalogue:
         from server.nla.cluster.bounds import ClusterSettings, parse_bounds
 
         asked = self._settings
-        cluster = ClusterSettings(asked.ray_address, parse_bounds(asked.ray_replicas), asked.ray_cpus)
+        cluster = ClusterSettings(
+            asked.ray_address, parse_bounds(asked.ray_replicas), asked.ray_cpus, asked.batch_window
+        )
         if importlib.util.find_spec("ray") is None:
             raise NotInstalled("Ray is not installed here: `uv sync --extra ray`, or --models local.")
         loading = await asyncio.to_thread(importlib.import_module, "server.nla.cluster.loading")

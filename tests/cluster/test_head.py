@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cluster.comparing import LONG
 from tests.conformance.made import Made
 
 pytest.importorskip("ray")
@@ -38,7 +39,6 @@ cluster.remove_node(cluster.head_node, allow_graceful=False)
 print("lost", flush=True)
 input()
 """
-TEXT = " ".join(["The cat sat on the mat and looked at the moon."] * 8)
 
 
 @contextmanager
@@ -107,8 +107,7 @@ def test_nothing_is_lost_with_it(made: Made, tmp_path: Path) -> None:
     with nodes() as (address, cluster), server(made, tmp_path, address) as (client, process):
         assert cluster.stdin is not None and cluster.stdout is not None
         answers(client, process, 200)
-        asked = {"text": TEXT, "verbalise": {"max_new_tokens": 64, "temperature": 0.0}}
-        path = f"/api/analyses/{client.post('/api/analyses', json=asked).json()['id']}"
+        path = f"/api/analyses/{client.post('/api/analyses', json=LONG).json()['id']}"
         while not (before := client.get(path).json()["readings"]):
             pass
         print(file=cluster.stdin, flush=True)

@@ -110,3 +110,21 @@ async def test_no_order_of_entering_leaving_and_cancelling_loses_a_place(
         async with asyncio.timeout(10), capacity.take(99):
             assert capacity._free == 0, run
         assert capacity._free == (places or 1), run
+
+
+@pytest.mark.parametrize(
+    ("capacity", "wanted", "readings"),
+    [
+        (Capacity(100), 50, 3),  # the samples of a position: readings come and go one by one
+        (Capacity(None), 50, 50),
+        (Capacity(None), 500, 64),  # a window
+        (Capacity(None, calls=4, replicas=4), 128, 32),  # a share for each replica
+        (Capacity(None, calls=4, replicas=4), 130, 33),
+        (Capacity(None, calls=4, replicas=4), 2000, 64),
+        (Capacity(None, calls=40, replicas=40), 100, 8),  # no less
+    ],
+)
+def test_a_call_is_for_as_many_readings_as_suits_what_takes_it(
+    capacity: Capacity, wanted: int, readings: int
+) -> None:
+    assert capacity.readings(wanted, window=64, samples=3) == readings

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from server.errors import SettingsError
 from server.nla.checkpoints.pairs import ROLES, Role
+from server.nla.verbalisers.capacity import Capacity
 
 MOST = 1000
+SPARE = 2
+"""Calls that wait in a replica's engine for seats."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,25 @@ class Bounds:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """The cluster, how many replicas each model is to have, and how many CPUs each of them."""
+    """The cluster, how many replicas each model is to have, how many CPUs each of them, and how many readings the AV is
+    asked for in one call.
+    """
 
     address: str
     bounds: Mapping[Role, Bounds]
     cpus: int = 1
+    window: int = 64
+
+    def capacity(self, seats: int | None) -> Capacity:
+        """Return how much the replicas of the AV may be asked for at a time; each reads so many activations at once, or
+        (None) takes one call after the other.
+
+        A call is for a window of readings, as each has a stream of its own. A few more are made than there are seats
+        for: none is empty while the last readings of a call are written.
+        """
+        calls = 1 if seats is None else math.ceil(seats / self.window) + SPARE
+        most = self.bounds["av"].most
+        return Capacity(None, calls=calls * most, replicas=most)
 
 
 def parse_bounds(text: str) -> dict[Role, Bounds]:

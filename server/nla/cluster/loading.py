@@ -22,7 +22,6 @@ from server.nla.cluster.replicas import ModelFacts, PairOrder, TargetFacts, Verb
 from server.nla.cluster.watch import ReplicaWatch
 from server.nla.models.loaded_pair import LoadedPair
 from server.nla.models.parts import made_with
-from server.nla.verbalisers.capacity import Capacity
 from server.nla.verbalisers.factory import Serving
 
 
@@ -66,5 +65,5 @@ async def load(
         reconstructor=ClusterReconstructor(clients["ar"]),
         versions=made_with(target.versions, av.engine, precision),
         fingerprint=fingerprint,
-        capacity=Capacity(verbaliser.max_concurrency, calls=most),
+        capacity=cluster.capacity(av.max_concurrency),
     )

@@ -21,8 +21,10 @@ from server.nla.prompt import Prompter
 from server.nla.verbalisers.base import Outcome, ReadingRequest, Verbaliser
 from server.nla.verbalisers.factory import Serving, make_verbaliser
 
-PAUSE = 0.02
-"""Seconds between two messages of one stream of readings: a message costs about a millisecond, a token far less."""
+PAUSE, CALM = 0.02, 0.1
+"""Seconds between two messages of one stream, and where nobody watches what is in it: a message costs about a
+millisecond, a token far less.
+"""
 T = TypeVar("T")
 FAILED = 60.0
 """Seconds that a replica whose model cannot be loaded stays up, to say why; then Serve may start it again."""
@@ -207,12 +209,16 @@ class VerbaliserReplica(ModelReplica):
                 async for outcome in said:
                     put(outcome)
 
-        async for outcomes in piled(write):
+        pause = PAUSE if any(request.watched for request in requests) else CALM
+        async for outcomes in piled(write, pause):
             yield outcomes
 
 
-async def piled(write: Callable[[Callable[[T], None]], Coroutine[Any, Any, Any]]) -> AsyncIterator[list[T]]:
-    """Collect the items that `write` puts into messages: the first at once, then whatever piles up in each pause.
+async def piled(
+    write: Callable[[Callable[[T], None]], Coroutine[Any, Any, Any]], pause: float = PAUSE
+) -> AsyncIterator[list[T]]:
+    """Collect the items that `write` puts into messages: the first at once, then whatever piles up in each pause, and
+    the rest when it ends.
 
     Raises what `write` raises.
     """
@@ -229,7 +235,7 @@ async def piled(write: Callable[[Callable[[T], None]], Coroutine[Any, Any, Any]]
             if some := [item for item in found if item is not None]:
                 yield some
             if not ended:
-                await asyncio.sleep(PAUSE)
+                await asyncio.wait({work}, timeout=pause)
         await work
     finally:
         work.cancel()
