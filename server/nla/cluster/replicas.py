@@ -22,7 +22,7 @@ from server.nla.verbalisers.base import Outcome, ReadingRequest, Verbaliser
 from server.nla.verbalisers.factory import Serving, make_verbaliser
 
 PAUSE, CALM = 0.02, 0.1
-"""Seconds between two messages of one stream, and where nobody watches what is in it: a message costs about a
+"""Seconds between two messages of a stream, the second where nobody watches what is in it. A message costs about a
 millisecond, a token far less.
 """
 T = TypeVar("T")
