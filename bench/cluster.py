@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.machine import machine
+from bench.machine import RAY, machine
 from bench.served import Served
 from server.settings import Settings
 
@@ -28,8 +28,7 @@ def main() -> None:
     parser.add_argument("--positions", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
-    # Ray gives its workers the niceness 15: beside a server in the same two cores they would hardly get a turn.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    os.environ |= RAY
     from ray.cluster_utils import Cluster
 
     cpus = os.cpu_count() or 1

@@ -18,6 +18,10 @@ from server.nla.memory.estimates import GIB
 
 CUDA = torch.cuda.is_available()
 VLLM = importlib.util.find_spec("vllm") is not None
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Environment of a Ray cluster on one machine: with their own niceness, 15, workers would hardly get a turn beside a
+server.
+"""
 
 
 def machine() -> str:

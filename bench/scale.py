@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 
-from bench.machine import machine
+from bench.machine import RAY, machine
 from bench.viewers import LETTERS, Instant, ended, explored
 from server.nla.cluster.bounds import Bounds, ClusterSettings
 from server.nla.cluster.replicas import CALM, PAUSE, VerbaliserFacts, VerbaliserReplica
@@ -208,8 +208,7 @@ def main() -> None:
     parser.add_argument("--database", help="an empty PostgreSQL instead of SQLite")
     parser.add_argument("--ray", action="store_true", help="the AV's replicas on a cluster of this machine")
     options = parser.parse_args()
-    # Ray gives its workers the niceness 15: beside a server on the same cores they would hardly get a turn.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
+    os.environ |= RAY | {"OMP_NUM_THREADS": "1"}
     print(f"{machine()}, {'PostgreSQL' if options.database else 'SQLite'}", flush=True)
     print(
         "| replicas | watchers | readings | s | readings a second | of what they could | busy | CPU ms a reading | "

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from bench.machine import RAY
 from server.app import create_app
 from server.settings import Settings
 from tests.conformance.families import FAMILIES
@@ -33,10 +34,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        # Ray gives its workers the niceness 15: beside anything else they would hardly get a turn.
-        patch.setenv("RAY_worker_niceness", "0")
+        for name, value in (RAY | {"OMP_NUM_THREADS": "1"}).items():
+            patch.setenv(name, value)
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         found.add_node(num_cpus=6)
         found.add_node(num_cpus=6)

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.machine import RAY
 from tests.cluster.comparing import LONG
 from tests.conformance.made import Made
 
@@ -23,12 +24,7 @@ pytestmark = pytest.mark.usefixtures("plain_environment")
 ROOT = Path(__file__).parents[2]
 LOST = "15"
 """Seconds after which what Ray has here gives the head up; its own default is 60."""
-RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": LOST,
-    "OMP_NUM_THREADS": "1",
-}
+ENVIRONMENT = RAY | {"RAY_gcs_rpc_server_reconnect_timeout_s": LOST, "OMP_NUM_THREADS": "1"}
 NODES = """
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -46,7 +42,7 @@ def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A cluster of two nodes in processes of its own, and its address. It loses its head at a line of input."""
     process = subprocess.Popen(
         [sys.executable, "-c", NODES],
-        env=os.environ | RAY,
+        env=os.environ | ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -80,7 +76,9 @@ def server(made: Made, work: Path, address: str) -> Iterator[tuple[httpx.Client,
     }
     command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port)]
     with (work / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | RAY | settings, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | ENVIRONMENT | settings, stdout=log, stderr=log
+        )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         try:
             yield client, process
