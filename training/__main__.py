@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 
 from bench.machine import machine
 from server.nla.checkpoints.card import FILE as CARD
-from server.nla.checkpoints.demo import ADAPTERS, unpack_target
+from server.nla.checkpoints.demo import ADAPTERS, SHORT_TEMPLATE, unpack_target
 from training import export, kinds, models, prompts, report, rounds, texts, tune
 from training.claims import parsed
 from training.positions import Positions, collect, lay_out, trace
@@ -25,6 +25,9 @@ from training.positions import Positions, collect, lay_out, trace
 SEED = 0
 BATCH, RATE = 16, 1e-3
 ROUND_RATE = 5e-4
+SURE_RATE = 2e-4
+BEGUN = "nothing yet"
+"""The stage of a round trip through the adapters that were begun with."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +35,24 @@ class Plan:
     """Sizes of each stage."""
 
     texts: int = 2100
+    texts_seed: int = SEED
+    more: dict[str, int] = field(default_factory=lambda: kinds.MORE)
+    """Texts of some kinds that are trained on besides."""
     text_tokens: int = 72
     ar_steps: int = 1600
     av_steps: int = 1750
-    round_positions: tuple[int, ...] = (512, 512)
+    round_positions: tuple[int, ...] = (512, 1024)
     samples: tuple[int, ...] = (3, 1)
     """Readings of each position in a round; with more than one, the AV is trained on the best of them."""
     temperatures: tuple[float, ...] = (0.8, 0.0)
     """The last round reads greedily, as the explorer does unless told otherwise."""
     best_steps: tuple[int, ...] = (120, 0)
     """Steps of the AV on the best readings of a round."""
-    round_steps: tuple[int, ...] = (200, 200)
+    round_steps: tuple[int, ...] = (200, 320)
     """Steps of the AR on all readings so far."""
     sure_steps: int = 120
     """Steps of the AV on how sure it is to be of its own candidates."""
-    mixed: tuple[float, ...] = (0.5, 1.0)
+    mixed: tuple[float, ...] = (0.5, 0.5)
     """Descriptions for each reading, so that the AR does not forget them."""
     trips: int = 200
     """Held-out positions on which the round trip is measured after the warm start and after each round."""
@@ -65,17 +71,20 @@ class Work:
         if not (self.target / "config.json").exists():
             unpack_target(self.target)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.target)
+        self.av_tokenizer: Any = AutoTokenizer.from_pretrained(self.target)
+        # The target's own template would put its system message before the activation.
+        self.av_tokenizer.chat_template = SHORT_TEMPLATE
 
     def written(self, model: Any) -> list[texts.Text]:
         """Stage one: the texts, finished by `model` as far as they are not there."""
         return texts.write(
             model,
             self.tokenizer,
-            kinds.every(self.plan.texts, SEED),
+            kinds.every(self.plan.texts, self.plan.texts_seed),
             self.folder / "texts.jsonl",
             tokens=self.plan.text_tokens,
             batch=400,
-            seed=SEED,
+            seed=self.plan.texts_seed,
         )
 
     def positions(self) -> Positions:
@@ -86,6 +95,16 @@ class Work:
             written = self.written(model)
             folder.mkdir(exist_ok=True)
             collect(model, self.tokenizer, written, seed=SEED).save(folder)
+        return Positions.load(folder)
+
+    def more(self) -> Positions:
+        """Positions of more texts to train on, of the kinds that the pair reads worst."""
+        folder = self.folder / "more"
+        if not (folder / "positions.jsonl").exists():
+            model = models.base(self.target, attention="sdpa")
+            folder.mkdir(exist_ok=True)
+            made = kinds.more(self.plan.texts_seed, self.plan.more)
+            collect(model, self.tokenizer, made, seed=SEED).save(folder)
         return Positions.load(folder)
 
     def prompts(self) -> Positions:
@@ -107,19 +126,14 @@ class Work:
 
     def warm_ar(self, data: Positions) -> models.Tuned:
         """The AR on the descriptions."""
-        train = data.training()
+        pairs = [(i, data.descriptions[i]) for i in data.taught()]
         return self._tune_ar(
-            models.ar(self.target, self.start),
-            data,
-            [(i, data.descriptions[i]) for i in train],
-            "ar.pt",
-            self.plan.ar_steps,
-            RATE,
+            models.ar(self.target, self.start), data, pairs, "ar.pt", self.plan.ar_steps, RATE
         )
 
     def warm_av(self, data: Positions) -> models.Tuned:
         """The AV on the descriptions."""
-        pairs = [(i, data.descriptions[i]) for i in data.training()]
+        pairs = [(i, data.descriptions[i]) for i in data.taught()]
         return self._tune_av(
             models.av(self.target, self.start), data, pairs, "av.pt", self.plan.av_steps, RATE
         )
@@ -127,7 +141,8 @@ class Work:
     def round(self, number: int, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
         """One round, in place: sample; the AR on all readings so far (and some descriptions); the AV on the best."""
         count, samples = self.plan.round_positions[number], self.plan.samples[number]
-        chosen = random.Random(SEED + 100 + number).sample(data.training(), count)
+        last = number + 1 == len(self.plan.samples)
+        chosen = random.Random(SEED + 100 + number).sample(data.apart() if last else data.taught(), count)
         path = self.folder / f"round{number}.jsonl"
         warmth = self.plan.temperatures[number]
         readings = self._sample(
@@ -142,7 +157,6 @@ class Work:
                 keep, steps = f"av-round{number}.pt", self.plan.best_steps[number]
                 self._tune_av(av, data, pairs, keep, steps, ROUND_RATE)
         earlier = [r for n in range(number) for r in rounds.read(self.folder / f"round{n}.jsonl")]
-        last = number + 1 == len(self.plan.samples)
         told = self.calibrate(data, av, readings, earlier) if last else [*readings, *earlier]
         whole = [(r.position, r.text) for r in told]
         pairs = whole + self._descriptions(data, int(len(whole) * self.plan.mixed[number]), number)
@@ -172,18 +186,22 @@ class Work:
             replace(r, text=replace(said, sure=surely.word(p)).text)
             for r, said, p in zip(plain, claims, probabilities, strict=True)
         ]
-        taught = [told[n] for n in new]
-        texts = [r.text for r in taught]
-        spans = [rounds.certainty(text) for text in texts]
-        h = data.activations[[r.position for r in taught]]
+        taught = [(told[n].position, told[n].text, True) for n in new]
+        # Of its own readings the AV learns the certainty alone, and all else from descriptions beside them: trained on
+        # all of its own words, it took its mistakes for right and read worse.
+        kept = self._descriptions(data, len(taught), 0)
+        pairs = taught + [(i, text, False) for i, text in kept if parsed(text) is not None]
 
         def loss(batch: list[int]) -> torch.Tensor:
-            part = [texts[n] for n in batch]
-            return tune.av_loss(av.model, self.tokenizer, h[batch], part, [spans[n] for n in batch])
+            positions, texts, own = zip(*(pairs[n] for n in batch), strict=True)
+            spans = [rounds.certainty(text) for text in texts]
+            lists = [[] if its else rounds.candidates(text) for text, its in zip(texts, own, strict=True)]
+            h = data.activations[list(positions)]
+            return tune.av_loss(av.model, self.tokenizer, h, texts, spans, lists, own)
 
         if taught:
-            pairs = list(enumerate(texts))
-            self._run("av-sure.pt", av, loss, pairs, self.plan.sure_steps, ROUND_RATE)
+            numbered = [(n, text) for n, (_, text, _) in enumerate(pairs)]
+            self._run("av-sure.pt", av, loss, numbered, self.plan.sure_steps, SURE_RATE)
         return told
 
     def trip(self, stage: str, data: Positions, av: models.Tuned, ar: models.Tuned) -> None:
@@ -194,7 +212,8 @@ class Work:
             return
         held = [i for i, out in enumerate(data.held_out.tolist()) if out]
         chosen = random.Random(SEED + 300).sample(held, min(self.plan.trips, len(held)))
-        still = max(self.plan.samples, default=1) == 1  # the AV is as it was: its greedy readings are too
+        # Rounds that do not train the AV leave its greedy readings as they were after the warm start.
+        still = stage != BEGUN and max(self.plan.samples, default=1) == 1
         texts = self.folder / f"trip-{'warm start' if still else stage}.jsonl".replace(" ", "-")
         readings = self._sample(data, av, chosen, texts, samples=1, temperature=0.0, seed=SEED)
         given = [rounds.Sampled(i, data.descriptions[i], False) for i in chosen]
@@ -216,11 +235,11 @@ class Work:
             for to, source in zip(fresh.parameters, av.parameters, strict=True):
                 to.data.copy_(source.data)
             spec = rounds.av_spec(self.tokenizer, self.folder, data.activations.shape[1])
-            rounds.sample(fresh, self.tokenizer, spec, data.activations, chosen, path, **settings)
+            rounds.sample(fresh, self.av_tokenizer, spec, data.activations, chosen, path, **settings)
         return rounds.read(path)
 
     def _descriptions(self, data: Positions, count: int, number: int) -> list[tuple[int, str]]:
-        chosen = random.Random(SEED + 200 + number).sample(data.training(), count)
+        chosen = random.Random(SEED + 200 + number).sample(data.taught(), count)
         return [(i, data.descriptions[i]) for i in chosen]
 
     def _tune_ar(
@@ -262,10 +281,13 @@ class Work:
 def train(work: Work, out: Path) -> str:
     """Every stage that is not done; writes the adapters to `out` and returns the report."""
     data = work.positions()
-    ar, av = work.warm_ar(data), work.warm_av(data)
+    if work.start is not None:
+        work.trip(BEGUN, data, models.av(work.target, work.start), models.ar(work.target, work.start))
+    taught = data + work.more()
+    ar, av = work.warm_ar(taught), work.warm_av(taught)
     work.trip("warm start", data, av, ar)
     for number in range(len(work.plan.samples)):
-        work.round(number, data, av, ar)
+        work.round(number, taught, av, ar)
         work.trip(f"round {number + 1}", data, av, ar)
     spec = rounds.av_spec(work.tokenizer, out, data.activations.shape[1])
     v = export.variance(data.activations[data.training()])
@@ -289,11 +311,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("work"), help="where stages keep their files")
     parser.add_argument("--out", type=Path, default=ADAPTERS, help="where the adapters go")
     parser.add_argument("--start", type=Path, help="adapters to begin with, instead of none")
+    parser.add_argument("--texts", type=int, default=Plan.texts, help="how many texts to train on, about")
+    parser.add_argument(
+        "--texts-seed",
+        type=int,
+        default=Plan.texts_seed,
+        help="seed of the texts: another one than the adapters of --start were trained on gives texts new to them",
+    )
     parser.add_argument("--ar-steps", type=int, default=Plan.ar_steps, help="of the AR on the descriptions")
     parser.add_argument("--av-steps", type=int, default=Plan.av_steps, help="of the AV on the descriptions")
     parser.add_argument("--report-only", action="store_true", help="only report on what is in --out")
     options = parser.parse_args()
-    plan = Plan(ar_steps=options.ar_steps, av_steps=options.av_steps)
+    plan = Plan(
+        texts=options.texts,
+        texts_seed=options.texts_seed,
+        ar_steps=options.ar_steps,
+        av_steps=options.av_steps,
+    )
     work = Work(options.work, plan, options.start)
     print(measured(work, options.out) if options.report_only else train(work, options.out))
 

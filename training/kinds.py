@@ -14,6 +14,7 @@ import pydoc_data.topics
 import random
 import sysconfig
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -40,6 +41,8 @@ SHARES: dict[str, float] = {
     "python": 0.06, "javascript": 0.03, "c++": 0.03, "documentation": 0.025,
     "table": 0.02, "list": 0.01, "fact": 0.025, "multiplication": 0.03,
 }  # fmt: skip
+MORE: dict[str, int] = {"python": 60, "javascript": 40, "c++": 50, "multiplication": 110}
+"""Texts, more than their share, of what the pair reads worst: code, and the digits of products."""
 EXCERPT = 700
 """Letters of a file that make a text: about as many tokens as a text may have."""
 
@@ -247,3 +250,13 @@ def every(count: int, seed: int) -> list[Text]:
             rng, make = random.Random(f"{seed} {kind}"), makers()[kind]
             spread((Text(*make(rng, n)) for n in range(count)), share)
     return [text for _, text in sorted(lined, key=lambda each: each[0])]
+
+
+def more(seed: int, numbers: dict[str, int] = MORE) -> list[Text]:
+    """Texts of some kinds, none of them held out or left for the target to finish."""
+    found: list[Text] = []
+    for kind, number in numbers.items():
+        rng, make = random.Random(f"{seed} more {kind}"), makers()[kind]
+        made = (Text(*make(rng, n)) for n in range(2 * number) if n % 8 != 7)
+        found += [replace(text, unfinished=False) for text in islice(made, number)]
+    return found

@@ -22,6 +22,7 @@ PER_TEXT = 24
 LONGEST = 224
 TOP = 16
 RECENT = 10  # tokens that are quoted
+APART = 8
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,31 @@ class Positions:
         descriptions, tokens, choices, genres, texts = (list(column) for column in zip(*rows, strict=True))
         return cls(saved["activations"], descriptions, tokens, choices, genres, texts, saved["held_out"])
 
+    def __add__(self, other: Positions) -> Positions:
+        """These, then those of other texts."""
+        return Positions(
+            torch.cat([self.activations, other.activations]),
+            self.descriptions + other.descriptions,
+            self.tokens + other.tokens,
+            self.choices + other.choices,
+            self.genres + other.genres,
+            self.texts + [max(self.texts) + 1 + text for text in other.texts],
+            torch.cat([self.held_out, other.held_out]),
+        )
+
     def training(self) -> list[int]:
         """Positions of texts whose topics are not held out."""
         return [i for i, held in enumerate(self.held_out.tolist()) if not held]
+
+    def taught(self) -> list[int]:
+        """Training positions that descriptions are taught of."""
+        return [i for i in self.training() if self.texts[i] % APART]
+
+    def apart(self) -> list[int]:
+        """The others, of one text in eight: the last round reads them, as they are as new to the pair as what it is
+        going to read.
+        """
+        return [i for i in self.training() if self.texts[i] % APART == 0]
 
 
 def layouts(tokenizer: Any, texts: list[Text]) -> Iterator[tuple[int, Layout]]:

@@ -61,15 +61,24 @@ def av_loss(
     texts: Sequence[str],
     spans: Sequence[Span] | None = None,
     lists: Sequence[Sequence[int]] | None = None,
+    own: Sequence[bool] | None = None,
 ) -> Tensor:
-    """Next-token loss on the description, the normalised activation in the marker's place; with `spans` that part of
-    each text counts as much as all of it. With `lists`, of where the items of a list in each text begin, there is also
-    the unlikelihood of an item that begins as one before it does, -log(1 - p) (Welleck et al., 2020, arXiv:1908.04319).
+    """Next-token loss on the texts, the normalised activation in the marker's place. With `lists`, of where the items
+    of a list in each text begin, there is also the unlikelihood of an item that begins as one before it does,
+    -log(1 - p) (Welleck et al., 2020, arXiv:1908.04319). With `spans` and `own` (one of each a text), of the AV's own
+    texts that part alone counts, and of the others all but that part; the two means are added.
     """
     hidden, goal, kept, parts = _av_states(model, tokenizer, activations, texts, spans or ())
-    loss = sampled_cross_entropy(model.lm_head.weight, hidden[kept], goal[kept])
-    if spans:
-        loss = loss + sampled_cross_entropy(model.lm_head.weight, hidden[parts], goal[parts])
+    counted = [kept]
+    if own is not None:
+        its_own = torch.tensor(own, device=kept.device)[:, None]
+        counted = [kept & ~its_own & ~parts, parts & its_own]
+    losses = [
+        sampled_cross_entropy(model.lm_head.weight, hidden[those], goal[those])
+        for those in counted
+        if those.any()
+    ]
+    loss: Tensor = sum(losses[1:], losses[0])
     where = [] if lists is None else repetitions(tokenizer, texts, lists)
     if not where:
         return loss

@@ -15,14 +15,16 @@ from server.nla.checkpoints import demo
 from server.nla.checkpoints.sidecar import SIDECAR
 from server.nla.checkpoints.specs import read_av
 from server.nla.checkpoints.weights import HEAD_FILE
+from server.nla.verbalisers.prompt import AvPrompt
 from server.settings import Settings
-from training import context, lora, models, prompts, report, texts, tune
+from training import context, lora, models, prompts, report, rounds, texts, tune
 from training.__main__ import Plan, Work, train
 
 pytestmark = pytest.mark.training
 
 SHORT = Plan(
     texts=32,
+    more={"multiplication": 1},
     text_tokens=24,
     ar_steps=2,
     av_steps=2,
@@ -72,6 +74,12 @@ def demo_folder(work: Work, out: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def test_an_av_samples_after_the_prompt_that_it_is_trained_with(work: Work, tmp_path: Path) -> None:
+    trained = tune.AV_PROMPT.format(injection_char=tune.MARKER)
+    prompt = AvPrompt.of(work.av_tokenizer, rounds.av_spec(work.tokenizer, tmp_path, 576))
+    assert list(prompt.ids) == work.tokenizer(trained, add_special_tokens=False)["input_ids"]
+
+
 def test_a_later_item_of_a_list_must_not_begin_as_an_earlier_one(work: Work) -> None:
     text = 'next may be " a", " the" or " not"'
     starts = [text.index(word) for word in (" a", " the", " not")]
@@ -99,6 +107,30 @@ def test_the_probability_of_a_part_of_a_reading_is_that_of_its_tokens(work: Work
     own = sum(float(told[len(prompt) + n - 1, answer[n]]) for n in range(first, first + 3))
     assert "".join(pieces[first : first + 3]).strip(" :") == '" a"'
     assert found.tolist() == pytest.approx([own, own], rel=1e-4)
+
+
+def test_of_its_own_readings_an_av_learns_the_certainty_alone_and_all_else_of_others(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune.sampled_cross_entropy, "__defaults__", (49152,))
+    model, tokenizer = models.base(work.target, torch.float32), work.tokenizer
+    h, text = torch.randn(2, 576, generator=torch.Generator().manual_seed(0)), 'next may be " a": a guess. It'
+    span = text.index("a guess"), text.index(". It")
+    with torch.inference_mode():
+        found = tune.av_loss(model, tokenizer, h, [text, text], [span, span], own=[True, False])
+    prompt = tokenizer(tune.AV_PROMPT.format(injection_char=tune.MARKER))["input_ids"]
+    answer = [*tokenizer(tune.OPENING + text + tune.CLOSING)["input_ids"], tokenizer.eos_token_id]
+    embeds = model.get_input_embeddings()(torch.tensor([prompt + answer] * 2))
+    marker = prompt.index(tokenizer.convert_tokens_to_ids(tune.MARKER))
+    embeds[:, marker] = h / h.norm(dim=-1, keepdim=True) * tune.INJECTION_NORM
+    with torch.inference_mode():
+        told = model(inputs_embeds=embeds).logits[:, len(prompt) - 1 : -1].log_softmax(-1)
+    losses = -told[:, range(len(answer)), answer]
+    sure = [tokenizer.decode([token]) in (" a", " guess") for token in answer]
+    sure[answer.index(tokenizer.convert_tokens_to_ids('Ġ"')) + 1] = False  # the candidate
+    assert sum(sure) == 2
+    sure = torch.tensor(sure)
+    assert float(found) == pytest.approx(float(losses[0, sure].mean() + losses[1, ~sure].mean()), rel=1e-4)
 
 
 def test_sampled_cross_entropy_with_all_tokens_is_cross_entropy() -> None:
