@@ -144,7 +144,7 @@ class Positions:
         return cls(saved["activations"], descriptions, tokens, choices, genres, texts, saved["held_out"])
 
     def __add__(self, other: Positions) -> Positions:
-        """These, then those of other texts."""
+        """Join them with positions of other texts, which come after."""
         return Positions(
             torch.cat([self.activations, other.activations]),
             self.descriptions + other.descriptions,
@@ -164,7 +164,7 @@ class Positions:
         return [i for i in self.training() if self.texts[i] % APART]
 
     def apart(self) -> list[int]:
-        """The others, of one text in eight: the last round reads them, as they are as new to the pair as what it is
+        """Training positions of one text in eight, kept for the last round: they are as new to the pair as what it is
         going to read.
         """
         return [i for i in self.training() if self.texts[i] % APART == 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,11 @@ async def test_the_markers_own_embedding_is_never_read(
 
     folder = copy_with(spec.folder, tmp_path / "av", spec.template)
     weights = load_file(folder / "model.safetensors")
-    weights["model.embed_tokens.weight"][spec.marker_id] = (
-        0.0  # tied to the head, where it is never the largest
-    )
+    # The head is tied to the embeddings, but what may be said is to stay as it was.
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    weights["model.embed_tokens.weight"][spec.marker_id] = 0.0
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     expected = finished(await outcomes(engine("transformers", spec), ordered(activations[:8])))
     av = engine("vllm", read_av(folder))
