@@ -36,6 +36,7 @@ class Plan:
 
     texts: int = 2100
     texts_seed: int = SEED
+    """Of the texts alone: all else is drawn by `SEED`."""
     more: dict[str, int] = field(default_factory=lambda: kinds.MORE)
     """Texts of some kinds that are trained on besides."""
     text_tokens: int = 72

@@ -22,7 +22,7 @@ PER_TEXT = 24
 LONGEST = 224
 TOP = 16
 RECENT = 10  # tokens that are quoted
-APART = 8
+APART = 8  # one text in as many is read in the last round alone
 
 
 @dataclass(frozen=True)
